@@ -1,0 +1,1 @@
+//! amiops owns the life of Amazon Machine Images.

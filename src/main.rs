@@ -1,3 +1,5 @@
 //! The command line of amiops.
 
-fn main() {}
+fn main() {
+    print!("{}", amiops::api::crd_yaml().unwrap());
+}

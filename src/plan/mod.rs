@@ -1,0 +1,69 @@
+//! All decisions: `plan(desired, observed, now)` says what is to be done, why, what stands in the way, and
+//! when to look again. Pure: no I/O, no clock, the same answer to the same question.
+
+mod action;
+mod desired;
+pub mod ids;
+mod observed;
+mod promote;
+mod replicate;
+mod retire;
+mod scene;
+mod tagging;
+pub mod tags;
+
+use jiff::Timestamp;
+
+pub use action::{Action, Concern, Copy, Departure, Key, Landing, Problem, Reason, Replica, Step};
+pub use desired::{Channel, Desired, Invalid, Version};
+pub use observed::{Class, Failure, Image, ImageState, Observed, Parameter, RegionView, Snapshot, Trouble, Usage};
+pub use replicate::{LISTING_GRACE, sources_to_look_up};
+pub use retire::candidates;
+
+use scene::Scene;
+
+/// What a pass would do, and how everything stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to do now. Steps of different regions do not depend on each other.
+    pub steps: Vec<Step>,
+    /// What stands in the way of the rest.
+    pub problems: Vec<Problem>,
+    /// Every version in every region.
+    pub replicas: Vec<Replica>,
+    /// Every channel in every region.
+    pub landings: Vec<Landing>,
+    /// What goes, and what keeps it.
+    pub departures: Vec<Departure>,
+    /// Whether an object that is deleted with its images has none left.
+    pub all_gone: bool,
+    /// When something is due that no event will tell of.
+    pub look_again: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Notes that something is due at `at`.
+    fn look_again_at(&mut self, at: Timestamp) {
+        self.look_again = Some(self.look_again.map_or(at, |present| present.min(at)));
+    }
+}
+
+/// Decides what is to be done to make AWS match the manifest.
+///
+/// A suspended object gets a plan without steps. An object that is being deleted with the policy Delete gets
+/// one that retires everything; with Retain, one without steps.
+pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
+    let scene = Scene { desired, observed, now };
+    let mut plan = Plan::default();
+    replicate::plan(&scene, &mut plan);
+    if !desired.deleting {
+        tagging::plan(&scene, &mut plan);
+        promote::plan(&scene, &mut plan);
+    }
+    retire::plan(&scene, &mut plan);
+    if desired.suspended || (desired.deleting && !desired.retires_all()) {
+        plan.steps.clear();
+        plan.look_again = None;
+    }
+    plan
+}

@@ -1,0 +1,203 @@
+//! What was seen in AWS and in the program's own memory, as the planner gets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::action::Key;
+use super::ids::{AccountId, ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
+use super::tags::{Ownership, Tags};
+
+/// Everything that one decision is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The account, once known.
+    pub account: Option<AccountId>,
+    /// The regions of the manifest, and those that the last report named.
+    pub regions: BTreeMap<RegionName, RegionView>,
+    /// The sources that had to be looked up.
+    pub sources: BTreeMap<ImageRef, Result<Image, Trouble>>,
+    /// Who uses the images that could be retired. An image without an entry was not asked about.
+    pub usage: BTreeMap<ImageId, Usage>,
+    /// Images that other manifests name as a source.
+    pub claimed: BTreeSet<ImageId>,
+    /// Actions that failed before, and when they may be tried again.
+    pub failures: BTreeMap<Key, Failure>,
+    /// Somebody asked for a pass now: copies that failed are tried again without waiting.
+    pub requested: bool,
+}
+
+/// What was seen in one region.
+#[derive(Clone, Debug, Default)]
+pub struct RegionView {
+    /// The images with the object's ownership tag, by the last listing that worked; `None` if none has.
+    pub images: Option<Vec<Image>>,
+    /// The snapshots with the object's ownership tag, and those of its images. `None` if not listed yet.
+    pub snapshots: Option<Vec<Snapshot>>,
+    /// Why the latest listing failed. What `images` says may be old then.
+    pub trouble: Option<Trouble>,
+    /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and
+    /// until when EC2 is given time to list it.
+    pub awaited: BTreeMap<VersionName, Timestamp>,
+    /// The highest attempt to copy each version that is known to have been made.
+    pub attempts: BTreeMap<VersionName, u32>,
+    /// The parameters of the channels.
+    pub parameters: BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>>,
+}
+
+impl RegionView {
+    /// Whether what is known is fresh enough to take something away.
+    pub fn is_current(&self) -> bool {
+        self.images.is_some() && self.trouble.is_none()
+    }
+}
+
+/// The state of an image, in EC2's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageState {
+    /// The copy is on its way (`pending`, `transient`).
+    Pending,
+    /// It can be launched.
+    Available,
+    /// It never will be (`failed`, `error`, `invalid`).
+    Failed,
+    /// Somebody disabled it.
+    Disabled,
+    /// It is on its way out.
+    Deregistered,
+}
+
+/// An image, as DescribeImages tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    /// Its name.
+    pub name: String,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// Its state.
+    pub state: ImageState,
+    /// Why it failed, in EC2's words.
+    pub state_reason: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// The image that EC2 says it was made from.
+    pub made_from: Option<ImageRef>,
+    /// Its snapshots, as far as EC2 lists them.
+    pub snapshots: Vec<SnapshotId>,
+    /// Its tags.
+    pub tags: Tags,
+    /// Whether everybody may launch it.
+    pub public: bool,
+    /// Whether it is protected from deregistration.
+    pub protected: bool,
+    /// Whether EC2 has not listed it yet: known only from the answer of the call that made it.
+    pub assumed: bool,
+}
+
+impl Image {
+    /// What its tags say, if it is ours.
+    pub fn ownership(&self) -> Option<Ownership> {
+        Ownership::read(&self.tags)
+    }
+}
+
+/// A snapshot, as DescribeSnapshots tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// When it was started.
+    pub started: Option<Timestamp>,
+    /// Whether it is still being made.
+    pub pending: bool,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// An SSM parameter, as GetParameters tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The image that it names.
+    pub value: String,
+    /// When it was last written.
+    pub modified: Option<Timestamp>,
+    /// What was written last, and when, if SSM has not shown it yet: SSM checks an image id after it
+    /// has answered.
+    pub written: Option<(ImageId, Timestamp)>,
+}
+
+/// Who uses an image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Usage {
+    /// Nobody that can be seen.
+    Unused,
+    /// These: instances, launch templates, parameters, accounts it is shared with.
+    Used(Vec<String>),
+    /// The check could not be made, so it counts as in use.
+    Unknown(Trouble),
+}
+
+/// What kind of trouble an error is, and so when to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// AWS asks for fewer calls.
+    Throttled,
+    /// It passes by itself.
+    Transient,
+    /// A person has to change something outside the manifest: permissions, keys, limits.
+    NeedsPerson,
+    /// It stays until the manifest changes.
+    Terminal,
+}
+
+impl Class {
+    /// How long to wait before the next try, after `count` failures in a row.
+    pub fn retry_after(self, count: u32) -> Duration {
+        let (first, most) = match self {
+            Self::Transient => (5, 300),
+            Self::Throttled => (30, 600),
+            Self::NeedsPerson => (15, 600),
+            Self::Terminal => (60, 3600),
+        };
+        Duration::from_secs(doubled(first, count, most))
+    }
+}
+
+/// `first` seconds, doubled for each failure after the first, `most` at most.
+pub(super) fn doubled(first: u64, count: u32, most: u64) -> u64 {
+    first.saturating_mul(1 << count.saturating_sub(1).min(30)).min(most)
+}
+
+/// An error, classified and put into a sentence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// What kind it is.
+    pub class: Class,
+    /// One word for it: the AWS error code, or one of ours.
+    pub code: String,
+    /// What is wrong, where, and what to do.
+    pub message: String,
+}
+
+impl Trouble {
+    /// An error of class `class`.
+    pub fn new(class: Class, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { class, code: code.into(), message: message.into() }
+    }
+}
+
+/// An action that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The latest error.
+    pub trouble: Trouble,
+    /// How often in a row it failed.
+    pub count: u32,
+    /// When it may be tried again.
+    pub retry_at: Timestamp,
+    /// The generation of the manifest that it failed under.
+    pub generation: i64,
+}

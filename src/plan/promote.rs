@@ -1,0 +1,131 @@
+//! Why does a channel move, or not? It moves when its version is available in every region; then the
+//! parameter of each region is made to name that region's image. Setting an earlier version is the way back.
+
+use std::time::Duration;
+
+use super::Plan;
+use super::action::{Action, Concern, Landing, Reason, Replica};
+use super::desired::Channel;
+use super::ids::{ImageId, ParameterName, RegionName};
+use super::observed::{Class, Parameter, RegionView, Trouble};
+use super::scene::Scene;
+use crate::api::ReplicaState;
+
+/// SSM checks an image id after it has answered, and takes seconds for it.
+const SSM_CHECK: Duration = Duration::from_mins(1);
+/// How long a value that SSM did not take is left before it is written again.
+const SSM_REWRITE: Duration = Duration::from_mins(10);
+
+/// Plans the moves of the channels, and tells how each stands in every region.
+pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    for channel in &scene.desired.channels {
+        let lacking = lacking(scene, plan, channel);
+        for region in scene.desired.regions.keys() {
+            let landing = land(scene, plan, channel, region, lacking.as_deref());
+            plan.landings.push(landing);
+        }
+    }
+}
+
+/// The regions in which the version of a channel is not available, as a sentence.
+fn lacking(scene: &Scene, plan: &Plan, channel: &Channel) -> Option<String> {
+    let available =
+        |region: &RegionName| replica(plan, channel, region).is_some_and(|r| r.state == ReplicaState::Available);
+    let regions: Vec<_> = scene.desired.regions.keys().filter(|r| !available(r)).map(|r| r.to_string()).collect();
+    (!regions.is_empty()).then(|| format!("waits until {} is available in {}", channel.version, regions.join(", ")))
+}
+
+fn replica<'p>(plan: &'p Plan, channel: &Channel, region: &RegionName) -> Option<&'p Replica> {
+    plan.replicas.iter().find(|r| r.wanted && r.version == channel.version && &r.region == region)
+}
+
+fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, lacking: Option<&str>) -> Landing {
+    let mut landing = Landing {
+        channel: channel.name.clone(),
+        region: region.clone(),
+        image: None,
+        version: None,
+        since: None,
+        error: lacking.map(str::to_owned),
+    };
+    let image =
+        replica(plan, channel, region).filter(|r| r.state == ReplicaState::Available).and_then(|r| r.image.clone());
+    let Some(parameter) = &channel.parameter else {
+        landing.version = lacking.is_none().then(|| channel.version.clone());
+        landing.image = image.filter(|_| lacking.is_none()).map(|i| i.to_string());
+        return landing;
+    };
+    let view = scene.observed.regions.get(region);
+    let current = match view.and_then(|v| v.parameters.get(parameter)) {
+        Some(Ok(current)) => current.as_ref(),
+        Some(Err(trouble)) => {
+            scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), trouble);
+            landing.error = Some(trouble.message.clone());
+            return landing;
+        }
+        None => {
+            landing.error = Some(format!("parameter {parameter} in {region} has not been read yet"));
+            return landing;
+        }
+    };
+    landing.image = current.map(|p| p.value.clone());
+    landing.since = current.and_then(|p| p.modified);
+    landing.version = current.and_then(|p| version_of(scene, region, &p.value));
+    if lacking.is_none()
+        && let (Some(view), Some(image)) = (view, image)
+    {
+        landing.error = publish(scene, plan, channel, parameter, region, view, image, current);
+    }
+    landing
+}
+
+/// Which version of ours an image id stands for.
+fn version_of(scene: &Scene, region: &RegionName, image: &str) -> Option<super::ids::VersionName> {
+    scene.owned(region).into_iter().find(|o| o.image.id.as_str() == image).map(|o| o.ownership.version)
+}
+
+/// Plans to write a parameter that does not name `image`; the answer says why it does not name it yet.
+#[expect(clippy::too_many_arguments, reason = "each is a different part of one question, asked in one place")]
+fn publish(
+    scene: &Scene,
+    plan: &mut Plan,
+    channel: &Channel,
+    parameter: &ParameterName,
+    region: &RegionName,
+    view: &RegionView,
+    image: ImageId,
+    current: Option<&Parameter>,
+) -> Option<String> {
+    if current.is_some_and(|p| p.value == image.as_str()) {
+        return None;
+    }
+    if let Some(trouble) = &view.trouble {
+        return Some(trouble.message.clone());
+    }
+    let written = current.and_then(|p| p.written.as_ref()).filter(|(written, _)| *written == image);
+    if let Some((_, at)) = written {
+        if *at + SSM_CHECK > scene.now {
+            plan.look_again_at(scene.now + Duration::from_secs(5));
+            return Some(format!("SSM is checking {image} for {parameter} in {region}"));
+        }
+        if *at + SSM_REWRITE > scene.now {
+            plan.look_again_at(*at + SSM_REWRITE);
+            let message = format!(
+                "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
+                 Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"
+            );
+            let trouble = Trouble::new(Class::NeedsPerson, "ParameterNotTaken", message.clone());
+            scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
+            return Some(message);
+        }
+    }
+    let from = current.map(|p| p.value.clone()).filter(|value| !value.is_empty());
+    let action = Action::Publish {
+        region: region.clone(),
+        channel: channel.name.clone(),
+        version: channel.version.clone(),
+        parameter: parameter.clone(),
+        image,
+    };
+    scene.want(plan, action, Reason::Moved { from })
+}

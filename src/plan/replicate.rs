@@ -1,0 +1,277 @@
+//! Why is this version copied, or not? Every listed version must have one available image in every region.
+
+use std::time::Duration;
+
+use super::action::{Action, Concern, Copy, Reason, Replica};
+use super::desired::Version;
+use super::ids::{ImageRef, RegionName};
+use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
+use super::scene::{Owned, Scene};
+use super::{Desired, Plan};
+use crate::api::ReplicaState;
+
+/// How long EC2 may take to list what a call has made. Usually seconds, sometimes minutes; until this has
+/// passed an image that was made is not missed.
+pub const LISTING_GRACE: Duration = Duration::from_mins(15);
+
+/// The sources that a plan needs to know more of: those of versions that lack a replica or a release date.
+/// In the usual case there are none, and no call is made.
+pub fn sources_to_look_up(desired: &Desired, observed: &Observed) -> Vec<ImageRef> {
+    let scene = Scene { desired, observed, now: jiff::Timestamp::UNIX_EPOCH };
+    let lacks_replica = |version: &Version| {
+        let listed = desired.regions.keys().filter(|r| observed.regions.get(r).is_some_and(|v| v.images.is_some()));
+        listed.into_iter().any(|region| live(&scene.holding(region, &version.name)).is_none())
+    };
+    let unclear = desired.versions.iter().filter(|v| lacks_replica(v) || scene.released_at(&v.name).is_none());
+    let mut sources: Vec<_> = unclear.map(|v| v.source.clone()).collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
+
+/// Plans the copies and adoptions, and tells how every replica stands.
+pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    for (region, view) in &scene.observed.regions {
+        if let Some(trouble) = &view.trouble {
+            scene.trouble(plan, Concern::Replicate, Some(region), None, trouble);
+        }
+        let kms_key = scene.desired.regions.get(region);
+        if let Some(kms_key) = kms_key.filter(|_| !scene.desired.deleting) {
+            for version in &scene.desired.versions {
+                let replica = wanted(scene, plan, version, region, view, kms_key.as_deref());
+                plan.replicas.push(replica);
+            }
+        }
+        for owned in scene.owned(region) {
+            let version = &owned.ownership.version;
+            let reported = plan.replicas.iter().any(|r| &r.region == region && &r.version == version);
+            if !reported {
+                plan.replicas.push(Replica { wanted: false, ..existing(scene, region, &owned) });
+            }
+        }
+    }
+}
+
+/// The image that counts as the replica: an available one rather than a pending one, the oldest first.
+fn live<'a, 'b>(holding: &'b [Owned<'a>]) -> Option<&'b Owned<'a>> {
+    holding.iter().filter(|o| o.image.state != ImageState::Failed).min_by_key(|o| match o.image.state {
+        ImageState::Available => 0,
+        ImageState::Pending => 1,
+        _ => 2,
+    })
+}
+
+fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
+    let state = match owned.image.state {
+        ImageState::Available => ReplicaState::Available,
+        ImageState::Pending => ReplicaState::Pending,
+        ImageState::Disabled | ImageState::Deregistered => ReplicaState::Disabled,
+        ImageState::Failed => ReplicaState::Failed,
+    };
+    Replica {
+        version: owned.ownership.version.clone(),
+        region: region.clone(),
+        wanted: true,
+        image: Some(owned.image.id.clone()),
+        state,
+        released_at: scene.released_at(&owned.ownership.version),
+        error: None,
+    }
+}
+
+fn wanted(
+    scene: &Scene,
+    plan: &mut Plan,
+    version: &Version,
+    region: &RegionName,
+    view: &RegionView,
+    kms_key: Option<&str>,
+) -> Replica {
+    let mut replica = Replica {
+        version: version.name.clone(),
+        region: region.clone(),
+        wanted: true,
+        image: None,
+        state: ReplicaState::Unknown,
+        released_at: scene.released_at(&version.name),
+        error: view.trouble.as_ref().map(|t| t.message.clone()),
+    };
+    if view.images.is_none() {
+        return replica;
+    }
+    let holding = scene.holding(region, &version.name);
+    if let Some(owned) = live(&holding) {
+        let trouble = faults(version, region, owned, &holding);
+        trouble.iter().for_each(|t| scene.trouble(plan, Concern::Replicate, Some(region), Some(&version.name), t));
+        let error = trouble.map(|t| t.message).or(replica.error);
+        return Replica { error, ..existing(scene, region, owned) };
+    }
+    replica.state = if holding.is_empty() { ReplicaState::Missing } else { ReplicaState::Failed };
+    replica.image = holding.last().map(|o| o.image.id.clone());
+    if view.is_current() {
+        let outcome = if version.adopt && &version.source.region == region {
+            adopt(scene, plan, version)
+        } else {
+            copy(scene, plan, version, region, view, kms_key, &holding)
+        };
+        match outcome {
+            Ok(error) => replica.error = error,
+            Err(trouble) => {
+                scene.trouble(plan, Concern::Replicate, Some(region), Some(&version.name), &trouble);
+                replica.error = Some(trouble.message);
+            }
+        }
+    }
+    replica
+}
+
+/// What is wrong with a replica that exists.
+fn faults(version: &Version, region: &RegionName, owned: &Owned, holding: &[Owned]) -> Option<Trouble> {
+    let name = &version.name;
+    let id = &owned.image.id;
+    if let Some(source) = owned.ownership.source.as_ref().filter(|source| **source != version.source) {
+        return Some(Trouble::new(
+            Class::Terminal,
+            "SourceChanged",
+            format!(
+                "{id} in {region} holds {name} as copied from {source}, but the manifest now names {} as its source. \
+                 A version never changes its content: give the new content a new version",
+                version.source
+            ),
+        ));
+    }
+    if owned.image.state == ImageState::Disabled {
+        return Some(Trouble::new(
+            Class::NeedsPerson,
+            "ImageDisabled",
+            format!(
+                "{id}, the image of {name} in {region}, was disabled by somebody: enable it, or deregister it to have it copied anew"
+            ),
+        ));
+    }
+    let others: Vec<_> = holding
+        .iter()
+        .filter(|o| o.image.id != *id && o.image.state != ImageState::Failed)
+        .map(|o| o.image.id.to_string())
+        .collect();
+    (!others.is_empty()).then(|| {
+        Trouble::new(
+            Class::NeedsPerson,
+            "Duplicate",
+            format!(
+                "{region} has more than one image of {name}: {id} counts, and {} is left alone. Deregister what you do not need",
+                others.join(", ")
+            ),
+        )
+    })
+}
+
+/// Plans to tag the source as the replica of its region. The answer is the sentence of an earlier failure.
+fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<String>, Trouble> {
+    let source = &version.source;
+    let image = source_image(scene, source)?;
+    if scene.observed.account.as_ref().is_some_and(|account| *account != image.account) {
+        return Err(Trouble::new(
+            Class::Terminal,
+            "NotOwned",
+            format!(
+                "{} in {} belongs to account {}, so it cannot be adopted: take out adopt: true to have it copied",
+                source.id, source.region, image.account
+            ),
+        ));
+    }
+    if let Some(other) = image.ownership().filter(|o| o.owner != scene.desired.owner || o.version != version.name) {
+        return Err(Trouble::new(
+            Class::NeedsPerson,
+            "OwnedByAnother",
+            format!(
+                "{} in {} cannot be adopted: its tags say that it is version {} of {}. \
+                 Remove its amiops.dev/ tags if that is over",
+                source.id, source.region, other.version, other.owner
+            ),
+        ));
+    }
+    let snapshots = image.snapshots.iter().map(|s| s.to_string());
+    let action = Action::Tag {
+        region: source.region.clone(),
+        version: version.name.clone(),
+        image: image.id.clone(),
+        resources: std::iter::once(image.id.to_string()).chain(snapshots).collect(),
+        tags: scene.tags(version, 1),
+    };
+    Ok(scene.want(plan, action, Reason::HandedOver))
+}
+
+/// Plans a copy. The answer is the sentence of an earlier failure.
+fn copy(
+    scene: &Scene,
+    plan: &mut Plan,
+    version: &Version,
+    region: &RegionName,
+    view: &RegionView,
+    kms_key: Option<&str>,
+    failed: &[Owned],
+) -> Result<Option<String>, Trouble> {
+    if let Some(until) = view.awaited.get(&version.name).filter(|until| **until > scene.now) {
+        plan.look_again_at(*until);
+        return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
+    }
+    let known = view.attempts.get(&version.name).copied().unwrap_or(0);
+    let made = failed.iter().map(|o| o.ownership.attempt).fold(known, u32::max);
+    let reason = match failed.last() {
+        None => Reason::Missing,
+        Some(last) => {
+            let cause = last.image.state_reason.clone().unwrap_or_else(|| "EC2 gives no reason".into());
+            let due = last.image.created.map(|at| at + Duration::from_secs(doubled(60, made, 3600)));
+            if let Some(due) = due.filter(|due| *due > scene.now && !scene.observed.requested) {
+                plan.look_again_at(due);
+                return Err(copy_failed(version, region, last.image, &cause, kms_key));
+            }
+            Reason::CopyFailed { cause }
+        }
+    };
+    source_image(scene, &version.source)?;
+    let attempt = made + 1;
+    let action = Action::Copy(Copy {
+        region: region.clone(),
+        version: version.name.clone(),
+        source: version.source.clone(),
+        name: version.image_name.clone(),
+        kms_key: kms_key.map(str::to_owned),
+        tags: scene.tags(version, attempt),
+        attempt,
+        failed: failed.iter().map(|o| o.image.id.clone()).collect(),
+    });
+    Ok(scene.want(plan, action, reason))
+}
+
+fn copy_failed(version: &Version, region: &RegionName, image: &Image, cause: &str, kms_key: Option<&str>) -> Trouble {
+    let advice = match kms_key {
+        Some(key) => format!("check that the KMS key {key} exists in {region}, is enabled, and may be used by amiops"),
+        None => "check the source and its snapshots, and the default encryption key of the region".into(),
+    };
+    let name = &version.name;
+    let message =
+        format!("the copy of {name} to {region} failed ({}): {cause}. amiops tries again; {advice}", image.id);
+    Trouble::new(Class::NeedsPerson, "CopyFailed", message)
+}
+
+/// The source, if it was found and can be copied.
+fn source_image<'a>(scene: &Scene<'a>, source: &ImageRef) -> Result<&'a Image, Trouble> {
+    let image = match scene.source(source) {
+        Some(Ok(image)) => image,
+        Some(Err(trouble)) => return Err(trouble.clone()),
+        None => {
+            let message = format!("the source {} in {} has not been looked up yet", source.id, source.region);
+            return Err(Trouble::new(Class::Transient, "SourceUnknown", message));
+        }
+    };
+    let (class, advice) = match image.state {
+        ImageState::Available => return Ok(image),
+        ImageState::Pending => (Class::Transient, "it is copied once it is available"),
+        _ => (Class::NeedsPerson, "name an image that is available"),
+    };
+    let state = format!("{:?}", image.state).to_lowercase();
+    let message = format!("the source {} in {} is {state}: {advice}", source.id, source.region);
+    Err(Trouble::new(class, "SourceNotAvailable", message))
+}

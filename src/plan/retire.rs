@@ -1,0 +1,297 @@
+//! Why was this image deleted, or not? The only place where it is decided that something goes.
+//!
+//! What goes: images of versions that have left the list and are not among those kept; failed copies that
+//! a later one has replaced; snapshots whose image is gone; and everything, if the object is deleted with
+//! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
+//! could not be made keeps the image.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::action::{Action, Concern, Departure, Reason};
+use super::ids::{ImageId, RegionName, VersionName};
+use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
+use super::scene::{Owned, Scene};
+use super::tags::Ownership;
+use super::{Desired, Plan};
+
+/// A copy makes its snapshots before its image lists them, so a young snapshot without an image is not left behind.
+const SNAPSHOT_GRACE: Duration = Duration::from_hours(1);
+
+/// An image that goes unless something keeps it.
+struct Candidate<'a> {
+    region: &'a RegionName,
+    view: &'a RegionView,
+    owned: Owned<'a>,
+    reason: Reason,
+}
+
+/// The images whose use must be checked before a plan can let them go, by region. In the usual case there are none.
+pub fn candidates(desired: &Desired, observed: &Observed) -> BTreeMap<RegionName, Vec<ImageId>> {
+    let scene = Scene { desired, observed, now: Timestamp::UNIX_EPOCH };
+    let mut ids = BTreeMap::<_, Vec<_>>::new();
+    let free = |c: &Candidate| {
+        GUARDS.iter().filter(|g| !matches!(g, Guard::Use)).all(|guard| guard.keeps(&scene, c).is_none())
+    };
+    for candidate in leaving(&scene).into_iter().filter(|c| c.owned.image.state != ImageState::Failed && free(c)) {
+        ids.entry(candidate.region.clone()).or_default().push(candidate.owned.image.id.clone());
+    }
+    ids
+}
+
+/// Plans what goes, and tells of everything that will and what keeps it.
+pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    for candidate in leaving(scene) {
+        let action = Action::Deregister {
+            region: candidate.region.clone(),
+            version: candidate.owned.ownership.version.clone(),
+            image: candidate.owned.image.id.clone(),
+        };
+        let kept = GUARDS.iter().find_map(|guard| guard.keeps(scene, &candidate));
+        if let Some(Usage::Unknown(trouble)) = scene.observed.usage.get(&candidate.owned.image.id) {
+            scene.trouble(
+                plan,
+                Concern::Prune,
+                Some(candidate.region),
+                Some(&candidate.owned.ownership.version),
+                trouble,
+            );
+        }
+        let blocked_by = kept.or_else(|| scene.want(plan, action, candidate.reason.clone()));
+        plan.departures.push(Departure {
+            version: candidate.owned.ownership.version,
+            region: candidate.region.clone(),
+            id: candidate.owned.image.id.to_string(),
+            reason: candidate.reason,
+            blocked_by,
+        });
+    }
+    for (region, view) in &scene.observed.regions {
+        left_behind(scene, plan, region, view);
+        if scene.desired.retires_all() {
+            unpublish(scene, plan, region, view);
+        }
+    }
+    plan.all_gone = scene.desired.retires_all()
+        && scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
+}
+
+/// Whether a region that can be seen holds nothing of the object any more.
+fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
+    let owner = &scene.desired.owner;
+    let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+    let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
+    view.is_current()
+        && view.awaited.is_empty()
+        && scene.owned(region).is_empty()
+        && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
+        && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
+}
+
+/// The images that go unless something keeps them.
+fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
+    let kept = kept_versions(scene);
+    let mut leaving = Vec::new();
+    for (region, view) in &scene.observed.regions {
+        let owned = scene.owned(region);
+        for image in &owned {
+            if let Some(reason) = reason_to_go(scene, image, &owned, &kept) {
+                leaving.push(Candidate { region, view, owned: image.clone(), reason });
+            }
+        }
+    }
+    leaving
+}
+
+fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionName]) -> Option<Reason> {
+    let version = &owned.ownership.version;
+    let listed = scene.desired.version(version).is_some();
+    if scene.desired.retires_all() {
+        return Some(Reason::ObjectDeleted);
+    }
+    if scene.desired.deleting {
+        return None;
+    }
+    if owned.image.state == ImageState::Failed {
+        let replaced = |o: &Owned| o.ownership.version == *version && o.ownership.attempt > owned.ownership.attempt;
+        return match listed {
+            true => others.iter().any(replaced).then_some(Reason::Superseded),
+            false => Some(Reason::FailedAndUnwanted),
+        };
+    }
+    let keep_last = scene.desired.keep_last?;
+    (!listed && !kept.contains(version)).then_some(Reason::LeftTheList { keep_last })
+}
+
+/// Of the versions that have left the list, the newest that retention keeps.
+fn kept_versions(scene: &Scene) -> Vec<VersionName> {
+    let owned = scene.observed.regions.keys().flat_map(|region| scene.owned(region));
+    let mut left: BTreeMap<VersionName, Option<Timestamp>> = BTreeMap::new();
+    for image in
+        owned.filter(|o| o.image.state != ImageState::Failed && scene.desired.version(&o.ownership.version).is_none())
+    {
+        let date = scene.released_at(&image.ownership.version).or(image.image.created);
+        let known = left.entry(image.ownership.version).or_default();
+        *known = (*known).max(date);
+    }
+    let mut left: Vec<_> = left.into_iter().collect();
+    left.sort_by(|(a_name, a_date), (b_name, b_date)| (b_date, b_name).cmp(&(a_date, a_name)));
+    left.into_iter().take(scene.desired.keep_last.unwrap_or(usize::MAX)).map(|(version, _)| version).collect()
+}
+
+/// A check that can keep an image.
+enum Guard {
+    /// The region must have been seen just now.
+    Sight,
+    /// No channel points to its version.
+    Channel,
+    /// No parameter of a channel names it.
+    Parameter,
+    /// No manifest names it as a source.
+    Source,
+    /// It is not protected from deregistration.
+    Protection,
+    /// Its region keeps another available image.
+    LastOfRegion,
+    /// Nothing uses it.
+    Use,
+}
+
+/// Everything that can keep an image, in the order in which it is asked.
+const GUARDS: [Guard; 7] =
+    [Guard::Sight, Guard::Channel, Guard::Parameter, Guard::Source, Guard::Protection, Guard::LastOfRegion, Guard::Use];
+
+impl Guard {
+    /// What keeps the image, as a sentence; `None` if this check lets it go.
+    fn keeps(&self, scene: &Scene, candidate: &Candidate) -> Option<String> {
+        let image = candidate.owned.image;
+        let region = candidate.region;
+        let failed = image.state == ImageState::Failed;
+        let retires_all = scene.desired.retires_all();
+        match self {
+            Self::Sight => match &candidate.view.trouble {
+                Some(trouble) => Some(format!("the region cannot be seen: {}", trouble.message)),
+                None => image.assumed.then(|| "EC2 does not list it yet".into()),
+            },
+            Self::Channel => {
+                let version = &candidate.owned.ownership.version;
+                let channel = scene.desired.channels.iter().find(|c| &c.version == version);
+                channel.filter(|_| !failed && !retires_all).map(|c| format!("channel {} points to it", c.name))
+            }
+            Self::Parameter => named_by(candidate).filter(|_| !failed),
+            Self::Source => {
+                let source = scene.desired.versions.iter().find(|v| v.source.id == image.id && !retires_all);
+                let claimed = scene.observed.claimed.contains(&image.id);
+                source
+                    .map(|v| format!("version {} is copied from it", v.name))
+                    .or_else(|| claimed.then(|| "another MachineImage has it as a source".into()))
+            }
+            Self::Protection => image.protected.then(|| {
+                format!(
+                    "it is protected from deregistration: disable the protection of {} in {region} to let it go",
+                    image.id
+                )
+            }),
+            Self::LastOfRegion => {
+                let exempt = failed || retires_all || image.state != ImageState::Available;
+                (!exempt && !another_stays(scene, candidate))
+                    .then(|| format!("it is the last available image of this object in {region}"))
+            }
+            Self::Use => (!failed).then(|| used(scene, image.id.clone())).flatten(),
+        }
+    }
+}
+
+/// The parameter of a channel that names an image, or that cannot be read.
+fn named_by(candidate: &Candidate) -> Option<String> {
+    let id = &candidate.owned.image.id;
+    candidate.view.parameters.iter().find_map(|(name, read)| match read {
+        Err(trouble) => {
+            Some(format!("it counts as in use, because parameter {name} cannot be read: {}", trouble.message))
+        }
+        Ok(Some(parameter)) => {
+            let written = parameter.written.as_ref().is_some_and(|(image, _)| image == id);
+            (written || parameter.value == id.as_str()).then(|| format!("parameter {name} names it"))
+        }
+        Ok(None) => None,
+    })
+}
+
+/// Whether the region keeps an available image of a version that is listed or kept.
+fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
+    let kept = kept_versions(scene);
+    let owned = scene.owned(candidate.region);
+    owned.iter().any(|o| o.image.state == ImageState::Available && reason_to_go(scene, o, &owned, &kept).is_none())
+}
+
+fn used(scene: &Scene, image: ImageId) -> Option<String> {
+    match scene.observed.usage.get(&image) {
+        Some(Usage::Unused) => None,
+        Some(Usage::Used(by)) => Some(format!("in use by {}", by.join(", "))),
+        Some(Usage::Unknown(trouble)) => {
+            Some(format!("it counts as in use, because that cannot be checked: {}", trouble.message))
+        }
+        None => Some("whether it is in use has not been checked yet".into()),
+    }
+}
+
+/// Plans to delete snapshots of ours whose image is gone.
+fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    if !view.is_current() || (scene.desired.deleting && !scene.desired.retires_all()) {
+        return;
+    }
+    for snapshot in view.snapshots.iter().flatten().filter(|s| !s.pending) {
+        let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {
+            continue;
+        };
+        if !is_left_behind(view, snapshot, &ownership.version) {
+            continue;
+        }
+        let due = snapshot.started.map(|at| at + SNAPSHOT_GRACE);
+        if let Some(due) = due.filter(|due| *due > scene.now && !scene.desired.retires_all()) {
+            plan.look_again_at(due);
+            continue;
+        }
+        let (version, id) = (ownership.version, snapshot.id.clone());
+        let action = Action::DeleteSnapshot { region: region.clone(), version: version.clone(), snapshot: id.clone() };
+        let blocked_by = scene.want(plan, action, Reason::LeftBehind);
+        plan.departures.push(Departure {
+            version,
+            region: region.clone(),
+            id: id.to_string(),
+            reason: Reason::LeftBehind,
+            blocked_by,
+        });
+    }
+}
+
+/// Whether no image has the snapshot, and none that is still being made could turn out to have it.
+fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
+    let may_have = |image: &super::Image| {
+        let unfinished = image.state == ImageState::Pending || image.assumed;
+        image.snapshots.contains(&snapshot.id)
+            || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
+    };
+    !view.awaited.contains_key(version) && !view.images.iter().flatten().any(may_have)
+}
+
+/// Plans to remove the parameters of an object that is deleted with its images.
+fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    for channel in &scene.desired.channels {
+        let Some(parameter) = &channel.parameter else { continue };
+        match view.parameters.get(parameter) {
+            Some(Ok(Some(_))) => {
+                let action = Action::Unpublish {
+                    region: region.clone(),
+                    channel: channel.name.clone(),
+                    parameter: parameter.clone(),
+                };
+                scene.want(plan, action, Reason::ObjectDeleted);
+            }
+            Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
+            Some(Ok(None)) | None => {}
+        }
+    }
+}

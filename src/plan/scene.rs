@@ -1,0 +1,124 @@
+//! What the concerns share: the question that is being answered, and views of it.
+
+use jiff::Timestamp;
+
+use super::action::{Action, Problem, Reason, Step};
+use super::desired::{Desired, Version};
+use super::ids::{ImageRef, RegionName, VersionName};
+use super::observed::{Image, ImageState, Observed, Trouble};
+use super::tags::{Ownership, Tags};
+use super::{Concern, Plan};
+
+/// The question: what is wanted, what was seen, and when.
+pub(super) struct Scene<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: &'a Observed,
+    pub(super) now: Timestamp,
+}
+
+/// An image of this object, with what its tags say.
+#[derive(Clone)]
+pub(super) struct Owned<'a> {
+    pub(super) image: &'a Image,
+    pub(super) ownership: Ownership,
+}
+
+impl<'a> Scene<'a> {
+    /// The images of this object in a region, oldest first. An image that merely carries the tags, because
+    /// somebody copied an image of ours together with its tags, is not among them.
+    pub(super) fn owned(&self, region: &RegionName) -> Vec<Owned<'a>> {
+        let images = self.observed.regions.get(region).and_then(|view| view.images.as_ref());
+        let mut owned: Vec<_> = images
+            .into_iter()
+            .flatten()
+            .filter(|image| image.state != ImageState::Deregistered)
+            .filter_map(|image| Some(Owned { image, ownership: image.ownership()? }))
+            .filter(|owned| owned.ownership.owner == self.desired.owner && self.is_made_by_us(owned, region))
+            .collect();
+        owned.sort_by(|a, b| (a.image.created, &a.image.id).cmp(&(b.image.created, &b.image.id)));
+        owned
+    }
+
+    /// The images of this object that hold a version in a region.
+    pub(super) fn holding(&self, region: &RegionName, version: &VersionName) -> Vec<Owned<'a>> {
+        self.owned(region).into_iter().filter(|owned| &owned.ownership.version == version).collect()
+    }
+
+    /// Whether EC2's own record of where an image came from agrees with its tag `amiops.dev/source`. Tags can be
+    /// copied along with an image (CopyImageTags); that record cannot.
+    fn is_made_by_us(&self, owned: &Owned, region: &RegionName) -> bool {
+        let by_manifest = || self.desired.version(&owned.ownership.version).map(|v| v.source.clone());
+        let Some(source) = owned.ownership.source.clone().or_else(by_manifest) else {
+            return false;
+        };
+        let adopted = source.id == owned.image.id && &source.region == region;
+        adopted || owned.image.made_from.as_ref() == Some(&source)
+    }
+
+    /// When a version was released: as the manifest says, else as its images say, else when its source was created.
+    pub(super) fn released_at(&self, version: &VersionName) -> Option<Timestamp> {
+        let listed = self.desired.version(version);
+        listed
+            .and_then(|v| v.released_at)
+            .or_else(|| {
+                let regions = self.observed.regions.keys();
+                regions.flat_map(|r| self.holding(r, version)).filter_map(|o| o.ownership.released_at).min()
+            })
+            .or_else(|| self.source(&listed?.source)?.as_ref().ok()?.created)
+    }
+
+    /// What was found out about a source, if it was looked up.
+    pub(super) fn source(&self, source: &ImageRef) -> Option<&'a Result<Image, Trouble>> {
+        self.observed.sources.get(source)
+    }
+
+    /// The tags that an image of a version must carry.
+    pub(super) fn tags(&self, version: &Version, attempt: u32) -> Tags {
+        let ownership = Ownership {
+            owner: self.desired.owner.clone(),
+            version: version.name.clone(),
+            source: Some(version.source.clone()),
+            released_at: self.released_at(&version.name),
+            attempt,
+        };
+        let mut tags = self.desired.tags.clone();
+        tags.extend(ownership.write());
+        tags
+    }
+
+    /// Plans an action, unless it failed before and its time has not come: then that failure is the problem,
+    /// and its sentence is given back.
+    pub(super) fn want(&self, plan: &mut Plan, action: Action, reason: Reason) -> Option<String> {
+        let failure = self.observed.failures.get(&action.key());
+        let Some(failure) = failure.filter(|failure| failure.retry_at > self.now) else {
+            plan.steps.push(Step { action, reason });
+            return None;
+        };
+        plan.look_again_at(failure.retry_at);
+        let concern = action.concern();
+        self.trouble(plan, concern, Some(action.region()), action.version(), &failure.trouble);
+        Some(failure.trouble.message.clone())
+    }
+
+    /// Notes an error as a problem.
+    pub(super) fn trouble(
+        &self,
+        plan: &mut Plan,
+        concern: Concern,
+        region: Option<&RegionName>,
+        version: Option<&VersionName>,
+        trouble: &Trouble,
+    ) {
+        let problem = Problem {
+            concern,
+            class: trouble.class,
+            code: trouble.code.clone(),
+            region: region.cloned(),
+            version: version.cloned(),
+            message: trouble.message.clone(),
+        };
+        if !plan.problems.contains(&problem) {
+            plan.problems.push(problem);
+        }
+    }
+}

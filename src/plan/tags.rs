@@ -1,0 +1,78 @@
+//! The tags by which amiops knows its own: written when an image is made, read back from AWS, and the
+//! whole of its memory.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::ids::{ImageRef, Owner, VersionName};
+
+/// Who owns the image or snapshot: `<owner id>/<namespace>/<name>`.
+pub const OWNER: &str = "amiops.dev/owner";
+/// The version that it holds.
+pub const VERSION: &str = "amiops.dev/version";
+/// The image that it was copied from, `<region>/<image id>`; an adopted image names itself.
+pub const SOURCE: &str = "amiops.dev/source";
+/// When the version was released, RFC 3339.
+pub const RELEASED_AT: &str = "amiops.dev/released-at";
+/// Which attempt to copy the version to the region made it, from 1.
+pub const ATTEMPT: &str = "amiops.dev/attempt";
+/// On a parameter: the channel that it publishes.
+pub const CHANNEL: &str = "amiops.dev/channel";
+
+/// The tags of a resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// What the tags say about a resource of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// Who owns it.
+    pub owner: Owner,
+    /// The version that it holds.
+    pub version: VersionName,
+    /// The image that it was copied from.
+    pub source: Option<ImageRef>,
+    /// When the version was released.
+    pub released_at: Option<Timestamp>,
+    /// Which attempt made it.
+    pub attempt: u32,
+}
+
+impl Ownership {
+    /// Reads the ownership from tags; `None` if owner or version are missing or not legible, which
+    /// means that the resource is not ours to change.
+    pub fn read(tags: &Tags) -> Option<Self> {
+        Some(Self {
+            owner: Owner::parse(tags.get(OWNER)?)?,
+            version: VersionName::new(tags.get(VERSION)?),
+            source: tags.get(SOURCE).and_then(|s| ImageRef::parse(s)),
+            released_at: tags.get(RELEASED_AT).and_then(|t| t.parse().ok()),
+            attempt: tags.get(ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(1),
+        })
+    }
+
+    /// Writes the ownership as tags. Whole seconds are enough for a date that orders releases.
+    pub fn write(&self) -> Tags {
+        let mut tags = Tags::from([
+            (OWNER.to_owned(), self.owner.to_string()),
+            (VERSION.to_owned(), self.version.to_string()),
+            (ATTEMPT.to_owned(), self.attempt.to_string()),
+        ]);
+        if let Some(source) = &self.source {
+            tags.insert(SOURCE.to_owned(), source.to_string());
+        }
+        if let Some(at) = self.released_at {
+            tags.insert(RELEASED_AT.to_owned(), at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        }
+        tags
+    }
+}
+
+/// The tags of `wanted` that `present` lacks or has with another value. Tags that others added do not count.
+pub fn missing(wanted: &Tags, present: &Tags) -> Tags {
+    wanted
+        .iter()
+        .filter(|(key, value)| present.get(*key) != Some(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}

@@ -4,9 +4,9 @@
 //! `docs/architecture.md` says what each module is for and what it may import.
 
 pub mod api;
-// pub mod aws;
-// pub mod cli;
+pub mod aws;
+pub mod cli;
 pub mod clock;
-// pub mod controller;
+pub mod controller;
 pub mod plan;
-// pub mod telemetry;
+pub mod telemetry;

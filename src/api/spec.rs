@@ -46,6 +46,7 @@ use super::status::MachineImageStatus;
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::spec()))]
+#[expect(clippy::duplicated_attributes, reason = "each printcolumn is a list of its own, which the lint does not see")]
 pub struct MachineImageSpec {
     /// The versions that must exist. What is listed is kept; what leaves the list is retired as
     /// `retention` says.

@@ -1,0 +1,307 @@
+//! Carrying out what the planner decided. Each action is safe to repeat, is checked once more at the door where it
+//! could harm, and tells the inventory what it did.
+
+use std::sync::Arc;
+
+use aws_sdk_ec2::types::{ResourceType, SnapshotReturnCodes, TagSpecification};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::errors::CallError;
+use super::inventory::Inventory;
+use super::{images, parameters};
+use crate::plan::ids::{ImageId, Owner, RegionName, SnapshotId, VersionName};
+use crate::plan::tags::{Ownership, Tags};
+use crate::plan::{Action, Class, Copy, Image, ImageState, Trouble};
+
+/// What came of an action that did not fail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What happened, as a sentence for an event.
+    pub note: String,
+    /// What did not go as it should, although the action is done.
+    pub warning: Option<String>,
+}
+
+impl Outcome {
+    fn done(note: String) -> Self {
+        Self { note, warning: None }
+    }
+}
+
+/// Carries out one action for `owner`, in the lane of its region.
+///
+/// # Errors
+/// What AWS answered, as a sentence. Nothing is half done: the next pass sees what is.
+pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> Result<Outcome, Trouble> {
+    let lane = inventory.aws().lane(action.region());
+    let closed = |_| Trouble::new(Class::Transient, "ShuttingDown", "the controller is shutting down");
+    let _turn = lane.writes.acquire().await.map_err(closed)?;
+    match action {
+        Action::Copy(copy) => make_copy(inventory, owner, copy).await,
+        Action::Tag { region, version, image, resources, tags } => {
+            tag(inventory, region, image, resources, tags).await?;
+            Ok(Outcome::done(format!("tagged {image}, the image of {version} in {region}")))
+        }
+        Action::Publish { region, channel, version, parameter, image } => {
+            let put = parameters::put(inventory.aws(), region, parameter, image, owner, channel).await;
+            match &put {
+                Ok(()) => inventory.note_parameters(region, |p, now| p.wrote(parameter, image, now)),
+                // Whether it was written is not known, or somebody made it in between: read it before the next try.
+                Err(_) => inventory.note_parameters(region, |p, _| p.forget(parameter)),
+            }
+            put?;
+            inventory.read_back(region, parameter).await;
+            Ok(Outcome::done(format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
+        }
+        Action::Unpublish { region, parameter, .. } => {
+            parameters::delete(inventory.aws(), region, parameter, owner).await?;
+            inventory.note_parameters(region, |p, _| p.forget(parameter));
+            Ok(Outcome::done(format!("removed parameter {parameter} in {region}")))
+        }
+        Action::Deregister { region, version, image } => deregister(inventory, owner, region, version, image).await,
+        Action::DeleteSnapshot { region, snapshot, .. } => {
+            delete_snapshot(inventory, owner, region, snapshot).await?;
+            Ok(Outcome::done(format!("deleted snapshot {snapshot} in {region}, whose image is gone")))
+        }
+    }
+}
+
+/// The ClientToken of a copy: equal for the same object, version, region and attempt, in every process that ever asks.
+/// So a copy whose answer was lost is not made again. At most 64 ASCII characters.
+fn client_token(owner: &Owner, version: &VersionName, region: &RegionName, attempt: u32) -> String {
+    let digest = Sha256::digest(format!("{owner}\n{version}\n{region}\n{attempt}"));
+    let hex: String = digest.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
+    format!("amiops-{hex}")
+}
+
+async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
+    let Copy { region, version, source, .. } = copy;
+    let subject = format!("version {version} (source {source})");
+    let mut answer = copy_image(inventory, owner, copy).await;
+    if let Err(error) = &answer
+        && error.code == "InvalidAMIName.Duplicate"
+    {
+        match resolve_name(inventory, owner, copy).await? {
+            Holder::OurCopy(id) => return Ok(Outcome::done(format!("{version} is already copied to {region}: {id}"))),
+            Holder::FailedCopyRemoved => answer = copy_image(inventory, owner, copy).await,
+            Holder::Nobody => {}
+        }
+    }
+    match answer {
+        Ok(id) => {
+            inventory.note(region, |memory, now| memory.assume(pending_copy(copy, &id, now), now));
+            Ok(Outcome::done(format!("started the copy of {version} to {region}: {id}")))
+        }
+        Err(error) if error.code == "IdempotentParameterMismatch" => {
+            // The token was used before, with other tags or another key: the copy exists, and EC2 will list it.
+            if let Some(ownership) = Ownership::read(&copy.tags) {
+                inventory.note(region, |memory, now| memory.await_unknown(&ownership, now));
+            }
+            Ok(Outcome::done(format!(
+                "the copy of {version} to {region} was started before; waiting until EC2 lists it"
+            )))
+        }
+        Err(error) if error.is_gone() => {
+            let advice =
+                "check that the source still exists, and that its snapshots are shared with the account of amiops";
+            Err(error.with_class(Class::NeedsPerson, advice).about(&subject))
+        }
+        Err(error) => Err(error.about(&subject)),
+    }
+}
+
+async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<ImageId, CallError> {
+    let Copy { region, version, source, name, kms_key, tags, attempt, .. } = copy;
+    let tagged =
+        |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(images::write_tags(tags))).build();
+    let aws = inventory.aws();
+    let call = aws
+        .lane(region)
+        .ec2
+        .copy_image()
+        .name(name)
+        .description(format!("{version} of {owner}, copied by amiops from {source}"))
+        .source_image_id(source.id.as_str())
+        .source_region(source.region.as_str())
+        .client_token(client_token(owner, version, region, *attempt))
+        .tag_specifications(tagged(ResourceType::Image))
+        .tag_specifications(tagged(ResourceType::Snapshot))
+        // Encrypted=false is never sent: EC2 refuses it for an encrypted source, and keeps encryption when it is left out.
+        .set_encrypted(kms_key.as_ref().map(|_| true))
+        .set_kms_key_id(kms_key.clone())
+        .send();
+    let answer = aws.call("CopyImage", region, call).await?;
+    let missing = || CallError::malformed("CopyImage", region, "the answer names no image");
+    answer.image_id().map(ImageId::new).ok_or_else(missing)
+}
+
+/// The copy as EC2 will list it, so far as that is known.
+fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
+    Image {
+        id: id.clone(),
+        name: copy.name.clone(),
+        account: "".into(),
+        state: ImageState::Pending,
+        state_reason: None,
+        created: Some(now),
+        made_from: Some(copy.source.clone()),
+        snapshots: Vec::new(),
+        tags: copy.tags.clone(),
+        public: false,
+        protected: false,
+        assumed: true,
+    }
+}
+
+/// Who holds the name that a copy was to get.
+enum Holder {
+    /// The copy itself, made earlier.
+    OurCopy(ImageId),
+    /// A failed copy of an earlier attempt did; it is removed now.
+    FailedCopyRemoved,
+    /// Nobody that can be seen: the name of a deregistered image can linger.
+    Nobody,
+}
+
+async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Holder, Trouble> {
+    let Copy { region, version, name, .. } = copy;
+    let holder =
+        images::named(inventory.aws(), region, name).await.map_err(|e| e.about(&format!("the image named {name}")))?;
+    let Some(holder) = holder else { return Ok(Holder::Nobody) };
+    let ours = holder.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
+    if ours && holder.state == ImageState::Failed {
+        deregister(inventory, owner, region, version, &holder.id).await?;
+        return Ok(Holder::FailedCopyRemoved);
+    }
+    if ours && holder.made_from.as_ref() == Some(&copy.source) {
+        let id = holder.id.clone();
+        inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
+        return Ok(Holder::OurCopy(id));
+    }
+    let message = format!(
+        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, which amiops did not make. To mend: \
+         choose another spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
+        holder.id
+    );
+    Err(Trouble::new(Class::NeedsPerson, "NameTaken", message))
+}
+
+async fn tag(
+    inventory: &Arc<Inventory>,
+    region: &RegionName,
+    image: &ImageId,
+    resources: &[String],
+    tags: &Tags,
+) -> Result<(), Trouble> {
+    let aws = inventory.aws();
+    let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
+    let call = call.set_tags(Some(images::write_tags(tags))).send();
+    aws.call("CreateTags", region, call).await.map_err(|e| e.about(image.as_str()))?;
+    inventory.note(region, |memory, _| memory.retag(resources, tags));
+    // An image that was just adopted is not in the inventory yet.
+    let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
+    for mut found in found {
+        if resources.contains(&found.id.to_string()) {
+            found.tags.extend(tags.clone());
+        }
+        inventory.note(region, |memory, now| memory.assume(found, now));
+    }
+    Ok(())
+}
+
+/// Deregisters an image of ours and deletes its snapshots. Just before, EC2 is asked once more whether the image still
+/// carries our tags: somebody may have taken it out of our hands since the listing.
+async fn deregister(
+    inventory: &Arc<Inventory>,
+    owner: &Owner,
+    region: &RegionName,
+    version: &VersionName,
+    image: &ImageId,
+) -> Result<Outcome, Trouble> {
+    let aws = inventory.aws();
+    let about = |error: CallError| error.about(&format!("{image} ({version})"));
+    let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(about)?;
+    let ours = |i: &Image| i.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
+    if let Some(found) = found.iter().find(|i| !ours(i)) {
+        let found = found.clone();
+        inventory.note(region, |memory, now| {
+            memory.apply_look(&[], vec![found], now);
+        });
+        return Err(Trouble::new(
+            Class::Transient,
+            "NotOursAnyMore",
+            format!("{image} in {region} does not carry the tags of {owner} {version} any more, so it was left alone"),
+        ));
+    }
+    let call =
+        aws.lane(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();
+    let results = match aws.call("DeregisterImage", region, call).await {
+        Ok(answer) => answer.delete_snapshot_results().to_vec(),
+        Err(error) if error.is_gone() => Vec::new(),
+        Err(error) => return Err(about(error)),
+    };
+    inventory.note(region, |memory, now| memory.remove_image(image, now));
+    let mut left = Vec::new();
+    for result in &results {
+        let Some(id) = result.snapshot_id() else { continue };
+        match result.return_code() {
+            Some(SnapshotReturnCodes::Success) => {
+                inventory.note(region, |memory, now| memory.remove_snapshot(&SnapshotId::new(id), now));
+            }
+            code => left.push(format!("{id} ({})", code.map_or("no result", |c| c.as_str()))),
+        }
+    }
+    inventory.want_snapshots(region);
+    let warning = (!left.is_empty()).then(|| {
+        format!("{image} in {region} is gone, but not its snapshots {}; amiops deletes them later", left.join(", "))
+    });
+    Ok(Outcome { note: format!("deregistered {image} ({version}) in {region} and deleted its snapshots"), warning })
+}
+
+/// Deletes a snapshot, if it still carries our tags.
+async fn delete_snapshot(
+    inventory: &Arc<Inventory>,
+    owner: &Owner,
+    region: &RegionName,
+    snapshot: &SnapshotId,
+) -> Result<(), Trouble> {
+    let aws = inventory.aws();
+    let about = |error: CallError| error.about(snapshot.as_str());
+    let found = images::snapshots_by_id(aws, region, std::slice::from_ref(snapshot)).await.map_err(about)?;
+    let ours = found.get(snapshot).is_none_or(|s| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner));
+    if ours {
+        let call = aws.lane(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
+        match aws.call("DeleteSnapshot", region, call).await {
+            Ok(_) => {}
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(about(error)),
+        }
+    }
+    inventory.note(region, |memory, now| memory.remove_snapshot(snapshot, now));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { installation: "default".into(), namespace: "images".into(), name: "web".into() }
+    }
+
+    #[test]
+    fn a_token_is_the_same_in_every_process_and_fits_into_64_characters() {
+        let token = client_token(&owner(), &"1.4.2".into(), &"eu-west-1".into(), 1);
+        assert_eq!(token, client_token(&owner(), &"1.4.2".into(), &"eu-west-1".into(), 1));
+        assert!(token.len() <= 64 && token.is_ascii());
+    }
+
+    #[test]
+    fn another_version_region_or_attempt_has_another_token() {
+        let token = client_token(&owner(), &"1.4.2".into(), &"eu-west-1".into(), 1);
+        assert_ne!(token, client_token(&owner(), &"1.4.3".into(), &"eu-west-1".into(), 1));
+        assert_ne!(token, client_token(&owner(), &"1.4.2".into(), &"us-east-1".into(), 1));
+        assert_ne!(token, client_token(&owner(), &"1.4.2".into(), &"eu-west-1".into(), 2));
+    }
+}

@@ -1,0 +1,125 @@
+//! Clients: one pair for each region, made when first asked for, with time limits, retries of their own, and
+//! a count of every call.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_sdk_ec2::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::errors::CallError;
+use crate::plan::Trouble;
+use crate::plan::ids::{AccountId, RegionName};
+use crate::telemetry::Metrics;
+
+/// Writes to one region that may be under way at once, so that a slow region holds up only itself and a busy
+/// one does not empty EC2's request buckets.
+const WRITES_PER_REGION: usize = 4;
+
+/// Loads credentials and settings from the environment, as every AWS program does: environment variables, profile, web
+/// identity (IRSA), container (EKS Pod Identity), IMDS; `AWS_ENDPOINT_URL` redirects.
+///
+/// `http` is the door through which all calls go; `None` is the real network. The SDK has no operation
+/// timeouts of its own, so they are set here.
+pub async fn sdk_config(http: Option<SharedHttpClient>) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(15))
+        .operation_timeout(Duration::from_secs(40))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    if let Some(http) = http {
+        loader = loader.http_client(http);
+    }
+    loader.load().await
+}
+
+/// The clients of one account.
+pub struct Aws {
+    config: SdkConfig,
+    metrics: Metrics,
+    account: OnceCell<AccountId>,
+    regions: Mutex<BTreeMap<RegionName, Arc<Lane>>>,
+}
+
+/// The clients of one region, and its lane for writes.
+pub(super) struct Lane {
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) ssm: aws_sdk_ssm::Client,
+    pub(super) writes: Semaphore,
+}
+
+impl Aws {
+    /// Clients that use `config` and count their calls in `metrics`.
+    pub fn new(config: SdkConfig, metrics: Metrics) -> Self {
+        Self { config, metrics, account: OnceCell::new(), regions: Mutex::default() }
+    }
+
+    /// The clients of a region.
+    pub(super) fn lane(&self, region: &RegionName) -> Arc<Lane> {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.entry(region.clone()).or_insert_with(|| Arc::new(self.connect(region))).clone()
+    }
+
+    fn connect(&self, region: &RegionName) -> Lane {
+        let place = SdkRegion::new(region.to_string());
+        // The bucket of the standard retry mode is shared by all clients of a partition; without one of its own, a
+        // region in trouble would use up the retries of the others.
+        let partition = |service: &str| RetryPartition::new(format!("{service}/{region}"));
+        let ec2 = aws_sdk_ec2::config::Builder::from(&self.config)
+            .region(place.clone())
+            .retry_config(RetryConfig::standard())
+            .retry_partition(partition("ec2"));
+        let ssm = aws_sdk_ssm::config::Builder::from(&self.config)
+            .region(place)
+            .retry_config(RetryConfig::standard())
+            .retry_partition(partition("ssm"));
+        Lane {
+            ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+            ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),
+            writes: Semaphore::new(WRITES_PER_REGION),
+        }
+    }
+
+    /// The account that the credentials belong to; asked once. `near` is the region whose STS is asked.
+    ///
+    /// # Errors
+    /// When STS does not answer, or not with an account.
+    pub async fn account(&self, near: &RegionName) -> Result<AccountId, Trouble> {
+        let account = self.account.get_or_try_init(|| async {
+            let place = SdkRegion::new(near.to_string());
+            let client =
+                aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(&self.config).region(place).build());
+            let call = client.get_caller_identity().send();
+            let identity = self.call("GetCallerIdentity", near, call).await.map_err(|e| e.about("the account"))?;
+            let missing =
+                || CallError::malformed("GetCallerIdentity", near, "the answer names no account").about("the account");
+            identity.account().map(AccountId::new).ok_or_else(missing)
+        });
+        account.await.cloned()
+    }
+
+    /// Makes one call: counts it by operation, region and code, and classifies its error.
+    pub(super) async fn call<T, E, R>(
+        &self,
+        operation: &'static str,
+        region: &RegionName,
+        call: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, CallError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let started = Instant::now();
+        let result = call.await.map_err(|error| CallError::from_sdk(operation, region, &error));
+        let code = result.as_ref().map_or_else(|e| e.code.as_str(), |_| "OK");
+        self.metrics.aws_call(operation, region.as_str(), code, started.elapsed());
+        result
+    }
+}

@@ -1,0 +1,208 @@
+//! The table of error codes: what an AWS error means, and what a person can do about it. EC2 models no errors, so
+//! codes are the only ground; nothing else in the program looks at them by text.
+
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+
+use crate::plan::ids::RegionName;
+use crate::plan::{Class, Trouble};
+
+/// Codes, longest-lived trouble last. A `*` at the end stands for any ending.
+const TABLE: &[(&str, Class, &str)] = &[
+    ("RequestLimitExceeded", Class::Throttled, "amiops calls less often until this passes"),
+    ("EC2ThrottledException", Class::Throttled, "amiops calls less often until this passes"),
+    ("Throttling*", Class::Throttled, "amiops calls less often until this passes"),
+    ("TooManyUpdates", Class::Throttled, "amiops calls less often until this passes"),
+    ("RequestTimeout*", Class::Transient, RETRIED),
+    ("Timeout", Class::Transient, "check that amiops can reach the endpoint; it tries again"),
+    ("Unreachable", Class::Transient, "check that amiops can reach the endpoint; it tries again"),
+    ("InternalError", Class::Transient, RETRIED),
+    ("InternalFailure", Class::Transient, RETRIED),
+    ("InternalServerError", Class::Transient, RETRIED),
+    ("ServiceUnavailable", Class::Transient, RETRIED),
+    ("Unavailable", Class::Transient, RETRIED),
+    ("InvalidAMIID.NotFound", Class::Transient, RETRIED),
+    ("InvalidAMIID.Unavailable", Class::Transient, RETRIED),
+    ("InvalidSnapshot.NotFound", Class::Transient, RETRIED),
+    ("InvalidID", Class::Transient, RETRIED),
+    ("ConcurrentTagAccess", Class::Transient, RETRIED),
+    ("PendingSnapshotLimitExceeded", Class::Transient, "it goes on when copies under way are done"),
+    ("ResourceLimitExceeded", Class::Transient, "it goes on when copies under way are done, or the quota is raised"),
+    ("InvalidState", Class::Transient, RETRIED),
+    ("RequestExpired", Class::Transient, "check the clock of the machine"),
+    ("InvalidAMIName.Duplicate", Class::Transient, RETRIED),
+    (
+        "InvalidSnapshot.InUse",
+        Class::NeedsPerson,
+        "an image that is not amiops's has it; it stays until that image is gone",
+    ),
+    ("UnauthorizedOperation", Class::NeedsPerson, GRANT),
+    ("AccessDenied*", Class::NeedsPerson, GRANT),
+    ("AuthFailure", Class::NeedsPerson, "enable the region for the account, or check the credentials of amiops"),
+    (
+        "UnrecognizedClientException",
+        Class::NeedsPerson,
+        "enable the region for the account, or check the credentials of amiops",
+    ),
+    ("InvalidClientTokenId", Class::NeedsPerson, "check the credentials of amiops, and that the region is enabled"),
+    ("ExpiredToken*", Class::NeedsPerson, "renew the credentials of amiops"),
+    ("NoCredentials", Class::NeedsPerson, "give amiops credentials: IRSA, EKS Pod Identity, or the environment"),
+    ("OptInRequired", Class::NeedsPerson, "enable the region or the product for the account"),
+    ("PendingVerification", Class::NeedsPerson, "AWS is verifying the account; wait or ask AWS support"),
+    ("Blocked", Class::NeedsPerson, "AWS has blocked the account; ask AWS support"),
+    ("CustomerKeyHasBeenRevoked", Class::NeedsPerson, "restore access to the KMS key"),
+    ("SnapshotLimitExceeded", Class::NeedsPerson, "raise the quota of snapshots or delete some"),
+    ("AMIQuotaExceeded*", Class::NeedsPerson, "raise the quota of images or deregister some"),
+    ("TagLimitExceeded", Class::NeedsPerson, "an image carries 50 tags at most: remove some"),
+    ("TagPolicyViolation", Class::NeedsPerson, "make spec.tags agree with the tag policy of the organization"),
+    ("OperationNotPermitted", Class::NeedsPerson, "see what protects the image"),
+    (
+        "ParameterMaxVersionLimitExceeded",
+        Class::NeedsPerson,
+        "the oldest version of the parameter has a label: remove the label",
+    ),
+    ("ParameterLimitExceeded", Class::NeedsPerson, "raise the quota of parameters or delete some"),
+    ("InvalidParameter*", Class::Terminal, FIX),
+    ("MissingParameter", Class::Terminal, FIX),
+    ("UnsupportedOperation", Class::Terminal, FIX),
+    ("IdempotentParameterMismatch", Class::Terminal, FIX),
+    ("InvalidRegion", Class::Terminal, "name a region that exists in the partition of the account"),
+    ("InvalidRequest", Class::Terminal, FIX),
+    ("ValidationException", Class::Terminal, FIX),
+    ("HierarchyLevelLimitExceededException", Class::Terminal, "give the parameter a path of 15 levels at most"),
+    ("UnsupportedParameterType", Class::Terminal, FIX),
+];
+
+const RETRIED: &str = "amiops tries again";
+const GRANT: &str = "grant it to the role of amiops (docs/iam-policy.md)";
+const FIX: &str = "mend the manifest";
+
+/// An error of one call, with what a person needs to know of it.
+#[derive(Debug)]
+pub(super) struct CallError {
+    pub(super) code: String,
+    class: Class,
+    operation: &'static str,
+    region: RegionName,
+    text: String,
+    advice: &'static str,
+}
+
+impl CallError {
+    pub(super) fn from_sdk<E, R>(operation: &'static str, region: &RegionName, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let (code, text) = match error {
+            SdkError::TimeoutError(_) => ("Timeout".into(), "no answer in time".into()),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                ("Timeout".into(), "no answer in time".into())
+            }
+            SdkError::DispatchFailure(failure) if failure.is_io() => {
+                ("Unreachable".into(), "the connection failed".into())
+            }
+            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => no_credentials(error),
+            SdkError::ResponseError(_) => ("Unreachable".into(), "the answer broke off".into()),
+            _ => {
+                (error.code().unwrap_or("Unknown").to_owned(), error.message().unwrap_or("no reason given").to_owned())
+            }
+        };
+        Self::new(operation, region, code, readable(&text))
+    }
+
+    /// An answer that lacks what it must have.
+    pub(super) fn malformed(operation: &'static str, region: &RegionName, text: &str) -> Self {
+        Self::new(operation, region, "InternalError".into(), text.into())
+    }
+
+    fn new(operation: &'static str, region: &RegionName, code: String, text: String) -> Self {
+        let (class, advice) = classify(&code);
+        Self { code, class, operation, region: region.clone(), text, advice }
+    }
+
+    /// Whether this is AWS's answer that the thing does not exist (any more), and so success when it was to be removed.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidSnapshot.NotFound" | "ParameterNotFound"
+        )
+    }
+
+    /// Gives the error another class where it means something else than usual.
+    pub(super) fn with_class(self, class: Class, advice: &'static str) -> Self {
+        Self { class, advice, ..self }
+    }
+
+    /// The error as a sentence about `subject`.
+    pub(super) fn about(&self, subject: &str) -> Trouble {
+        let Self { operation, region, text, code, advice, .. } = self;
+        let text = text.trim_end_matches('.');
+        Trouble::new(
+            self.class,
+            code,
+            format!("{operation} in {region} for {subject}: {text} ({code}). To mend: {advice}"),
+        )
+    }
+}
+
+fn no_credentials<E: std::error::Error + 'static, R: std::fmt::Debug>(error: &SdkError<E, R>) -> (String, String) {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let text = cause.to_string();
+    let code = if text.to_lowercase().contains("credential") { "NoCredentials" } else { "Unreachable" };
+    (code.into(), text)
+}
+
+fn classify(code: &str) -> (Class, &'static str) {
+    let matches = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(start) => code.starts_with(start),
+        None => code == pattern,
+    };
+    let row = TABLE.iter().find(|(pattern, _, _)| matches(pattern));
+    match row {
+        Some((_, class, advice)) => (*class, advice),
+        None if code.ends_with(".Malformed") => (Class::Terminal, FIX),
+        None => (Class::Transient, RETRIED),
+    }
+}
+
+/// The message without what changes from call to call or does not help: encoded details, request ids, excess length.
+fn readable(text: &str) -> String {
+    let text = text.split(" Encoded authorization failure message").next().unwrap_or(text);
+    let text = text.split(" (Service:").next().unwrap_or(text);
+    match text.char_indices().nth(400) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    #[test]
+    fn every_class_of_the_table_is_reached_by_its_codes() {
+        let class = |code| classify(code).0;
+        assert_eq!(class("RequestLimitExceeded"), Class::Throttled);
+        assert_eq!(class("ThrottlingException"), Class::Throttled);
+        assert_eq!(class("InvalidAMIID.NotFound"), Class::Transient);
+        assert_eq!(class("UnauthorizedOperation"), Class::NeedsPerson);
+        assert_eq!(class("AccessDeniedException"), Class::NeedsPerson);
+        assert_eq!(class("InvalidParameterValue"), Class::Terminal);
+        assert_eq!(class("InvalidAMIID.Malformed"), Class::Terminal);
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_is_tried_again() {
+        assert_eq!(classify("SomethingNew").0, Class::Transient);
+    }
+
+    #[test]
+    fn what_changes_from_call_to_call_is_left_out_of_a_message() {
+        let text = "You are not authorized to perform this operation. Encoded authorization failure message: abc123";
+        assert_eq!(readable(text), "You are not authorized to perform this operation.");
+    }
+}

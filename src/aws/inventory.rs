@@ -1,0 +1,329 @@
+//! The informer for EC2: one task for each region lists what is ours, keeps it in memory, and wakes the objects
+//! whose images changed. Its cost grows with regions, not with objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::client::Aws;
+use super::memory::Memory;
+use super::parameters::{self, Parameters};
+use super::{images, usage};
+use crate::clock::Clock;
+use crate::plan::ids::{AccountId, ImageId, ImageRef, Owner, ParameterName, RegionName};
+use crate::plan::{Image, RegionView, Trouble, Usage};
+use crate::telemetry::Metrics;
+
+/// How long a pass waits for the first listing of a region before it goes on without it.
+const FIRST_LISTING: Duration = Duration::from_secs(5);
+
+/// How often AWS is asked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The owner id of this installation.
+    pub installation: String,
+    /// How often the images of a region are listed.
+    pub listing: Duration,
+    /// How often the snapshots of a region are listed.
+    pub snapshots: Duration,
+    /// How often images are looked at that are not settled: copies under way.
+    pub poll: Duration,
+}
+
+/// What is known of all regions of one account.
+pub struct Inventory {
+    aws: Arc<Aws>,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    wake: mpsc::UnboundedSender<Owner>,
+    regions: Mutex<BTreeMap<RegionName, Arc<Region>>>,
+}
+
+/// One region: what is remembered, and the means to have it refreshed.
+struct Region {
+    name: RegionName,
+    memory: Mutex<Memory>,
+    parameters: Mutex<Parameters>,
+    /// Held while parameters are read, so that objects that ask at once share the calls.
+    reading: tokio::sync::Mutex<()>,
+    demand: Mutex<Demand>,
+    called: Notify,
+    /// The number of the last refresh that was served.
+    served: watch::Sender<u64>,
+}
+
+/// What was asked for and not yet begun.
+#[derive(Debug, Default)]
+struct Demand {
+    tickets: u64,
+    snapshots: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inventory {
+    /// An inventory that tells `wake` whose images changed.
+    pub fn new(
+        aws: Arc<Aws>,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+        wake: mpsc::UnboundedSender<Owner>,
+    ) -> Self {
+        Self { aws, clock, settings, metrics, wake, regions: Mutex::default() }
+    }
+
+    /// The clients that this inventory uses.
+    pub(super) fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// The account of the credentials.
+    ///
+    /// # Errors
+    /// When STS does not tell.
+    pub async fn account(&self, near: &RegionName) -> Result<AccountId, Trouble> {
+        self.aws.account(near).await
+    }
+
+    /// What an owner may know of a region, from memory. The first question about a region waits a little for its
+    /// first listing.
+    pub async fn view(self: &Arc<Self>, region: &RegionName, owner: &Owner) -> RegionView {
+        let region = self.region(region);
+        let mut served = region.served.subscribe();
+        // An error means that the region's task is gone; then what is remembered has to do.
+        let _ = timeout(FIRST_LISTING, served.wait_for(|served| *served > 0)).await;
+        lock(&region.memory).view(owner)
+    }
+
+    /// Lists a region anew, snapshots included, and waits for that. Requests made at the same time share one listing.
+    pub async fn refresh(self: &Arc<Self>, region: &RegionName) {
+        let region = self.region(region);
+        lock(&region.parameters).expire();
+        let ticket = region.ask(true);
+        let mut served = region.served.subscribe();
+        let _ = served.wait_for(|served| *served >= ticket).await;
+    }
+
+    /// The parameters `wanted` of a region. What is older than the listing interval is read again, together with
+    /// what else is due among `others`.
+    pub async fn parameters(
+        self: &Arc<Self>,
+        region: &RegionName,
+        wanted: &BTreeSet<ParameterName>,
+        others: &BTreeSet<ParameterName>,
+    ) -> BTreeMap<ParameterName, Result<Option<crate::plan::Parameter>, Trouble>> {
+        let region = self.region(region);
+        let _reading = region.reading.lock().await;
+        let due = lock(&region.parameters).due(wanted, others, self.settings.listing, self.clock.now());
+        if !due.is_empty() {
+            self.read_parameters(&region, &due).await;
+        }
+        lock(&region.parameters).known(wanted)
+    }
+
+    async fn read_parameters(&self, region: &Region, names: &[ParameterName]) {
+        let answer =
+            parameters::read(&self.aws, &region.name, names).await.map_err(|e| e.about("the parameters of channels"));
+        lock(&region.parameters).apply(names, &answer, self.clock.now());
+    }
+
+    /// Looks up the source of a version.
+    ///
+    /// # Errors
+    /// When it does not exist, is not shared with us, or cannot be asked about.
+    pub async fn source(&self, source: &ImageRef) -> Result<Image, Trouble> {
+        images::source(&self.aws, source).await
+    }
+
+    /// Asks who uses images. Never answered from memory.
+    pub async fn usage(&self, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
+        usage::usage(&self.aws, region, images).await
+    }
+
+    /// Changes what is remembered of a region, after a write.
+    pub(super) fn note(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory, Timestamp)) {
+        let region = self.region(region);
+        change(&mut lock(&region.memory), self.clock.now());
+        region.called.notify_one();
+    }
+
+    /// Changes what is remembered of a region's parameters, after a write.
+    pub(super) fn note_parameters(
+        self: &Arc<Self>,
+        region: &RegionName,
+        change: impl FnOnce(&mut Parameters, Timestamp),
+    ) {
+        change(&mut lock(&self.region(region).parameters), self.clock.now());
+    }
+
+    /// Reads a parameter back after it was written.
+    pub(super) async fn read_back(self: &Arc<Self>, region: &RegionName, name: &ParameterName) {
+        self.read_parameters(&self.region(region), std::slice::from_ref(name)).await;
+    }
+
+    /// Has the snapshots of a region listed soon.
+    pub(super) fn want_snapshots(self: &Arc<Self>, region: &RegionName) {
+        self.region(region).ask(true);
+    }
+
+    fn region(self: &Arc<Self>, name: &RegionName) -> Arc<Region> {
+        let mut regions = lock(&self.regions);
+        if let Some(region) = regions.get(name) {
+            return region.clone();
+        }
+        let region = Arc::new(Region {
+            name: name.clone(),
+            memory: Mutex::default(),
+            parameters: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            demand: Mutex::default(),
+            called: Notify::new(),
+            served: watch::Sender::new(0),
+        });
+        region.ask(true);
+        regions.insert(name.clone(), region.clone());
+        // The task ends with the inventory: it holds it only while it works.
+        tokio::spawn(watch_region(Arc::downgrade(self), region.clone()));
+        region
+    }
+
+    /// Lists the images, and the snapshots if asked to, and wakes those whose images changed.
+    async fn list(&self, region: &Region, with_snapshots: bool) -> Result<(), Trouble> {
+        let result = images::list(&self.aws, &region.name, &self.settings.installation).await;
+        let now = self.clock.now();
+        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        let changed = match result {
+            Ok(images) => lock(&region.memory).apply_listing(images, now),
+            Err(trouble) => lock(&region.memory).fail(trouble),
+        };
+        self.wake(changed);
+        self.count(region);
+        outcome?;
+        if with_snapshots {
+            let of_images = lock(&region.memory).snapshots_of_images();
+            match images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await {
+                Ok(found) => {
+                    let changed = lock(&region.memory).apply_snapshots(found);
+                    self.wake(changed);
+                }
+                Err(trouble) => {
+                    let changed = lock(&region.memory).fail(trouble.clone());
+                    self.wake(changed);
+                    return Err(trouble);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the images that are not settled.
+    async fn look(&self, region: &Region, unsettled: &[ImageId]) {
+        // A look that fails says nothing; the next listing will tell what is wrong.
+        if let Ok(found) = images::find(&self.aws, &region.name, unsettled).await {
+            let changed = lock(&region.memory).apply_look(unsettled, found, self.clock.now());
+            self.wake(changed);
+            self.count(region);
+        }
+    }
+
+    fn wake(&self, owners: BTreeSet<Owner>) {
+        for owner in owners {
+            // Nobody listens when the controller is on its way out, or in a one-time plan.
+            let _ = self.wake.send(owner);
+        }
+    }
+
+    fn count(&self, region: &Region) {
+        for (state, count) in lock(&region.memory).count_by_state() {
+            self.metrics.images(region.name.as_str(), state, count);
+        }
+    }
+}
+
+impl Region {
+    /// Asks for a listing; the answer is the number that `served` reaches when it is done.
+    fn ask(&self, snapshots: bool) -> u64 {
+        let mut demand = lock(&self.demand);
+        demand.tickets += 1;
+        demand.snapshots |= snapshots;
+        self.called.notify_one();
+        demand.tickets
+    }
+}
+
+/// When the next things are due.
+struct Due {
+    listing: Instant,
+    snapshots: Instant,
+    look: Instant,
+    failures: u32,
+}
+
+/// The task of one region: lists when it is due or asked for, looks at unsettled images in between.
+async fn watch_region(inventory: std::sync::Weak<Inventory>, region: Arc<Region>) {
+    let start = Instant::now();
+    let mut due = Due { listing: start, snapshots: start, look: start, failures: 0 };
+    loop {
+        let Some(inventory) = inventory.upgrade() else { return };
+        let next = serve(&inventory, &region, &mut due).await;
+        drop(inventory);
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = region.called.notified() => {}
+        }
+    }
+}
+
+/// Does what is due now; the answer is when to come back.
+async fn serve(inventory: &Inventory, region: &Region, due: &mut Due) -> Instant {
+    let settings = &inventory.settings;
+    let (tickets, asked_snapshots) = {
+        let mut demand = lock(&region.demand);
+        (demand.tickets, std::mem::take(&mut demand.snapshots))
+    };
+    let asked = tickets > *region.served.borrow();
+    let now = Instant::now();
+    if asked || due.listing <= now {
+        let with_snapshots = asked_snapshots || due.snapshots <= now;
+        match inventory.list(region, with_snapshots).await {
+            Ok(()) => {
+                due.failures = 0;
+                due.listing = Instant::now() + settings.listing;
+                if with_snapshots {
+                    due.snapshots = Instant::now() + settings.snapshots;
+                }
+            }
+            Err(trouble) => {
+                due.failures += 1;
+                due.listing = Instant::now() + trouble.class.retry_after(due.failures).min(settings.listing);
+                lock(&region.demand).snapshots |= with_snapshots;
+            }
+        }
+        region.served.send_replace(tickets);
+        due.look = Instant::now() + settings.poll;
+    }
+    let unsettled = lock(&region.memory).unsettled();
+    let awaits_listing = lock(&region.memory).awaits_listing(inventory.clock.now());
+    if unsettled.is_empty() && !awaits_listing {
+        due.look = Instant::now() + settings.poll;
+        return due.listing;
+    }
+    if due.look <= Instant::now() {
+        if awaits_listing && due.failures == 0 {
+            due.listing = Instant::now();
+        }
+        if !unsettled.is_empty() {
+            inventory.look(region, &unsettled).await;
+        }
+        due.look = Instant::now() + settings.poll;
+    }
+    due.look.min(due.listing)
+}

@@ -1,0 +1,256 @@
+//! What is remembered of one region: the last listing, corrected by what we have done since. No I/O.
+//!
+//! EC2 lists late. An image that was just made is *assumed* until it is listed; one that was just removed is not
+//! believed when it is listed again; and one that is missing from a listing is missed only after a second look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
+use crate::plan::tags::{Ownership, Tags};
+use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble};
+
+/// After this long, what was removed cannot be listed any more.
+const REMOVED_GRACE: Duration = LISTING_GRACE;
+/// This many looks in a row must miss an image before it counts as gone.
+const LOOKS: u32 = 2;
+
+/// What is remembered of one region.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    listed: bool,
+    /// Who has asked about the region, to be told when it can be seen again.
+    watchers: BTreeSet<Owner>,
+    trouble: Option<Trouble>,
+    images: BTreeMap<Owner, BTreeMap<ImageId, Remembered>>,
+    unknown: BTreeMap<(Owner, VersionName), Timestamp>,
+    attempts: BTreeMap<(Owner, VersionName), u32>,
+    snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
+    removed: BTreeMap<String, Timestamp>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    image: Image,
+    /// Until when EC2 may leave it out of its listings.
+    late_until: Option<Timestamp>,
+    missed: u32,
+}
+
+impl Memory {
+    /// Takes in a whole listing. The answer names the owners for whom something changed.
+    pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
+        let first_or_recovered = !self.listed || self.trouble.is_some();
+        self.listed = true;
+        self.trouble = None;
+        self.removed.retain(|_, until| *until > now);
+        let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
+        let mut changed = self.apply_look(&everyone, listing, now);
+        if first_or_recovered {
+            changed.extend(self.watchers.iter().cloned());
+        }
+        changed
+    }
+
+    /// Takes in a look at the images `asked` about.
+    pub(super) fn apply_look(&mut self, asked: &[ImageId], found: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
+        let mut changed = BTreeSet::new();
+        let seen: BTreeSet<_> = found.iter().map(|image| image.id.clone()).collect();
+        for image in found {
+            changed.extend(self.see(image));
+        }
+        for id in asked.iter().filter(|id| !seen.contains(*id)) {
+            changed.extend(self.miss(id, now));
+        }
+        changed
+    }
+
+    fn see(&mut self, image: Image) -> BTreeSet<Owner> {
+        let mut changed = BTreeSet::new();
+        if self.removed.contains_key(image.id.as_str()) {
+            return changed;
+        }
+        let ownership = image.ownership();
+        let former = self.owner_of(&image.id);
+        let present = ownership.as_ref().map(|o| o.owner.clone());
+        if former != present {
+            // The owner tag was changed or taken off: the image leaves its former owner.
+            if let Some(former) = former {
+                self.forget_image(&image.id);
+                changed.insert(former);
+            }
+        }
+        let Some(ownership) = ownership else { return changed };
+        self.note_attempt(&ownership);
+        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
+        let images = self.images.entry(ownership.owner.clone()).or_default();
+        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, missed: 0 });
+        if before.is_none_or(|before| before.image != image) {
+            changed.insert(ownership.owner);
+        }
+        changed
+    }
+
+    fn miss(&mut self, id: &ImageId, now: Timestamp) -> Option<Owner> {
+        let owner = self.owner_of(id)?;
+        let images = self.images.get_mut(&owner)?;
+        let remembered = images.get_mut(id)?;
+        if remembered.late_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        remembered.missed += 1;
+        if remembered.missed < LOOKS {
+            return None;
+        }
+        images.remove(id);
+        Some(owner)
+    }
+
+    /// Notes that a listing failed. The answer names the owners to tell, if the reason is new.
+    pub(super) fn fail(&mut self, trouble: Trouble) -> BTreeSet<Owner> {
+        let new = self.trouble.as_ref() != Some(&trouble);
+        self.trouble = Some(trouble);
+        if new { self.watchers.clone() } else { BTreeSet::new() }
+    }
+
+    /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
+    pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
+        found.retain(|id, _| !self.removed.contains_key(id.as_str()));
+        let before = self.snapshots.replace(found);
+        let Some(after) = &self.snapshots else { return BTreeSet::new() };
+        let before = before.unwrap_or_default();
+        let differs = after.iter().filter(|(id, snapshot)| before.get(*id) != Some(snapshot));
+        let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
+        let mut changed: BTreeSet<_> =
+            differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
+        let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
+        changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
+        changed
+    }
+
+    fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
+        let holds = |r: &Remembered| r.image.snapshots.contains(snapshot);
+        self.images.iter().find(|(_, images)| images.values().any(holds)).map(|(owner, _)| owner.clone())
+    }
+
+    /// Remembers an image that a call has just made or changed, until EC2 lists it.
+    pub(super) fn assume(&mut self, image: Image, now: Timestamp) {
+        let Some(ownership) = image.ownership() else { return };
+        self.note_attempt(&ownership);
+        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
+        let late_until = Some(now + LISTING_GRACE);
+        let images = self.images.entry(ownership.owner).or_default();
+        images.insert(image.id.clone(), Remembered { image, late_until, missed: 0 });
+    }
+
+    /// Remembers that an attempt to copy a version was made before, under an id that is not known.
+    pub(super) fn await_unknown(&mut self, ownership: &Ownership, now: Timestamp) {
+        self.note_attempt(ownership);
+        self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), now + LISTING_GRACE);
+    }
+
+    fn note_attempt(&mut self, ownership: &Ownership) {
+        let key = (ownership.owner.clone(), ownership.version.clone());
+        let attempts = self.attempts.entry(key).or_default();
+        *attempts = (*attempts).max(ownership.attempt);
+    }
+
+    /// Puts tags on what is remembered, as a call has just done in AWS.
+    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
+        let listed = |id: &str| resources.iter().any(|r| r == id);
+        for remembered in
+            self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
+        {
+            remembered.image.tags.extend(tags.clone());
+        }
+        for snapshot in self.snapshots.iter_mut().flat_map(BTreeMap::values_mut).filter(|s| listed(s.id.as_str())) {
+            snapshot.tags.extend(tags.clone());
+        }
+    }
+
+    /// Forgets an image without a grace: the next listing may bring it back.
+    fn forget_image(&mut self, id: &ImageId) {
+        self.images.values_mut().for_each(|images| {
+            images.remove(id);
+        });
+    }
+
+    /// Forgets an image that a call has just removed, and does not believe listings that still have it.
+    pub(super) fn remove_image(&mut self, id: &ImageId, now: Timestamp) {
+        self.removed.insert(id.to_string(), now + REMOVED_GRACE);
+        self.forget_image(id);
+    }
+
+    /// Forgets a snapshot that a call has just removed.
+    pub(super) fn remove_snapshot(&mut self, id: &SnapshotId, now: Timestamp) {
+        self.removed.insert(id.to_string(), now + REMOVED_GRACE);
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.remove(id);
+        }
+    }
+
+    fn owner_of(&self, id: &ImageId) -> Option<Owner> {
+        self.images.iter().find(|(_, images)| images.contains_key(id)).map(|(owner, _)| owner.clone())
+    }
+
+    /// The images to look at until they are settled: copies under way, and those that a look has missed.
+    pub(super) fn unsettled(&self) -> Vec<ImageId> {
+        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.missed > 0;
+        self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
+    }
+
+    /// Whether a copy exists under an id that only a whole listing can tell.
+    pub(super) fn awaits_listing(&self, now: Timestamp) -> bool {
+        self.unknown.values().any(|until| *until > now)
+    }
+
+    /// The snapshots that images of ours have.
+    pub(super) fn snapshots_of_images(&self) -> Vec<SnapshotId> {
+        self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
+    }
+
+    /// How many images are in each state.
+    pub(super) fn count_by_state(&self) -> BTreeMap<&'static str, i64> {
+        let mut counts = BTreeMap::from([("pending", 0), ("available", 0), ("failed", 0), ("disabled", 0)]);
+        for remembered in self.images.values().flat_map(BTreeMap::values) {
+            let state = match remembered.image.state {
+                ImageState::Pending => "pending",
+                ImageState::Available => "available",
+                ImageState::Failed => "failed",
+                ImageState::Disabled | ImageState::Deregistered => "disabled",
+            };
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// What one owner may know of the region. Parameters are added by their own reader.
+    pub(super) fn view(&mut self, owner: &Owner) -> RegionView {
+        self.watchers.insert(owner.clone());
+        let images = self.images.get(owner).into_iter().flat_map(BTreeMap::values).map(|r| r.image.clone());
+        let images: Vec<_> = images.collect();
+        let held: BTreeSet<_> = images.iter().flat_map(|i| &i.snapshots).collect();
+        let snapshots = self.snapshots.as_ref().map(|snapshots| {
+            let ours =
+                |s: &&Snapshot| held.contains(&s.id) || Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+            snapshots.values().filter(ours).cloned().collect()
+        });
+        let mine =
+            |(key, value): (&(Owner, VersionName), &Timestamp)| (key.0 == *owner).then(|| (key.1.clone(), *value));
+        RegionView {
+            awaited: self.unknown.iter().filter_map(mine).collect(),
+            attempts: self
+                .attempts
+                .iter()
+                .filter(|(key, _)| key.0 == *owner)
+                .map(|(key, n)| (key.1.clone(), *n))
+                .collect(),
+            images: self.listed.then_some(images),
+            snapshots,
+            trouble: self.trouble.clone(),
+            parameters: BTreeMap::new(),
+        }
+    }
+}

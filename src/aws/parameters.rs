@@ -1,0 +1,187 @@
+//! SSM parameters: read in batches and remembered; written only if they are ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_ssm::config::retry::RetryConfig;
+use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
+use jiff::Timestamp;
+
+use super::client::Aws;
+use super::errors::CallError;
+use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
+use crate::plan::{Class, Parameter, Trouble, tags};
+
+/// GetParameters takes this many names at most.
+const NAMES_PER_CALL: usize = 10;
+/// The data type by which SSM checks that the value is an image of the account and region.
+const DATA_TYPE: &str = "aws:ec2:image";
+
+/// What is remembered of the parameters of one region.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    read: BTreeMap<ParameterName, Remembered>,
+}
+
+#[derive(Debug, Clone)]
+struct Remembered {
+    answer: Result<Option<Parameter>, Trouble>,
+    at: Timestamp,
+}
+
+impl Parameters {
+    /// Which of `wanted` must be read, because they never were or not for `age`. If there is any, all that are due are
+    /// given back, `others` too, so that ten of them share a call.
+    pub(super) fn due(
+        &self,
+        wanted: &BTreeSet<ParameterName>,
+        others: &BTreeSet<ParameterName>,
+        age: Duration,
+        now: Timestamp,
+    ) -> Vec<ParameterName> {
+        let is_due = |name: &&ParameterName| self.read.get(*name).is_none_or(|r| r.at + age <= now);
+        if !wanted.iter().any(|name| is_due(&name)) {
+            return Vec::new();
+        }
+        wanted.union(others).filter(is_due).cloned().collect()
+    }
+
+    /// Takes in an answer.
+    pub(super) fn apply(
+        &mut self,
+        names: &[ParameterName],
+        answer: &Result<BTreeMap<ParameterName, Parameter>, Trouble>,
+        now: Timestamp,
+    ) {
+        for name in names {
+            let written = self.written(name);
+            let answer = match answer {
+                Ok(found) => Ok(found
+                    .get(name)
+                    .map_or_else(|| unconfirmed(written.clone()), |p| Some(settle(p.clone(), written.clone())))),
+                Err(trouble) => Err(trouble.clone()),
+            };
+            self.read.insert(name.clone(), Remembered { answer, at: now });
+        }
+    }
+
+    fn written(&self, name: &ParameterName) -> Option<(ImageId, Timestamp)> {
+        self.read.get(name)?.answer.as_ref().ok()?.as_ref()?.written.clone()
+    }
+
+    /// Remembers what has just been written, until it is read back.
+    pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, now: Timestamp) {
+        let before = self.read.get(name).and_then(|r| r.answer.as_ref().ok().cloned().flatten());
+        let written = Some((image.clone(), now));
+        let parameter =
+            before.map_or_else(|| unconfirmed(written.clone()), |p| Some(Parameter { written: written.clone(), ..p }));
+        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), at: now });
+    }
+
+    /// Forgets what was read, so that it is read again.
+    pub(super) fn forget(&mut self, name: &ParameterName) {
+        self.read.remove(name);
+    }
+
+    /// Everything that was read, older than asked for or not.
+    pub(super) fn known(
+        &self,
+        names: &BTreeSet<ParameterName>,
+    ) -> BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>> {
+        let known = |name: &ParameterName| Some((name.clone(), self.read.get(name)?.answer.clone()));
+        names.iter().filter_map(known).collect()
+    }
+
+    /// Marks everything as due.
+    pub(super) fn expire(&mut self) {
+        self.read.values_mut().for_each(|r| r.at = Timestamp::UNIX_EPOCH);
+    }
+}
+
+/// A parameter that SSM does not show, although it was written: its check of the image is not over.
+fn unconfirmed(written: Option<(ImageId, Timestamp)>) -> Option<Parameter> {
+    written.map(|written| Parameter { value: String::new(), modified: None, written: Some(written) })
+}
+
+fn settle(found: Parameter, written: Option<(ImageId, Timestamp)>) -> Parameter {
+    let pending = written.filter(|(image, _)| image.as_str() != found.value);
+    Parameter { written: pending, ..found }
+}
+
+/// Reads parameters; one that does not exist is left out of the answer.
+pub(super) async fn read(
+    aws: &Aws,
+    region: &RegionName,
+    names: &[ParameterName],
+) -> Result<BTreeMap<ParameterName, Parameter>, CallError> {
+    let mut found = BTreeMap::new();
+    for names in names.chunks(NAMES_PER_CALL) {
+        let names = names.iter().map(|n| n.to_string()).collect();
+        let call = aws.lane(region).ssm.get_parameters().set_names(Some(names)).send();
+        let page = aws.call("GetParameters", region, call).await?;
+        found.extend(page.parameters().iter().filter_map(|p| {
+            let modified = p.last_modified_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
+            let value = p.value()?.to_owned();
+            Some((ParameterName::new(p.name()?), Parameter { value, modified, written: None }))
+        }));
+    }
+    Ok(found)
+}
+
+/// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours.
+pub(super) async fn put(
+    aws: &Aws,
+    region: &RegionName,
+    name: &ParameterName,
+    image: &ImageId,
+    owner: &Owner,
+    channel: &ChannelName,
+) -> Result<(), Trouble> {
+    let tags = [(tags::OWNER, owner.to_string()), (tags::CHANNEL, channel.to_string())];
+    let tags = tags.into_iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
+    let lane = aws.lane(region);
+    let value = || {
+        let put = lane.ssm.put_parameter().name(name.as_str()).value(image.as_str());
+        put.r#type(ParameterType::String).data_type(DATA_TYPE)
+    };
+    // PutParameter cannot be told apart from its repetition: a second one makes a second version. So it is not
+    // retried blindly; after an unknown outcome the next pass reads first.
+    let once = || aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
+    let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
+    match aws.call("PutParameter", region, create).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.code == "ParameterAlreadyExists" => {}
+        Err(error) => return Err(error.about(name.as_str())),
+    }
+    require_ours(aws, region, name, owner).await?;
+    let change = value().overwrite(true).customize().config_override(once()).send();
+    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| e.about(name.as_str()))
+}
+
+/// Removes a parameter, if its tags say that it is ours.
+pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
+    require_ours(aws, region, name, owner).await?;
+    let call = aws.lane(region).ssm.delete_parameter().name(name.as_str()).send();
+    match aws.call("DeleteParameter", region, call).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) => Err(error.about(name.as_str())),
+    }
+}
+
+async fn require_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
+    let parameter = ResourceTypeForTagging::Parameter;
+    let call = aws.lane(region).ssm.list_tags_for_resource().resource_type(parameter).resource_id(name.as_str()).send();
+    let answer = aws.call("ListTagsForResource", region, call).await.map_err(|e| e.about(name.as_str()))?;
+    let found = answer.tag_list().iter().find(|tag| tag.key() == tags::OWNER).map(|tag| tag.value());
+    if found == Some(owner.to_string().as_str()) {
+        return Ok(());
+    }
+    let whose = found.map_or_else(|| "has no owner tag".to_owned(), |other| format!("belongs to {other}"));
+    let message = format!(
+        "parameter {name} in {region} exists and {whose}, so amiops leaves it alone. To mend: choose another parameter, \
+         or tag it {}={owner} to hand it over",
+        tags::OWNER
+    );
+    Err(Trouble::new(Class::NeedsPerson, "ParameterNotOurs", message))
+}

@@ -1,0 +1,104 @@
+//! Who uses an image? Asked before anything goes. A check that fails leaves the image in use.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    ImageAttributeName, ImageReferenceOptionName, ImageReferenceResourceType, LaunchPermission, PermissionGroup,
+    ResourceTypeOption, ResourceTypeRequest,
+};
+
+use super::client::Aws;
+use super::errors::CallError;
+use crate::plan::Usage;
+use crate::plan::ids::{ImageId, RegionName};
+
+/// DescribeImageReferences takes this many images at most.
+const IMAGES_PER_CALL: usize = 10;
+
+/// Asks who uses the given images: instances, launch templates, parameters and Image Builder recipes of this
+/// account (DescribeImageReferences), and accounts that they are shared with, whose use cannot be seen.
+pub async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
+    let mut usage = BTreeMap::new();
+    for images in images.chunks(IMAGES_PER_CALL) {
+        match references(aws, region, images).await {
+            Ok(mut references) => {
+                for image in images {
+                    let by = references.remove(image).unwrap_or_default();
+                    usage.insert(image.clone(), with_sharing(aws, region, image, by).await);
+                }
+            }
+            Err(error) => {
+                let unknown = |image: &ImageId| Usage::Unknown(error.about(image.as_str()));
+                usage.extend(images.iter().map(|image| (image.clone(), unknown(image))));
+            }
+        }
+    }
+    usage
+}
+
+async fn references(
+    aws: &Aws,
+    region: &RegionName,
+    images: &[ImageId],
+) -> Result<BTreeMap<ImageId, Vec<String>>, CallError> {
+    let ec2 = &aws.lane(region).ec2;
+    let mut found = BTreeMap::<_, Vec<String>>::new();
+    let mut token = None;
+    loop {
+        let page = ec2
+            .describe_image_references()
+            .set_image_ids(Some(images.iter().map(|id| id.to_string()).collect()))
+            .include_all_resource_types(true)
+            .set_resource_types(Some(whole_depth()));
+        let page = aws.call("DescribeImageReferences", region, page.set_next_token(token).send()).await?;
+        for reference in page.image_references() {
+            let image = ImageId::new(reference.image_id().unwrap_or_default());
+            let kind = reference.resource_type().map_or("resource", |t| t.as_str());
+            let name = reference.arn().and_then(|arn| arn.rsplit(['/', ':']).next()).unwrap_or("unknown");
+            found.entry(image).or_default().push(format!("{kind} {name}"));
+        }
+        token = page.next_token().filter(|t| !t.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            found.values_mut().for_each(|by| by.sort());
+            return Ok(found);
+        }
+    }
+}
+
+/// The call looks at the ten newest versions of a launch template and at terminated instances unless told otherwise. An old
+/// version can be a group's default, so all count; what is terminated never starts again.
+fn whole_depth() -> Vec<ResourceTypeRequest> {
+    let request = |kind, name, values: &[&str]| {
+        let values = values.iter().map(|v| (*v).to_owned()).collect();
+        let option = ResourceTypeOption::builder().option_name(name).set_option_values(Some(values)).build();
+        ResourceTypeRequest::builder().resource_type(kind).resource_type_options(option).build()
+    };
+    vec![
+        request(
+            ImageReferenceResourceType::Ec2Instance,
+            ImageReferenceOptionName::StateName,
+            &["pending", "running", "shutting-down", "stopping", "stopped"],
+        ),
+        request(ImageReferenceResourceType::Ec2LaunchTemplate, ImageReferenceOptionName::VersionDepth, &["10000"]),
+    ]
+}
+
+/// An image that others may launch may be in use where it cannot be seen.
+async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<String>) -> Usage {
+    let attribute = ImageAttributeName::LaunchPermission;
+    let call = aws.lane(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
+    match aws.call("DescribeImageAttribute", region, call).await {
+        Ok(attribute) => by.extend(attribute.launch_permissions().iter().map(sharee)),
+        Err(error) => return Usage::Unknown(error.about(image.as_str())),
+    }
+    if by.is_empty() { Usage::Unused } else { Usage::Used(by) }
+}
+
+fn sharee(permission: &LaunchPermission) -> String {
+    let account = permission.user_id().map(|id| format!("account {id}, which it is shared with"));
+    let organization = permission.organization_arn().or(permission.organizational_unit_arn());
+    account
+        .or_else(|| organization.map(|arn| format!("{arn}, which it is shared with")))
+        .or_else(|| (permission.group() == Some(&PermissionGroup::All)).then(|| "everybody: it is public".into()))
+        .unwrap_or_else(|| "somebody whom it is shared with".into())
+}

@@ -1,0 +1,95 @@
+//! Reading manifests from files: the same rules as the API server's, with the same sentences.
+
+use std::path::Path;
+
+use kube::core::cel::Validator;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::api::{MachineImage, crd};
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    #[error("{file} cannot be read: {cause}")]
+    Unreadable { file: String, cause: std::io::Error },
+    #[error("{file} is not YAML: {cause}")]
+    NotYaml { file: String, cause: String },
+    #[error("{file}, document {number}: {cause}")]
+    Invalid { file: String, number: usize, cause: String },
+    #[error("there is no MachineImage in the files")]
+    Empty,
+}
+
+/// Reads all MachineImages of some files; `-` is standard input. Documents of other kinds are passed over.
+pub(super) fn read(files: &[String]) -> Result<Vec<MachineImage>, Error> {
+    let mut objects = Vec::new();
+    for file in files {
+        let text = match file.as_str() {
+            "-" => std::io::read_to_string(std::io::stdin()),
+            path => std::fs::read_to_string(Path::new(path)),
+        };
+        let text = text.map_err(|cause| Error::Unreadable { file: file.clone(), cause })?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+            .map_err(|cause| Error::NotYaml { file: file.clone(), cause: cause.to_string() })?;
+        for (index, document) in documents.into_iter().enumerate().filter(|(_, d)| is_machine_image(d)) {
+            let invalid = |cause| Error::Invalid { file: file.clone(), number: index + 1, cause };
+            objects.push(parse(document).map_err(invalid)?);
+        }
+    }
+    if objects.is_empty() { Err(Error::Empty) } else { Ok(objects) }
+}
+
+fn is_machine_image(document: &Value) -> bool {
+    let starts_with =
+        |key: &str, text: &str| document.get(key).and_then(Value::as_str).is_some_and(|v| v.starts_with(text));
+    starts_with("apiVersion", "amiops.dev/") && document.get("kind").and_then(Value::as_str) == Some("MachineImage")
+}
+
+fn parse(document: Value) -> Result<MachineImage, String> {
+    let mut object: MachineImage =
+        serde_path_to_error::deserialize(document).map_err(|e| format!("{}: {}", e.path(), e.inner()))?;
+    object.metadata.namespace.get_or_insert_with(|| "default".into());
+    validate(&object)?;
+    Ok(object)
+}
+
+/// Checks the rules of the schema. The object is written out first, so that defaults are in place.
+fn validate(object: &MachineImage) -> Result<(), String> {
+    let crd = serde_json::to_value(crd()).map_err(|e| e.to_string())?;
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+    let value = serde_json::to_value(object).map_err(|e| e.to_string())?;
+    Validator::new().validate(&schema, &value, None).map_err(|errors| errors.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    fn manifest(version: &str) -> Value {
+        let yaml = format!(
+            "apiVersion: amiops.dev/v1alpha1\nkind: MachineImage\nmetadata: {{name: web}}\nspec:\n  versions:\n  - version: '{version}'\n    \
+             source: {{image: {{region: us-east-1, id: ami-0aa11bb22cc33dd44}}}}\n  regions: [{{region: us-east-1}}]\n"
+        );
+        serde_saphyr::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_that_the_api_server_would_take_is_taken() {
+        assert_eq!(parse(manifest("1.4.2")).unwrap().spec.name_template, "{name}-{version}");
+    }
+
+    #[test]
+    fn a_manifest_that_the_api_server_would_refuse_is_refused_with_the_same_sentence() {
+        let error = parse(manifest("one two")).unwrap_err();
+        assert!(error.contains("a version is made of letters, digits"), "{error}");
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        let mut manifest = manifest("1.4.2");
+        manifest["spec"]["suspend"] = "perhaps".into();
+        assert!(parse(manifest).unwrap_err().starts_with("spec.suspend: "));
+    }
+}

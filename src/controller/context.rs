@@ -1,0 +1,150 @@
+//! What all passes share: clients, settings, and the little that the controller itself remembers. Nothing of it is
+//! needed after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt};
+
+use super::execute::Done;
+use crate::api::{MachineImage, MachineImageStatus};
+use crate::aws::Inventory;
+use crate::clock::Clock;
+use crate::plan::ids::{ImageId, Owner, ParameterName};
+use crate::plan::{Failure, Key};
+use crate::telemetry::Metrics;
+
+/// What all passes share.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) clock: Clock,
+    /// The owner id of this installation.
+    pub(super) installation: String,
+    pub(super) recorder: Recorder,
+    pub(super) store: Store<DeserializeGuard<MachineImage>>,
+    pub(super) metrics: Metrics,
+    memory: Mutex<BTreeMap<Owner, Remembered>>,
+}
+
+/// What is remembered of one object between passes.
+#[derive(Default)]
+struct Remembered {
+    failures: BTreeMap<Key, Failure>,
+    /// The resource version that the last written status answered, and that status: until the watch shows it, the
+    /// object from the cache still has the one before.
+    written: Option<(String, MachineImageStatus)>,
+    /// How often in a row the Kubernetes API failed.
+    api_failures: u32,
+}
+
+impl Context {
+    pub(super) fn new(
+        client: Client,
+        inventory: Arc<Inventory>,
+        clock: Clock,
+        installation: String,
+        recorder: Recorder,
+        store: Store<DeserializeGuard<MachineImage>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { client, inventory, clock, installation, recorder, store, metrics, memory: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, BTreeMap<Owner, Remembered>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The identity in AWS of an object.
+    pub(super) fn owner(&self, object: &MachineImage) -> Owner {
+        Owner {
+            installation: self.installation.clone(),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        }
+    }
+
+    /// The status as last written, even if the cache does not show it yet.
+    pub(super) fn last_status(&self, object: &MachineImage) -> MachineImageStatus {
+        let memory = self.memory();
+        let written = memory.get(&self.owner(object)).and_then(|r| r.written.as_ref());
+        match written {
+            Some((answered, status)) if object.resource_version().as_deref() == Some(answered) => status.clone(),
+            _ => object.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Remembers the status that was written in answer to `object`.
+    pub(super) fn wrote_status(&self, object: &MachineImage, status: MachineImageStatus) {
+        let answered = object.resource_version().unwrap_or_default();
+        self.memory().entry(self.owner(object)).or_default().written = Some((answered, status));
+    }
+
+    /// The failures that still count: those of this generation of the manifest, unless `forget` asks to try again now.
+    pub(super) fn failures(&self, owner: &Owner, generation: i64, forget: bool) -> BTreeMap<Key, Failure> {
+        let mut memory = self.memory();
+        let failures = &mut memory.entry(owner.clone()).or_default().failures;
+        let now = self.clock.now();
+        let stale = |f: &Failure| f.generation != generation || f.retry_at + Duration::from_hours(2) < now;
+        failures.retain(|_, failure| !forget && !stale(failure));
+        failures.clone()
+    }
+
+    /// Remembers which actions failed, and forgets those that did not.
+    pub(super) fn note(&self, owner: &Owner, generation: i64, done: &[Done]) {
+        let mut memory = self.memory();
+        let failures = &mut memory.entry(owner.clone()).or_default().failures;
+        for done in done {
+            let key = done.step.action.key();
+            match &done.result {
+                Ok(_) => {
+                    failures.remove(&key);
+                }
+                Err(trouble) => {
+                    let count = failures.get(&key).map_or(0, |f| f.count) + 1;
+                    let retry_at = self.clock.now() + trouble.class.retry_after(count);
+                    failures.insert(key, Failure { trouble: trouble.clone(), count, retry_at, generation });
+                }
+            }
+        }
+    }
+
+    /// Counts a failure of the Kubernetes API; the answer is how often in a row it failed.
+    pub(super) fn api_failed(&self, owner: &Owner) -> u32 {
+        let mut memory = self.memory();
+        let remembered = memory.entry(owner.clone()).or_default();
+        remembered.api_failures += 1;
+        remembered.api_failures
+    }
+
+    /// Forgets the failures of the Kubernetes API.
+    pub(super) fn api_worked(&self, owner: &Owner) {
+        if let Some(remembered) = self.memory().get_mut(owner) {
+            remembered.api_failures = 0;
+        }
+    }
+
+    /// Forgets an object that is gone.
+    pub(super) fn forget(&self, owner: &Owner) {
+        self.memory().remove(owner);
+    }
+
+    /// The images that other objects name as a source, and the parameters of all objects.
+    pub(super) fn neighbours(&self, object: &MachineImage) -> (BTreeSet<ImageId>, BTreeSet<ParameterName>) {
+        let mut claimed = BTreeSet::new();
+        let mut parameters = BTreeSet::new();
+        let all = self.store.state();
+        for other in all.iter().filter_map(|guard| guard.0.as_ref().ok()) {
+            let channels = other.spec.channels.iter().filter_map(|c| c.publish.as_ref());
+            parameters.extend(channels.map(|p| ParameterName::new(&p.ssm_parameter)));
+            if other.uid() != object.uid() {
+                claimed.extend(other.spec.versions.iter().map(|v| ImageId::new(&v.source.image.id)));
+            }
+        }
+        (claimed, parameters)
+    }
+}

@@ -1,0 +1,104 @@
+//! Events: only on transitions. An event that cannot be written is logged; it holds up nothing.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::events::{Event, EventType};
+
+use super::context::Context;
+use super::execute::Done;
+use crate::api::{ConditionStatus, MachineImage, MachineImageStatus};
+use crate::plan::Action;
+
+/// Kubernetes takes notes of 1024 bytes at most.
+const NOTE_BYTES: usize = 1024;
+
+/// Tells what was done, except the putting back of tags.
+pub(super) async fn actions(context: &Context, object: &MachineImage, done: &[Done]) {
+    for done in done {
+        let Ok(outcome) = &done.result else { continue };
+        let reason = match &done.step.action {
+            Action::Copy(_) => "CopyStarted",
+            Action::Tag { .. } => "Tagged",
+            Action::Publish { .. } => "Published",
+            Action::Unpublish { .. } => "Unpublished",
+            Action::Deregister { .. } => "Deregistered",
+            Action::DeleteSnapshot { .. } => "SnapshotDeleted",
+        };
+        let verb = done.step.action.verb();
+        let note = format!("{}, because {}", outcome.note, done.step.reason);
+        publish(context, &object.object_ref(&()), EventType::Normal, reason, verb, &note).await;
+        if let Some(warning) = &outcome.warning {
+            publish(context, &object.object_ref(&()), EventType::Warning, "SnapshotsLeft", verb, warning).await;
+        }
+    }
+}
+
+/// Tells of problems that are new, and of the object becoming ready or not.
+pub(super) async fn transitions(
+    context: &Context,
+    object: &MachineImage,
+    before: &MachineImageStatus,
+    after: &MachineImageStatus,
+) {
+    let reference = object.object_ref(&());
+    for problem in &after.problems {
+        let same = |p: &&crate::api::Problem| {
+            (&p.reason, &p.region, &p.version) == (&problem.reason, &problem.region, &problem.version)
+        };
+        if !before.problems.iter().any(|p| same(&p)) {
+            publish(context, &reference, EventType::Warning, &problem.reason, "Reconcile", &problem.message).await;
+        }
+    }
+    let ready = |status: &MachineImageStatus| status.conditions.iter().find(|c| c.type_ == "Ready").cloned();
+    if let Some(now) = ready(after).filter(|now| now.status == ConditionStatus::True)
+        && ready(before).is_none_or(|then| then.status != now.status)
+    {
+        publish(context, &reference, EventType::Normal, &now.reason, "Reconcile", &now.message).await;
+    }
+}
+
+/// Tells that an object does not decode.
+pub(super) async fn undecodable(context: &Context, invalid: &InvalidObject) {
+    let metadata = &invalid.metadata;
+    let name = metadata.name.clone().unwrap_or_default();
+    tracing::warn!(
+        object = name,
+        "this MachineImage does not decode and is left alone until it changes: {}",
+        invalid.error
+    );
+    let reference = ObjectReference {
+        api_version: Some(MachineImage::api_version(&()).into()),
+        kind: Some(MachineImage::kind(&()).into()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        ..Default::default()
+    };
+    let note = format!("the object does not decode, and is left alone until it changes: {}", invalid.error);
+    publish(context, &reference, EventType::Warning, "Undecodable", "Reconcile", &note).await;
+}
+
+async fn publish(
+    context: &Context,
+    reference: &ObjectReference,
+    type_: EventType,
+    reason: &str,
+    action: &str,
+    note: &str,
+) {
+    let event =
+        Event { type_, reason: reason.into(), note: Some(shortened(note)), action: action.into(), secondary: None };
+    if let Err(error) = context.recorder.publish(&event, reference).await {
+        tracing::warn!(object = reference.name, "the event '{reason}' could not be written: {error}");
+    }
+}
+
+fn shortened(note: &str) -> String {
+    if note.len() <= NOTE_BYTES {
+        return note.to_owned();
+    }
+    let end = (0..=NOTE_BYTES - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &note[..end])
+}

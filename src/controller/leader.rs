@@ -1,0 +1,176 @@
+//! Leader election by a Lease: of several processes one works, the others stand by.
+//!
+//! The rules are those of client-go: a lease that nobody has changed for its duration, by our own clock, may be taken over;
+//! a leader that cannot renew in time stops before that. Other processes' clocks are never trusted.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::clock::Clock;
+
+/// The settings of an election.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The name of the Lease.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The name of this process among those that stand for election.
+    pub identity: String,
+    /// After this long without renewal another process takes over.
+    pub duration: Duration,
+    /// A leader that could not renew for this long stops. Shorter than `duration`.
+    pub renew_deadline: Duration,
+    /// How often the lease is renewed, or looked at by those who stand by.
+    pub retry: Duration,
+}
+
+/// An election that this process stands in.
+pub struct Leadership {
+    api: Api<LeaseObject>,
+    settings: Lease,
+    clock: Clock,
+    /// What the lease was when it last changed, and when we saw that.
+    seen: Option<(String, Instant)>,
+}
+
+impl Leadership {
+    /// Stands for election.
+    pub fn new(client: Client, settings: Lease, clock: Clock) -> Self {
+        Self { api: Api::namespaced(client, &settings.namespace), settings, clock, seen: None }
+    }
+
+    /// Waits until this process is the leader. `in_touch` is told after each try whether the API server answered.
+    pub async fn acquire(&mut self, in_touch: impl Fn(bool)) {
+        loop {
+            match timeout(self.settings.renew_deadline, self.try_acquire()).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => in_touch(true),
+                Ok(Err(error)) => {
+                    in_touch(false);
+                    tracing::warn!("the lease {} could not be read or taken: {error}", self.settings.name);
+                }
+                Err(_) => {
+                    in_touch(false);
+                    tracing::warn!("the lease {} could not be read or taken in time", self.settings.name);
+                }
+            }
+            sleep(self.settings.retry).await;
+        }
+    }
+
+    /// Renews the lease until it is lost; then it returns.
+    pub async fn hold(&mut self) {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(self.settings.retry).await;
+            let left = self.settings.renew_deadline.saturating_sub(renewed.elapsed());
+            match timeout(left, self.try_acquire()).await {
+                Ok(Ok(true)) => renewed = Instant::now(),
+                Ok(Ok(false)) => {
+                    tracing::error!("another process has taken the lease {}", self.settings.name);
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!("the lease {} could not be renewed: {error}", self.settings.name),
+                Err(_) => {}
+            }
+            if renewed.elapsed() >= self.settings.renew_deadline {
+                tracing::error!(
+                    "the lease {} could not be renewed for {:?}",
+                    self.settings.name,
+                    self.settings.renew_deadline
+                );
+                return;
+            }
+        }
+    }
+
+    /// Gives the lease up, so that another process need not wait for it to run out.
+    pub async fn release(&mut self) {
+        let held = async {
+            let Some(lease) = self.api.get_opt(&self.settings.name).await? else { return Ok(()) };
+            if holder(&lease) == Some(&self.settings.identity) { self.write(Some(&lease), "").await } else { Ok(()) }
+        };
+        match timeout(Duration::from_secs(3), held).await {
+            Ok(Ok(())) => tracing::info!("released the lease {}", self.settings.name),
+            Ok(Err(error)) => tracing::warn!("the lease could not be released: {error}"),
+            Err(_) => tracing::warn!("the lease could not be released in time"),
+        }
+    }
+
+    /// Takes or renews the lease, if nobody else holds it.
+    async fn try_acquire(&mut self) -> kube::Result<bool> {
+        let lease = self.api.get_opt(&self.settings.name).await?;
+        if let Some(lease) = &lease
+            && !self.may_take(lease)
+        {
+            return Ok(false);
+        }
+        match self.write(lease.as_ref(), &self.settings.identity).await {
+            Ok(()) => Ok(true),
+            // Somebody else was faster.
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a lease is ours, free, or has not changed for its duration by our own clock.
+    fn may_take(&mut self, lease: &LeaseObject) -> bool {
+        let version = lease.resource_version().unwrap_or_default();
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == version => *since,
+            _ => Instant::now(),
+        };
+        self.seen = Some((version, since));
+        match holder(lease) {
+            None => true,
+            Some(holder) if *holder == self.settings.identity => true,
+            Some(_) => {
+                let seconds = lease.spec.as_ref().and_then(|s| s.lease_duration_seconds).unwrap_or(0);
+                since.elapsed() >= Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(self.settings.duration)
+            }
+        }
+    }
+
+    /// Writes the lease; the resource version makes the API server refuse if somebody changed it in between.
+    async fn write(&self, lease: Option<&LeaseObject>, holder_now: &str) -> kube::Result<()> {
+        let now = MicroTime(self.clock.now());
+        let former = lease.and_then(|l| l.spec.as_ref());
+        let same_holder = former.and_then(|s| s.holder_identity.as_deref()) == Some(holder_now);
+        let acquired =
+            former.and_then(|s| s.acquire_time.clone()).filter(|_| same_holder).unwrap_or_else(|| now.clone());
+        let transitions =
+            former.and_then(|s| s.lease_transitions).unwrap_or(0) + i32::from(!same_holder && former.is_some());
+        let seconds = i32::try_from(self.settings.duration.as_secs()).unwrap_or(i32::MAX).max(1);
+        let spec = json!({
+            "holderIdentity": holder_now,
+            "leaseDurationSeconds": seconds,
+            "acquireTime": acquired,
+            "renewTime": now,
+            "leaseTransitions": transitions,
+        });
+        match lease {
+            Some(lease) => {
+                let patch = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": spec});
+                self.api.patch(&self.settings.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            }
+            None => {
+                let spec = serde_json::from_value(spec).map_err(kube::Error::SerdeError)?;
+                let metadata = kube::api::ObjectMeta { name: Some(self.settings.name.clone()), ..Default::default() };
+                let lease = LeaseObject { metadata, spec: Some(spec) };
+                self.api.create(&PostParams::default(), &lease).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn holder(lease: &LeaseObject) -> Option<&String> {
+    lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
+}

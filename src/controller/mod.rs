@@ -1,0 +1,16 @@
+//! The controller: watch, observe, plan, execute, report; one file for each step.
+
+mod conditions;
+mod context;
+mod delete;
+mod events;
+mod execute;
+mod leader;
+mod observe;
+mod pass;
+mod report;
+mod run;
+
+pub use leader::{Leadership, Lease};
+pub use observe::{Surroundings, observe};
+pub use run::{Settings, run};

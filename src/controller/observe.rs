@@ -1,0 +1,98 @@
+//! Observe: join the manifest with what is known of its regions. Memory in the usual case; calls are made only for
+//! what a decision needs and memory cannot have: sources to copy, and who uses what could go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use crate::aws::Inventory;
+use crate::plan::ids::{ImageId, ImageRef, ParameterName, RegionName};
+use crate::plan::{
+    Class, Desired, Failure, Image, Key, Observed, RegionView, Trouble, Usage, candidates, sources_to_look_up,
+};
+
+/// How long a pass waits for the answer about a source, so that its region holds up no other.
+const SOURCE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a pass knows beside the manifest and AWS.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Regions that the last report named: where images may be, although the manifest names the region no more.
+    pub former_regions: BTreeSet<RegionName>,
+    /// Images that other manifests name as a source.
+    pub claimed: BTreeSet<ImageId>,
+    /// The parameters of all manifests, to be read together.
+    pub parameters: BTreeSet<ParameterName>,
+    /// Actions that failed before.
+    pub failures: BTreeMap<Key, Failure>,
+    /// Whether somebody asked for this pass.
+    pub requested: bool,
+}
+
+/// Sees what one object needs to know. Changes nothing in AWS.
+pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings: &Surroundings) -> Observed {
+    let regions: BTreeSet<_> = desired.regions.keys().chain(&surroundings.former_regions).cloned().collect();
+    let views = regions.iter().map(|region| view(inventory, desired, surroundings, region));
+    let mut observed = Observed {
+        regions: regions.iter().cloned().zip(join_all(views).await).collect(),
+        claimed: surroundings.claimed.clone(),
+        failures: surroundings.failures.clone(),
+        requested: surroundings.requested,
+        ..Observed::default()
+    };
+    if !desired.deleting {
+        observed.sources = sources(inventory, desired, &observed).await;
+        let adopting = desired.versions.iter().find(|v| v.adopt && observed.sources.contains_key(&v.source));
+        if let Some(version) = adopting {
+            // Without the account, adoption goes on: EC2 itself refuses tags on an image of somebody else.
+            observed.account = inventory.account(&version.source.region).await.ok();
+        }
+    }
+    observed.usage = usage(inventory, desired, &observed).await;
+    observed
+}
+
+async fn view(
+    inventory: &Arc<Inventory>,
+    desired: &Desired,
+    surroundings: &Surroundings,
+    region: &RegionName,
+) -> RegionView {
+    let wanted: BTreeSet<_> = desired.channels.iter().filter_map(|c| c.parameter.clone()).collect();
+    let mut view = inventory.view(region, &desired.owner).await;
+    if view.images.is_some() && !wanted.is_empty() {
+        view.parameters = inventory.parameters(region, &wanted, &surroundings.parameters).await;
+    }
+    if view.images.is_none() && view.trouble.is_none() {
+        let message = format!("the images of {region} have not been listed yet");
+        view.trouble = Some(Trouble::new(Class::Transient, "NotListedYet", message));
+    }
+    view
+}
+
+async fn sources(
+    inventory: &Arc<Inventory>,
+    desired: &Desired,
+    observed: &Observed,
+) -> BTreeMap<ImageRef, Result<Image, Trouble>> {
+    let sources = sources_to_look_up(desired, observed);
+    let answers = sources.iter().map(async |source| {
+        let late = |_| {
+            let message =
+                format!("the source {source} was asked about, and EC2 did not answer in time. amiops asks again");
+            Err(Trouble::new(Class::Transient, "Timeout", message))
+        };
+        timeout(SOURCE_LIMIT, inventory.source(source)).await.unwrap_or_else(late)
+    });
+    let answers = join_all(answers).await;
+    sources.into_iter().zip(answers).collect()
+}
+
+async fn usage(inventory: &Arc<Inventory>, desired: &Desired, observed: &Observed) -> BTreeMap<ImageId, Usage> {
+    let candidates = candidates(desired, observed);
+    let answers = candidates.iter().map(|(region, images)| inventory.usage(region, images));
+    join_all(answers).await.into_iter().flatten().collect()
+}

@@ -1,0 +1,166 @@
+//! One pass over one object.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::context::Context;
+use super::execute::{Done, execute};
+use super::observe::{Surroundings, observe};
+use super::{delete, events, report};
+use crate::api::{MachineImage, MachineImageStatus, RECONCILE_AT};
+use crate::plan::ids::RegionName;
+use crate::plan::{Desired, Plan, plan};
+
+/// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
+/// are left to the next pass.
+const ROUNDS: usize = 4;
+/// A pass that takes longer has lost its way; the next one begins anew, and nothing is lost.
+const PASS_LIMIT: Duration = Duration::from_mins(5);
+/// How long a pass that somebody asked for waits for fresh listings.
+const REFRESH_LIMIT: Duration = Duration::from_secs(15);
+
+/// Why a pass was given up. What AWS refuses is not among this: it is told in the status.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    /// The Kubernetes API did not do what was asked.
+    #[error("the Kubernetes API failed: {0}")]
+    Api(#[from] kube::Error),
+    /// It took too long.
+    #[error("the pass took longer than {0:?}")]
+    TooLong(Duration),
+}
+
+/// Reconciles one object. One that does not decode waits for a change; it spoils no other.
+pub(super) async fn reconcile(
+    object: Arc<DeserializeGuard<MachineImage>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let object = match &object.0 {
+        Ok(object) => object,
+        Err(invalid) => {
+            events::undecodable(&context, invalid).await;
+            return Ok(Action::await_change());
+        }
+    };
+    let started = Instant::now();
+    let result = timeout(PASS_LIMIT, pass(object, &context)).await.unwrap_or(Err(Error::TooLong(PASS_LIMIT)));
+    context.metrics.reconciled(if result.is_ok() { "ok" } else { "error" }, started.elapsed());
+    if result.is_ok() {
+        context.api_worked(&context.owner(object));
+    }
+    result
+}
+
+/// When to try again after the Kubernetes API failed: later each time.
+pub(super) fn retry(object: &DeserializeGuard<MachineImage>, error: &Error, context: &Context) -> Action {
+    let Ok(object) = &object.0 else { return Action::await_change() };
+    let owner = context.owner(object);
+    let seconds = 1 << context.api_failed(&owner).min(8);
+    tracing::warn!(object = %owner, "{error}; the pass is repeated in {seconds} s");
+    Action::requeue(Duration::from_secs(seconds.min(120)))
+}
+
+async fn pass(object: &MachineImage, context: &Context) -> Result<Action, Error> {
+    if delete::is_done_without_aws(object) {
+        return delete::release(object, context).await;
+    }
+    let before = context.last_status(object);
+    let desired = match Desired::parse(object, &context.installation) {
+        Ok(desired) => desired,
+        Err(invalid) => {
+            let status = report::invalid(object, &before, &invalid, context.clock.now());
+            publish(object, context, &before, status, &[]).await?;
+            return Ok(Action::requeue(Duration::from_hours(1)));
+        }
+    };
+    if !desired.deleting {
+        delete::protect(object, context).await?;
+    }
+    let (plan, done) = rounds(object, context, &desired, &before).await;
+    let status = report::status(object, &desired, &plan, &before, context.clock.now());
+    publish(object, context, &before, status, &done).await?;
+    if plan.all_gone {
+        return delete::release(object, context).await;
+    }
+    Ok(Action::requeue(next_look(context, &desired, &plan)))
+}
+
+/// Observes, plans and executes until there is nothing more to do now. The last plan is what is reported.
+async fn rounds(
+    object: &MachineImage,
+    context: &Context,
+    desired: &Desired,
+    before: &MachineImageStatus,
+) -> (Plan, Vec<Done>) {
+    let generation = object.metadata.generation.unwrap_or_default();
+    let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
+        && object.annotations().contains_key(RECONCILE_AT);
+    let (claimed, parameters) = context.neighbours(object);
+    let former_regions = before.versions.iter().flat_map(|v| &v.regions).map(|r| RegionName::new(&r.region)).collect();
+    let mut surroundings = Surroundings { former_regions, claimed, parameters, requested, ..Default::default() };
+    if requested {
+        let regions = desired.regions.keys().chain(&surroundings.former_regions);
+        // A region that does not answer is reported by its own listing.
+        let _ = timeout(REFRESH_LIMIT, join_all(regions.map(|region| context.inventory.refresh(region)))).await;
+    }
+    let mut all_done = Vec::<Done>::new();
+    let mut tried = BTreeSet::new();
+    let mut closed = BTreeSet::new();
+    let mut forget = requested;
+    for round in 0.. {
+        surroundings.failures = context.failures(&desired.owner, generation, std::mem::take(&mut forget));
+        let observed = observe(&context.inventory, desired, &surroundings).await;
+        let plan = plan(desired, &observed, context.clock.now());
+        let fresh = |key| !tried.contains(&key);
+        let steps: Vec<_> = plan.steps.iter().filter(|step| fresh(step.action.key())).cloned().collect();
+        if round == ROUNDS || steps.is_empty() {
+            return (plan, all_done);
+        }
+        let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
+        if done.is_empty() {
+            return (plan, all_done);
+        }
+        tried.extend(done.iter().map(|done| done.step.action.key()));
+        context.note(&desired.owner, generation, &done);
+        all_done.extend(done);
+    }
+    unreachable!("the loop ends after {ROUNDS} rounds")
+}
+
+/// Writes the status if it differs, and tells of transitions.
+async fn publish(
+    object: &MachineImage,
+    context: &Context,
+    before: &MachineImageStatus,
+    status: MachineImageStatus,
+    done: &[Done],
+) -> Result<(), Error> {
+    events::actions(context, object, done).await;
+    if status == *before {
+        return Ok(());
+    }
+    report::write(object, context, &status).await?;
+    events::transitions(context, object, before, &status).await;
+    context.wrote_status(object, status);
+    Ok(())
+}
+
+/// The next look: at the interval, a little spread out so that many objects do not ask at once; earlier if something is due.
+fn next_look(context: &Context, desired: &Desired, plan: &Plan) -> Duration {
+    let spread =
+        desired.owner.to_string().bytes().fold(0_u32, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into())) % 100;
+    let regular = desired.interval.mul_f64(1.0 + f64::from(spread) / 1000.0);
+    let due =
+        plan.look_again.map(|at| at.duration_since(context.clock.now()).max(jiff::SignedDuration::from_millis(500)));
+    let due = due.map(|wait| Duration::try_from(wait).unwrap_or_default());
+    let unfinished = (!plan.steps.is_empty()).then_some(Duration::from_secs(5));
+    [Some(regular), due, unfinished].into_iter().flatten().min().unwrap_or(regular)
+}

@@ -1,0 +1,210 @@
+//! Report: what a plan says, as the status of the object. Pure but for the one write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::conditions;
+use super::context::Context;
+use super::pass::Error;
+use crate::api::{
+    ChannelHistory, ChannelRegion, ChannelStatus, MachineImage, MachineImageStatus, Problem, PruneStatus, RECONCILE_AT,
+    ReplicaState, ReplicaStatus, VersionStatus,
+};
+use crate::plan::ids::VersionName;
+use crate::plan::{Desired, Invalid, Landing, Plan, Replica};
+
+/// The name under which amiops owns the status (server-side apply).
+const FIELD_MANAGER: &str = "amiops";
+/// The status stays a page, whatever happens.
+const MOST_PROBLEMS: usize = 50;
+const MOST_PRUNED: usize = 200;
+const MOST_VERSIONS: usize = 200;
+const MOST_HISTORY: usize = 10;
+
+/// The status after a pass.
+pub(super) fn status(
+    object: &MachineImage,
+    desired: &Desired,
+    plan: &Plan,
+    before: &MachineImageStatus,
+    now: Timestamp,
+) -> MachineImageStatus {
+    let channels = channels(desired, plan, before, now);
+    let promoted: Vec<_> =
+        channels.iter().filter_map(|c| c.version.as_ref().map(|v| format!("{}={v}", c.name))).collect();
+    let mut status = MachineImageStatus {
+        replicas: Some(replicas(plan)),
+        promoted: (!promoted.is_empty()).then(|| promoted.join(",")),
+        problems: problems(plan),
+        versions: versions(plan),
+        channels,
+        pruning: pruning(plan),
+        ..head(object)
+    };
+    status.conditions = conditions::of(object, desired, plan, &status, &before.conditions, now);
+    status
+}
+
+/// The status of an object whose manifest cannot be acted on. What was known of AWS stays.
+pub(super) fn invalid(
+    object: &MachineImage,
+    before: &MachineImageStatus,
+    invalid: &Invalid,
+    now: Timestamp,
+) -> MachineImageStatus {
+    let head = head(object);
+    let problem =
+        Problem { reason: "InvalidManifest".into(), region: None, version: None, message: invalid.to_string() };
+    MachineImageStatus {
+        observed_generation: head.observed_generation,
+        last_handled_reconcile_at: head.last_handled_reconcile_at,
+        conditions: conditions::invalid(object, invalid, &before.conditions, now),
+        problems: vec![problem],
+        ..before.clone()
+    }
+}
+
+fn head(object: &MachineImage) -> MachineImageStatus {
+    MachineImageStatus {
+        observed_generation: object.metadata.generation.unwrap_or_default(),
+        last_handled_reconcile_at: object.annotations().get(RECONCILE_AT).cloned(),
+        ..Default::default()
+    }
+}
+
+fn replicas(plan: &Plan) -> String {
+    let wanted: Vec<_> = plan.replicas.iter().filter(|r| r.wanted).collect();
+    let available = wanted.iter().filter(|r| r.state == ReplicaState::Available).count();
+    format!("{available}/{}", wanted.len())
+}
+
+fn problems(plan: &Plan) -> Vec<Problem> {
+    let mut problems: Vec<_> = plan
+        .problems
+        .iter()
+        .map(|p| Problem {
+            reason: p.code.replace(|c: char| !c.is_ascii_alphanumeric(), ""),
+            region: p.region.as_ref().map(|r| r.to_string()),
+            version: p.version.as_ref().map(|v| v.to_string()),
+            message: p.message.clone(),
+        })
+        .collect();
+    problems.sort_by(|a, b| (&a.region, &a.version, &a.reason).cmp(&(&b.region, &b.version, &b.reason)));
+    problems.truncate(MOST_PROBLEMS);
+    problems
+}
+
+fn versions(plan: &Plan) -> Vec<VersionStatus> {
+    let mut by_version = BTreeMap::<&VersionName, Vec<&Replica>>::new();
+    plan.replicas.iter().for_each(|r| by_version.entry(&r.version).or_default().push(r));
+    let mut versions: Vec<_> = by_version
+        .into_iter()
+        .map(|(version, replicas)| VersionStatus {
+            version: version.to_string(),
+            listed: replicas.iter().any(|r| r.wanted),
+            released_at: replicas.iter().find_map(|r| r.released_at).map(whole_seconds),
+            regions: replicas.into_iter().map(replica).collect(),
+        })
+        .collect();
+    versions.sort_by(|a, b| (&b.released_at, &b.version).cmp(&(&a.released_at, &a.version)));
+    versions.truncate(MOST_VERSIONS);
+    versions
+}
+
+fn replica(replica: &Replica) -> ReplicaStatus {
+    ReplicaStatus {
+        region: replica.region.to_string(),
+        image_id: replica.image.as_ref().map(|i| i.to_string()),
+        state: replica.state,
+        error: replica.error.clone(),
+    }
+}
+
+fn channels(desired: &Desired, plan: &Plan, before: &MachineImageStatus, now: Timestamp) -> Vec<ChannelStatus> {
+    let mut channels: Vec<_> = desired
+        .channels
+        .iter()
+        .map(|channel| {
+            let landings: Vec<_> = plan.landings.iter().filter(|l| l.channel == channel.name).collect();
+            let former = before.channels.iter().find(|c| c.name == channel.name.as_str());
+            channel_status(channel.name.as_str(), &landings, former, now)
+        })
+        .collect();
+    channels.sort_by(|a, b| a.name.cmp(&b.name));
+    channels
+}
+
+fn channel_status(name: &str, landings: &[&Landing], former: Option<&ChannelStatus>, now: Timestamp) -> ChannelStatus {
+    let mut status = ChannelStatus {
+        name: name.into(),
+        version: former.and_then(|f| f.version.clone()),
+        since: former.and_then(|f| f.since.clone()),
+        regions: landings.iter().map(|l| landing(l)).collect(),
+        history: former.map(|f| f.history.clone()).unwrap_or_default(),
+    };
+    let published: BTreeSet<_> = landings.iter().map(|l| l.version.as_ref()).collect();
+    if let [Some(version)] = published.into_iter().collect::<Vec<_>>()[..]
+        && status.version.as_deref() != Some(version.as_str())
+    {
+        if let (Some(version), Some(since)) = (status.version.take(), status.since.take()) {
+            status.history.insert(0, ChannelHistory { version, since });
+            status.history.truncate(MOST_HISTORY);
+        }
+        status.version = Some(version.to_string());
+        status.since = Some(whole_seconds(landings.iter().filter_map(|l| l.since).max().unwrap_or(now)));
+    }
+    status
+}
+
+fn landing(landing: &Landing) -> ChannelRegion {
+    ChannelRegion {
+        region: landing.region.to_string(),
+        image_id: landing.image.clone().filter(|i| !i.is_empty()),
+        version: landing.version.as_ref().map(|v| v.to_string()),
+        error: landing.error.clone(),
+    }
+}
+
+fn pruning(plan: &Plan) -> Vec<PruneStatus> {
+    let mut pruning: Vec<_> = plan
+        .departures
+        .iter()
+        .map(|d| PruneStatus {
+            version: d.version.to_string(),
+            region: d.region.to_string(),
+            id: d.id.clone(),
+            reason: d.reason.to_string(),
+            blocked_by: d.blocked_by.clone(),
+        })
+        .collect();
+    pruning.sort_by(|a, b| (&a.version, &a.region, &a.id).cmp(&(&b.version, &b.region, &b.id)));
+    pruning.truncate(MOST_PRUNED);
+    pruning
+}
+
+/// Kubernetes writes times in whole seconds; what is compared must be what is read back.
+pub(super) fn whole_seconds(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// Writes the status (server-side apply of the whole of it, so that what is gone from it goes).
+pub(super) async fn write(object: &MachineImage, context: &Context, status: &MachineImageStatus) -> Result<(), Error> {
+    let api = Api::<MachineImage>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let patch = Patch::Apply(json!({
+        "apiVersion": MachineImage::api_version(&()),
+        "kind": MachineImage::kind(&()),
+        "metadata": {"name": object.name_any(), "uid": object.uid()},
+        "status": status,
+    }));
+    match api.patch_status(&object.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {
+        Ok(_) => Ok(()),
+        // The object went in the meantime, and its status with it.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

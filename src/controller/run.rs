@@ -1,0 +1,170 @@
+//! Running: stand for election, then watch objects and reconcile them until told to stop.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Config;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::predicates::{annotations, finalizers, generation};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, watcher};
+use kube::{Api, Client};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::context::Context;
+use super::leader::{Leadership, Lease};
+use super::pass::{reconcile, retry};
+use crate::api::MachineImage;
+use crate::aws::{Aws, Inventory};
+use crate::clock::Clock;
+use crate::telemetry::{Health, Metrics};
+
+/// How long passes under way may take to end after the program was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// The settings of the controller.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespace to watch; `None` watches all.
+    pub namespace: Option<String>,
+    /// The election to stand in; `None` works without one.
+    pub lease: Option<Lease>,
+    /// The name of this process in events.
+    pub identity: String,
+    /// How AWS is watched.
+    pub inventory: crate::aws::Settings,
+    /// How many objects are reconciled at once.
+    pub concurrency: u16,
+}
+
+/// Why the controller stopped although nobody told it to.
+#[derive(Debug, Error)]
+pub enum Stopped {
+    /// Another process is the leader now, or the API server was out of reach for too long. To go on in the same process
+    /// would be to trust that nothing of it is still at work.
+    #[error("the lease was lost; this process ends, so that the next one begins anew")]
+    LeaseLost,
+}
+
+/// Runs the controller until `shutdown` says true. The doors to the outside are handed in: the Kubernetes client, the
+/// AWS clients (their HTTP client), and the clock.
+///
+/// # Errors
+/// When the lease was lost.
+pub async fn run(
+    client: Client,
+    aws: Aws,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    health: Health,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), Stopped> {
+    let mut leadership = settings.lease.clone().map(|lease| Leadership::new(client.clone(), lease, clock.clone()));
+    if let Some(leadership) = &mut leadership {
+        tokio::select! {
+            () = leadership.acquire(|in_touch| health.set_ready(in_touch)) => tracing::info!("this process is the leader"),
+            () = told(&mut shutdown) => return Ok(()),
+        }
+    }
+    metrics.leader(true);
+    health.set_ready(false);
+    let (stop, stopping) = watch::channel(false);
+    let mut work = pin!(work(client, aws, clock, settings, metrics.clone(), health.clone(), stopping));
+    let result = tokio::select! {
+        () = &mut work => Ok(()),
+        () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
+        () = told(&mut shutdown) => {
+            tracing::info!("stopping: passes under way are ended first");
+            stop.send_replace(true);
+            tokio::select! {
+                () = &mut work => Ok(()),
+                () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
+                () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
+            }
+        }
+    };
+    metrics.leader(false);
+    health.set_ready(false);
+    if let (Some(leadership), Ok(())) = (&mut leadership, &result) {
+        leadership.release().await;
+    }
+    result
+}
+
+async fn hold(leadership: Option<&mut Leadership>) {
+    match leadership {
+        Some(leadership) => leadership.hold().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn told(signal: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is as good as being told.
+    let _ = signal.wait_for(|told| *told).await;
+}
+
+/// Watches and reconciles until `stopping` says true and the passes under way have ended.
+async fn work(
+    client: Client,
+    aws: Aws,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics,
+    health: Health,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let api: Api<DeserializeGuard<MachineImage>> = match &settings.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (wake, woken) = mpsc::unbounded_channel();
+    let installation = settings.inventory.installation.clone();
+    let inventory = Arc::new(Inventory::new(Arc::new(aws), clock.clone(), settings.inventory, metrics.clone(), wake));
+    let reporter = Reporter { controller: "amiops".into(), instance: Some(settings.identity) };
+    let (store, writer) = reflector::store();
+    let context = Arc::new(Context::new(
+        client.clone(),
+        inventory,
+        clock,
+        installation,
+        Recorder::new(client, reporter),
+        store.clone(),
+        metrics,
+    ));
+    // A change of the status alone is ours and starts no pass.
+    let relevant = generation.combine(finalizers).combine(annotations);
+    let objects = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(relevant, PredicateConfig::default());
+    let woken = UnboundedReceiverStream::new(woken).map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace));
+    let ready = async {
+        if store.wait_until_ready().await.is_ok() {
+            health.set_ready(true);
+        }
+        std::future::pending::<()>().await;
+    };
+    let passes = Controller::for_stream(objects, store.clone())
+        .with_config(Config::default().concurrency(settings.concurrency))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(async move { told(&mut stopping).await })
+        .run(reconcile, |object, error, context| retry(&object, error, &context), context)
+        .for_each(async |result| {
+            // What a pass fails with is logged where it is retried; the rest is of no consequence, such as an object that
+            // went before its turn.
+            if let Err(error) = result {
+                tracing::debug!("{error}");
+            }
+        });
+    tokio::select! {
+        () = passes => {}
+        () = ready => {}
+    }
+}

@@ -80,7 +80,7 @@ impl Paging {
                 continue;
             }
             if page.len() == self.limit {
-                return (page, last.map(encode));
+                return (page, last.map(|key: &String| encode(key)));
             }
             page.push(resource);
             last = Some(key);
@@ -89,7 +89,7 @@ impl Paging {
     }
 }
 
-fn encode(key: &String) -> String {
+fn encode(key: &str) -> String {
     key.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -11,8 +11,9 @@ use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::ids::{IMAGE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Image, ImageState, Origin, StateReason, unavailable};
+use crate::world::kms::Encryption;
 use crate::world::region::{OptIn, Region};
-use crate::world::snapshots::{Snapshot, SnapshotState, encryption};
+use crate::world::snapshot::{Snapshot, SnapshotState};
 use crate::world::tags::{self, TagSpecification, Tags};
 
 /// The sentence of StateReason and StateMessage when a key cannot be used.
@@ -62,11 +63,7 @@ impl World {
             tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
         for snapshot in &source_snapshots {
-            encryption(
-                snapshot.encrypted,
-                input.encrypted,
-                input.kms_key_id.as_deref(),
-            )?;
+            input.encryption().applies_to(snapshot)?;
         }
         self.check_room(cx, &input.name)?;
 
@@ -81,8 +78,8 @@ impl World {
         let key_missing = copies
             .iter()
             .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
-        let mut tags = if input.copy_image_tags && source.owner == cx.account {
-            source.tags
+        let mut tags = if input.copy_image_tags {
+            source.tags_for(&cx.account)
         } else {
             Tags::new()
         };
@@ -237,16 +234,7 @@ impl World {
             .filter(|device| device.snapshot.is_some());
         let mut copies = Vec::new();
         for (device, original) in devices.zip(snapshots) {
-            let encrypted = encryption(
-                original.encrypted,
-                input.encrypted,
-                input.kms_key_id.as_deref(),
-            )?;
-            let key = if encrypted {
-                self.key_for(cx, original, input.kms_key_id.as_deref())
-            } else {
-                None
-            };
+            let (encrypted, key) = self.encrypt(cx, original, &input.encryption())?;
             let snapshot = Snapshot {
                 description: format!(
                     "Copied for DestinationAmi {target} from SourceAmi {} for SourceSnapshot {}. Task created on {}.",
@@ -349,6 +337,13 @@ impl CopyImage {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn encryption(&self) -> Encryption<'_> {
+        Encryption {
+            asked: self.encrypted,
+            key: self.kms_key_id.as_deref(),
         }
     }
 

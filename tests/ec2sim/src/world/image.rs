@@ -9,7 +9,6 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
-use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::tags::{self, Tags};
 
 /// Where an image is in its life.
@@ -247,8 +246,7 @@ impl Image {
         }
     }
 
-    /// Writes the image as DescribeImages answers it. Tags are those of the owner: others see only what is marked
-    /// as shared.
+    /// Writes the image as DescribeImages answers it.
     pub(crate) fn write(&self, x: &mut Xml, cx: &Context) {
         let machine = &self.machine;
         let owned = self.owner == cx.account;
@@ -306,20 +304,17 @@ impl Image {
             x.text("sourceImageId", &origin.image)
                 .text("sourceImageRegion", &origin.region);
         }
-        if owned {
-            tags::write(x, &self.tags);
-        } else {
-            let shared = self
-                .tags
-                .iter()
-                .filter(|(key, _)| key.starts_with("ec2:SharedTag/"));
-            tags::write(
-                x,
-                &shared
-                    .map(|(key, value)| (key.clone(), value.clone()))
-                    .collect(),
-            );
-        }
+        tags::write(x, &self.tags_for(&cx.account));
+    }
+
+    /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
+    pub(crate) fn tags_for(&self, account: &str) -> Tags {
+        let sees = |key: &str| self.owner == account || key.starts_with("ec2:SharedTag/");
+        self.tags
+            .iter()
+            .filter(|(key, _)| sees(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     pub(crate) fn write_devices(&self, x: &mut Xml) {
@@ -356,98 +351,5 @@ fn usage_operation(platform_details: &str) -> &'static str {
         "RunInstances:0002"
     } else {
         "RunInstances"
-    }
-}
-
-impl Filtered for Image {
-    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("architecture", |image| one(&image.machine.architecture)),
-        ("block-device-mapping.device-name", |i| {
-            i.devices.iter().flat_map(|d| one(&d.device_name)).collect()
-        }),
-        ("block-device-mapping.encrypted", |i| {
-            i.devices
-                .iter()
-                .flat_map(|d| written(d.encrypted))
-                .collect()
-        }),
-        ("block-device-mapping.snapshot-id", |i| {
-            i.snapshots().flat_map(one).collect()
-        }),
-        ("block-device-mapping.volume-size", |i| {
-            i.devices.iter().flat_map(|d| written(d.size)).collect()
-        }),
-        ("block-device-mapping.volume-type", |i| {
-            i.devices.iter().flat_map(|d| one(&d.volume_type)).collect()
-        }),
-        ("block-device-mapping.delete-on-termination", |i| {
-            i.devices
-                .iter()
-                .flat_map(|d| written(d.delete_on_termination))
-                .collect()
-        }),
-        ("creation-date", |image| written(date(image.created))),
-        ("description", |image| maybe(image.description.as_deref())),
-        ("ena-support", |image| written(image.machine.ena_support)),
-        ("hypervisor", |_| one("xen")),
-        ("image-id", |image| one(&image.id)),
-        ("image-type", |_| one("machine")),
-        ("is-public", |image| written(image.is_public())),
-        ("name", |image| one(&image.name)),
-        ("owner-alias", |image| maybe(image.owner_alias.as_deref())),
-        ("owner-id", |image| one(&image.owner)),
-        ("platform", |i| {
-            maybe(
-                i.machine
-                    .platform_details
-                    .starts_with("Windows")
-                    .then_some("windows"),
-            )
-        }),
-        ("product-code", |image| {
-            image
-                .machine
-                .product_codes
-                .iter()
-                .flat_map(|code| one(code))
-                .collect()
-        }),
-        ("root-device-name", |image| {
-            one(&image.machine.root_device_name)
-        }),
-        ("root-device-type", |_| one("ebs")),
-        ("source-image-id", |image| {
-            maybe(image.origin.as_ref().map(|origin| origin.image.as_str()))
-        }),
-        ("source-image-region", |image| {
-            maybe(image.origin.as_ref().map(|origin| origin.region.as_str()))
-        }),
-        ("state", |image| one(image.state.name())),
-        ("state-reason-code", |image| {
-            maybe(
-                image
-                    .state_reason
-                    .as_ref()
-                    .map(|reason| reason.code.as_str()),
-            )
-        }),
-        ("state-reason-message", |image| {
-            maybe(
-                image
-                    .state_reason
-                    .as_ref()
-                    .map(|reason| reason.message.as_str()),
-            )
-        }),
-        ("sriov-net-support", |image| {
-            maybe(image.machine.sriov_net_support.as_deref())
-        }),
-        ("virtualization-type", |image| {
-            one(&image.machine.virtualization_type)
-        }),
-    ];
-
-    fn tags(&self) -> &Tags {
-        &self.tags
     }
 }

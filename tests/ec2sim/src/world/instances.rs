@@ -10,7 +10,7 @@ use crate::world::World;
 use crate::world::agenda::{after, written as date};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
 use crate::world::ids::INSTANCE;
-use crate::world::launch_templates::TemplateChoice;
+use crate::world::launch_template::TemplateChoice;
 use crate::world::paging::Paging;
 use crate::world::tags::{self, TagSpecification, Tags};
 

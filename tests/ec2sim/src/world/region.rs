@@ -13,8 +13,8 @@ use crate::world::ids::IMAGE;
 use crate::world::image::Image;
 use crate::world::instances::Instance;
 use crate::world::kms::Keys;
-use crate::world::launch_templates::LaunchTemplate;
-use crate::world::snapshots::Snapshot;
+use crate::world::launch_template::LaunchTemplate;
+use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
 
 /// Whether a region can be used.

@@ -10,10 +10,10 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::ids::{IMAGE, LAUNCH_TEMPLATE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
-use crate::world::kms;
-use crate::world::launch_templates::{LaunchTemplate, TemplateData, Version};
+use crate::world::kms::{self, Encryption};
+use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::region::{OptIn, Region};
-use crate::world::snapshots::Snapshot;
+use crate::world::snapshot::Snapshot;
 
 /// An image to put into the world. What is left out gets a usual value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -179,14 +179,14 @@ impl World {
                 seed.volume_size,
                 created,
             );
-            let key = if seed.encrypted {
-                self.key_for(&cx, &template, seed.kms_key_id.as_deref())
-            } else {
-                None
+            let how = Encryption {
+                asked: Some(seed.encrypted),
+                key: seed.kms_key_id.as_deref(),
             };
+            let (encrypted, key) = self.encrypt(&cx, &template, &how)?;
             let snapshot = Snapshot {
                 description: format!("Created for {id}"),
-                encrypted: seed.encrypted,
+                encrypted,
                 key,
                 grants: if seed.share_snapshots {
                     grants.clone()
@@ -201,7 +201,7 @@ impl World {
                 snapshot: Some(snapshot.id.clone()),
                 size: seed.volume_size,
                 volume_type: "gp3".to_owned(),
-                encrypted: seed.encrypted,
+                encrypted,
                 delete_on_termination: true,
             });
             self.seed_region_mut(&seed.region)?

@@ -44,3 +44,43 @@ async fn call(sim: &Sim, request: HttpRequest) -> Result<HttpResponse, Connector
         .map_err(|error| ConnectorError::user(error.into()))?;
     HttpResponse::try_from(response).map_err(user)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        reason = "a test may stop at what it does not expect"
+    )]
+
+    use super::*;
+    use crate::{Config, Effect, Fault, system_clock};
+
+    fn who_am_i() -> HttpRequest {
+        let mut request = HttpRequest::new(SdkBody::from("Action=GetCallerIdentity"));
+        request.set_method("POST").unwrap();
+        request
+            .set_uri("https://sts.us-east-1.amazonaws.com/")
+            .unwrap();
+        let scope = "Credential=222222222222/20261124/us-east-1/sts/aws4_request";
+        request
+            .headers_mut()
+            .insert("authorization", format!("AWS4-HMAC-SHA256 {scope}"));
+        request
+    }
+
+    #[tokio::test]
+    async fn an_sdk_reaches_the_world_without_a_socket() {
+        let sim = Sim::new(Config::default(), system_clock());
+        let response = call(&sim, who_am_i()).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        let body = String::from_utf8_lossy(response.body().bytes().unwrap()).into_owned();
+        assert!(body.contains("<Account>222222222222</Account>"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_is_an_input_output_error_to_the_sdk() {
+        let sim = Sim::new(Config::default(), system_clock());
+        sim.add_fault(Fault::new(Effect::RegionDown));
+        assert!(call(&sim, who_am_i()).await.unwrap_err().is_io());
+    }
+}

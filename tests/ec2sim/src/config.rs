@@ -1,0 +1,57 @@
+//! What can be chosen about the simulated AWS.
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// What a `CopyImage` with a known ClientToken answers once the image it made has failed or been deregistered. AWS
+/// documents no answer, so a client must be right under each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReplayDead {
+    /// The id of the dead image.
+    SameId,
+    /// A new copy, as if the token had never been seen.
+    NewCopy,
+    /// `IdempotentParameterMismatch`.
+    Mismatch,
+}
+
+/// Settings of the world. Spans of time are written like `3s`, `2m` or `1h 30m`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Config {
+    /// The account of every access key that is not 12 digits and was not issued by AssumeRole.
+    pub account: String,
+    /// Makes ids differ between worlds; the same seed and the same calls give the same ids.
+    pub seed: u64,
+    /// How long a copy of an image or snapshot is pending.
+    pub copy_time: SignedDuration,
+    /// How long a new image or snapshot is missing from lists and answers NotFound.
+    pub late_listing: SignedDuration,
+    /// How long a deregistered image is still listed.
+    pub stale_listing: SignedDuration,
+    /// How long the name of a deregistered image still counts as taken.
+    pub name_linger: SignedDuration,
+    /// How long the asynchronous validation of an `aws:ec2:image` parameter takes.
+    pub parameter_delay: SignedDuration,
+    /// What a replayed ClientToken answers when its image is dead.
+    pub replay_dead: ReplayDead,
+    /// How many image copies an account may have in flight to one region.
+    pub copies_in_flight: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            account: "111111111111".to_owned(),
+            seed: 0,
+            copy_time: SignedDuration::from_secs(300),
+            late_listing: SignedDuration::ZERO,
+            stale_listing: SignedDuration::ZERO,
+            name_linger: SignedDuration::ZERO,
+            parameter_delay: SignedDuration::ZERO,
+            replay_dead: ReplayDead::SameId,
+            copies_in_flight: 300,
+        }
+    }
+}

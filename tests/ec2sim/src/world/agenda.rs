@@ -1,0 +1,68 @@
+//! What is going to happen by itself, in the order of time.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::world::World;
+use crate::world::ssm::LandingParameter;
+
+/// Something that happens later.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A copy of an image ends.
+    ImageCopied { region: String, image: String },
+    /// A snapshot is complete.
+    SnapshotCompleted { region: String, snapshot: String },
+    /// The validation of a parameter ends.
+    ParameterValidated(Box<LandingParameter>),
+}
+
+/// The events to come.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    counter: u64,
+    events: BTreeMap<(Timestamp, u64), Event>,
+}
+
+impl Agenda {
+    pub(crate) fn add(&mut self, at: Timestamp, event: Event) {
+        self.counter += 1;
+        self.events.insert((at, self.counter), event);
+    }
+
+    /// Takes the next event that is due.
+    fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Event)> {
+        let entry = self
+            .events
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)?;
+        let ((at, _), event) = entry.remove_entry();
+        Some((at, event))
+    }
+}
+
+impl World {
+    /// Lets happen what is due.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        while let Some((at, event)) = self.agenda.pop(now) {
+            match event {
+                Event::ImageCopied { region, image } => self.end_copy(at, &region, &image),
+                Event::SnapshotCompleted { region, snapshot } => {
+                    self.complete_snapshot(&region, &snapshot)
+                }
+                Event::ParameterValidated(parameter) => self.land_parameter(at, *parameter),
+            }
+        }
+    }
+}
+
+/// The moment that lies `span` after `from`, within what a timestamp can say.
+pub(crate) fn after(from: Timestamp, span: SignedDuration) -> Timestamp {
+    from.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// A moment as EC2 writes it: `2026-11-24T09:00:00.000Z`.
+pub(crate) fn written(at: Timestamp) -> String {
+    format!("{at:.3}")
+}

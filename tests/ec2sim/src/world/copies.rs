@@ -1,0 +1,371 @@
+//! CopyImage: from the call in the destination region to the moment the copy is available or has failed.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::config::ReplayDead;
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::agenda::{Event, after};
+use crate::world::ids::{IMAGE, SNAPSHOT};
+use crate::world::image::{BlockDevice, Image, ImageState, Origin, StateReason, unavailable};
+use crate::world::kms::Encryption;
+use crate::world::region::{OptIn, Region};
+use crate::world::snapshot::{Snapshot, SnapshotState};
+use crate::world::tags::{self, TagSpecification, Tags};
+
+/// The sentence of StateReason and StateMessage when a key cannot be used.
+const KEY_NOT_ACCESSIBLE: &str = "Given key ID is not accessible";
+const MAX_DESCRIPTION: usize = 255;
+const MAX_TOKEN: usize = 64;
+
+/// A ClientToken that was seen: what it asked for, and the image it made.
+#[derive(Debug)]
+pub(crate) struct Token {
+    asked: String,
+    image: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CopyImage {
+    name: String,
+    source_image_id: String,
+    source_region: String,
+    client_token: Option<String>,
+    description: Option<String>,
+    encrypted: Option<bool>,
+    kms_key_id: Option<String>,
+    #[serde(default)]
+    copy_image_tags: bool,
+    #[serde(default, rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+    snapshot_copy_completion_duration_minutes: Option<u32>,
+}
+
+/// One volume of a copy: the snapshot that is made, and whether its key could be used when it was started.
+struct VolumeCopy {
+    device: BlockDevice,
+    snapshot: Snapshot,
+}
+
+impl World {
+    pub(crate) fn copy_image(&mut self, cx: &Context, input: CopyImage) -> Result<Xml, ApiError> {
+        self.region(cx)?;
+        input.check()?;
+        if let Some(image) = self.replay(cx, &input)? {
+            return Ok(Xml::new().with("imageId", image));
+        }
+        let image_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &IMAGE)?;
+        let snapshot_tags =
+            tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
+        let (source, source_snapshots) = self.readable_source(cx, &input)?;
+        for snapshot in &source_snapshots {
+            input.encryption().applies_to(snapshot)?;
+        }
+        self.check_room(cx, &input.name)?;
+
+        let id = self.ids.resource(&IMAGE);
+        let copies = self.copy_volumes(
+            cx,
+            &input,
+            (&source, &source_snapshots),
+            &id,
+            &snapshot_tags,
+        )?;
+        let key_missing = copies
+            .iter()
+            .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
+        let mut tags = if input.copy_image_tags {
+            source.tags_for(&cx.account)
+        } else {
+            Tags::new()
+        };
+        tags.extend(image_tags);
+        let ends = after(cx.now, self.config.copy_time);
+        let image = Image {
+            description: input.description.clone().or(source.description),
+            state: ImageState::Pending,
+            // What will be its end if the copy fails; an available image has no reason.
+            state_reason: failure(cx, key_missing),
+            listed_from: after(cx.now, self.config.late_listing),
+            devices: copies.iter().map(|copy| copy.device.clone()).collect(),
+            tags,
+            origin: Some(Origin {
+                image: source.id,
+                region: input.source_region.clone(),
+            }),
+            ..Image::new(
+                id.clone(),
+                &cx.account,
+                input.name.clone(),
+                source.machine,
+                cx.now,
+            )
+        };
+        let region = self.region_mut(cx)?;
+        region.snapshots.extend(
+            copies
+                .into_iter()
+                .map(|copy| (copy.snapshot.id.clone(), copy.snapshot)),
+        );
+        region.add_image(image);
+        let holdings = region.holdings(&cx.account);
+        holdings.copies += 1;
+        if let Some(token) = &input.client_token {
+            holdings.tokens.insert(
+                token.clone(),
+                Token {
+                    asked: input.fingerprint(),
+                    image: id.clone(),
+                },
+            );
+        }
+        self.agenda.add(
+            ends,
+            Event::ImageCopied {
+                region: cx.region.clone(),
+                image: id.clone(),
+            },
+        );
+        Ok(Xml::new().with("imageId", id))
+    }
+
+    /// The image that an earlier call with the same token made.
+    fn replay(&self, cx: &Context, input: &CopyImage) -> Result<Option<String>, ApiError> {
+        let Some(name) = &input.client_token else {
+            return Ok(None);
+        };
+        let region = self.region(cx)?;
+        let Some(token) = region
+            .accounts
+            .get(&cx.account)
+            .and_then(|holdings| holdings.tokens.get(name))
+        else {
+            return Ok(None);
+        };
+        let mismatch = || {
+            ApiError::new(
+                "IdempotentParameterMismatch",
+                "The client token you have provided is already in use with different parameters",
+            )
+        };
+        if token.asked != input.fingerprint() {
+            return Err(mismatch());
+        }
+        let alive =
+            |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
+        if region.images.get(&token.image).filter(alive).is_some() {
+            return Ok(Some(token.image.clone()));
+        }
+        match self.config.replay_dead {
+            ReplayDead::SameId => Ok(Some(token.image.clone())),
+            ReplayDead::NewCopy => Ok(None),
+            ReplayDead::Mismatch => Err(mismatch()),
+        }
+    }
+
+    /// A region that is copied from.
+    pub(crate) fn source_region(&self, name: &str) -> Result<&Region, ApiError> {
+        self.regions
+            .get(name)
+            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .ok_or_else(|| {
+                ApiError::new("InvalidRegion", format!("The region '{name}' is not valid"))
+            })
+    }
+
+    /// The source and its snapshots. To copy an image of another account one must be able to read its snapshots too.
+    fn readable_source(
+        &self,
+        cx: &Context,
+        input: &CopyImage,
+    ) -> Result<(Image, Vec<Snapshot>), ApiError> {
+        let region = self.source_region(&input.source_region)?;
+        let source = region.visible_image(cx, &input.source_image_id)?;
+        if source.listed_from > cx.now {
+            return Err(IMAGE.not_found(&source.id));
+        }
+        source.check_available()?;
+        let mut snapshots = Vec::new();
+        for id in source.snapshots() {
+            let snapshot = region
+                .snapshots
+                .get(id)
+                .ok_or_else(|| unavailable(&source.id))?;
+            if !snapshot.is_readable_by(&cx.account) {
+                return Err(ApiError::new(
+                    "InvalidRequest",
+                    "You do not have permission to access the storage of this ami",
+                ));
+            }
+            snapshots.push(snapshot.clone());
+        }
+        Ok((source.clone(), snapshots))
+    }
+
+    /// Whether the account may start another copy under this name.
+    fn check_room(&mut self, cx: &Context, name: &str) -> Result<(), ApiError> {
+        let limit = self.config.copies_in_flight;
+        let region = self.region_mut(cx)?;
+        region.check_name(cx, name)?;
+        if region.holdings(&cx.account).copies >= limit {
+            return Err(ApiError::new(
+                "ResourceLimitExceeded",
+                format!("Too many image copies in progress: the limit is {limit}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn copy_volumes(
+        &mut self,
+        cx: &Context,
+        input: &CopyImage,
+        (source, snapshots): (&Image, &[Snapshot]),
+        target: &str,
+        tags: &Tags,
+    ) -> Result<Vec<VolumeCopy>, ApiError> {
+        let devices = source
+            .devices
+            .iter()
+            .filter(|device| device.snapshot.is_some());
+        let mut copies = Vec::new();
+        for (device, original) in devices.zip(snapshots) {
+            let (encrypted, key) = self.encrypt(cx, original, &input.encryption())?;
+            let snapshot = Snapshot {
+                description: format!(
+                    "Copied for DestinationAmi {target} from SourceAmi {} for SourceSnapshot {}. Task created on {}.",
+                    source.id,
+                    original.id,
+                    cx.now.as_millisecond()
+                ),
+                encrypted,
+                key,
+                tags: tags.clone(),
+                ..self.pending_snapshot(cx, original.size)
+            };
+            let device = BlockDevice {
+                snapshot: Some(snapshot.id.clone()),
+                encrypted,
+                ..device.clone()
+            };
+            copies.push(VolumeCopy { device, snapshot });
+        }
+        Ok(copies)
+    }
+
+    /// Ends the copy of an image: available, or failed for the reason known since its start or because its key has
+    /// been disabled meanwhile.
+    pub(crate) fn end_copy(&mut self, now: Timestamp, region: &str, id: &str) {
+        let Some(region) = self.regions.get_mut(region) else {
+            return;
+        };
+        let Some(image) = region
+            .images
+            .get(id)
+            .filter(|image| image.state == ImageState::Pending)
+        else {
+            return;
+        };
+        let owner = image.owner.clone();
+        let cancelled = image.deregistered.is_some();
+        let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
+        let unusable = |key: &String| region.usable_key(&owner, key).is_none();
+        let key_lost = snapshots
+            .iter()
+            .filter_map(|id| region.snapshots.get(id)?.key.as_ref())
+            .any(unusable);
+        let reason = image
+            .state_reason
+            .clone()
+            .or_else(|| key_lost.then(key_reason));
+        for snapshot in &snapshots {
+            if let Some(snapshot) = region.snapshots.get_mut(snapshot) {
+                snapshot.ends = now;
+                snapshot.state = if reason.is_some() {
+                    SnapshotState::Error
+                } else {
+                    SnapshotState::Completed
+                };
+                snapshot.state_message = reason.as_ref().map(|reason| reason.message.clone());
+            }
+        }
+        if let Some(image) = region.images.get_mut(id) {
+            image.state = if reason.is_some() {
+                ImageState::Failed
+            } else {
+                ImageState::Available
+            };
+            image.state_reason = reason;
+        }
+        if !cancelled {
+            let holdings = region.holdings(&owner);
+            holdings.copies = holdings.copies.saturating_sub(1);
+        }
+    }
+}
+
+impl CopyImage {
+    fn check(&self) -> Result<(), ApiError> {
+        IMAGE.check(&self.source_image_id)?;
+        if self
+            .client_token
+            .as_ref()
+            .is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii())
+        {
+            return Err(ApiError::invalid(format!(
+                "The client token must be ASCII and no longer than {MAX_TOKEN} characters"
+            )));
+        }
+        if self
+            .description
+            .as_ref()
+            .is_some_and(|text| text.chars().count() > MAX_DESCRIPTION)
+        {
+            return Err(ApiError::invalid(format!(
+                "The description is longer than {MAX_DESCRIPTION} characters"
+            )));
+        }
+        match self.snapshot_copy_completion_duration_minutes {
+            Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
+                Err(ApiError::invalid_value(
+                    "SnapshotCopyCompletionDurationMinutes",
+                    &minutes.to_string(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn encryption(&self) -> Encryption<'_> {
+        Encryption {
+            asked: self.encrypted,
+            key: self.kms_key_id.as_deref(),
+        }
+    }
+
+    /// All that the token stands for.
+    fn fingerprint(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
+    match &cx.fail_copy {
+        Some(reason) => Some(StateReason {
+            code: "Server.InternalError".to_owned(),
+            message: reason.clone(),
+        }),
+        None => key_missing.then(key_reason),
+    }
+}
+
+fn key_reason() -> StateReason {
+    StateReason {
+        code: "Client.InternalError".to_owned(),
+        message: KEY_NOT_ACCESSIBLE.to_owned(),
+    }
+}

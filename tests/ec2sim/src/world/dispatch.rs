@@ -1,0 +1,182 @@
+//! Which operation a call means.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::request::{Context, Params, Request, Service};
+use crate::wire::xml::Xml;
+use crate::wire::{Reply, query};
+use crate::world::World;
+
+impl World {
+    pub(crate) fn dispatch(&mut self, cx: &Context, request: &Request) -> Result<Reply, ApiError> {
+        match request.service {
+            Service::Ec2 => self.dispatch_ec2(cx, &request.operation, &request.params),
+            Service::Ssm => self.dispatch_ssm(cx, &request.operation, &request.params),
+            Service::Sts => self.dispatch_sts(cx, &request.operation, &request.params),
+        }
+    }
+
+    fn dispatch_ec2(
+        &mut self,
+        cx: &Context,
+        operation: &str,
+        params: &Params,
+    ) -> Result<Reply, ApiError> {
+        self.region(cx)?;
+        let call = Query {
+            world: self,
+            cx,
+            params,
+        };
+        match operation {
+            "CopyImage" => call.run(World::copy_image),
+            "CopySnapshot" => call.run(World::copy_snapshot),
+            "CreateLaunchTemplate" => call.run(World::create_launch_template),
+            "CreateLaunchTemplateVersion" => call.run(World::create_launch_template_version),
+            "CreateSnapshot" => call.run(World::create_snapshot),
+            "CreateTags" => call.run(World::create_tags),
+            "DeleteLaunchTemplate" => call.run(World::delete_launch_template),
+            "DeleteSnapshot" => call.run(World::delete_snapshot),
+            "DeleteTags" => call.run(World::delete_tags),
+            "DeregisterImage" => call.run(World::deregister_image),
+            "DescribeImageAttribute" => call.run(World::describe_image_attribute),
+            "DescribeImageReferences" => call.run(World::describe_image_references),
+            "DescribeImages" => call.run(World::describe_images),
+            "DescribeInstances" => call.run(World::describe_instances),
+            "DescribeLaunchTemplates" => call.run(World::describe_launch_templates),
+            "DescribeLaunchTemplateVersions" => call.run(World::describe_launch_template_versions),
+            "DescribeRegions" => call.run(World::describe_regions),
+            "DescribeSnapshots" => call.run(World::describe_snapshots),
+            "DescribeTags" => call.run(World::describe_tags),
+            "DisableImage" => call.run(World::disable_image),
+            "DisableImageDeprecation" => call.run(World::disable_image_deprecation),
+            "DisableImageDeregistrationProtection" => call.run(World::disable_protection),
+            "EnableImage" => call.run(World::enable_image),
+            "EnableImageDeprecation" => call.run(World::enable_image_deprecation),
+            "EnableImageDeregistrationProtection" => call.run(World::enable_protection),
+            "ModifyImageAttribute" => call.run(World::modify_image_attribute),
+            "ModifyLaunchTemplate" => call.run(World::modify_launch_template),
+            "RegisterImage" => call.run(World::register_image),
+            "ResetImageAttribute" => call.run(World::reset_image_attribute),
+            "RunInstances" => call.run(World::run_instances),
+            "TerminateInstances" => call.run(World::terminate_instances),
+            _ => Err(invalid_action(operation)),
+        }
+    }
+
+    fn dispatch_sts(
+        &mut self,
+        cx: &Context,
+        operation: &str,
+        params: &Params,
+    ) -> Result<Reply, ApiError> {
+        let call = Query {
+            world: self,
+            cx,
+            params,
+        };
+        match operation {
+            "AssumeRole" => call.run(World::assume_role),
+            "GetCallerIdentity" => call.run(World::get_caller_identity),
+            _ => Err(invalid_action(operation)),
+        }
+    }
+
+    fn dispatch_ssm(
+        &mut self,
+        cx: &Context,
+        operation: &str,
+        params: &Params,
+    ) -> Result<Reply, ApiError> {
+        self.region(cx).map_err(|_| {
+            ApiError::new(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            )
+        })?;
+        let call = Json {
+            world: self,
+            cx,
+            params,
+        };
+        match operation {
+            "AddTagsToResource" => call.run(World::add_parameter_tags),
+            "DeleteParameter" => call.run(World::delete_parameter),
+            "DeleteParameters" => call.run(World::delete_parameters),
+            "DescribeParameters" => call.run(World::describe_parameters),
+            "GetParameter" => call.run(World::get_parameter),
+            "GetParameterHistory" => call.run(World::get_parameter_history),
+            "GetParameters" => call.run(World::get_parameters),
+            "GetParametersByPath" => call.run(World::get_parameters_by_path),
+            "LabelParameterVersion" => call.run(World::label_parameter_version),
+            "ListTagsForResource" => call.run(World::list_parameter_tags),
+            "PutParameter" => call.run(World::put_parameter),
+            "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
+            _ => Err(ApiError::new(
+                "UnknownOperationException",
+                format!("{operation} is not simulated"),
+            )),
+        }
+    }
+}
+
+fn invalid_action(operation: &str) -> ApiError {
+    let message = format!("The action {operation} is not valid for this web service.");
+    ApiError::new("InvalidAction", message)
+}
+
+/// A call of EC2 or STS.
+struct Query<'a> {
+    world: &'a mut World,
+    cx: &'a Context,
+    params: &'a Params,
+}
+
+impl Query<'_> {
+    /// Reads the parameters and does what they ask, or with `DryRun` only says that the caller may.
+    fn run<I: DeserializeOwned>(
+        self,
+        operation: fn(&mut World, &Context, I) -> Result<Xml, ApiError>,
+    ) -> Result<Reply, ApiError> {
+        let Params::Query(params) = self.params else {
+            return Err(ApiError::new(
+                "MalformedQueryString",
+                "The request is not a query",
+            ));
+        };
+        let mut params = params.clone();
+        let dry_run = params.remove("DryRun").is_some_and(|value| value == "true");
+        let input = query::read(&params)?;
+        if dry_run {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            return Err(ApiError::new("DryRunOperation", message).with_status(412));
+        }
+        operation(self.world, self.cx, input).map(Reply::Xml)
+    }
+}
+
+/// A call of SSM.
+struct Json<'a> {
+    world: &'a mut World,
+    cx: &'a Context,
+    params: &'a Params,
+}
+
+impl Json<'_> {
+    fn run<I: DeserializeOwned>(
+        self,
+        operation: fn(&mut World, &Context, I) -> Result<Value, ApiError>,
+    ) -> Result<Reply, ApiError> {
+        let Params::Json(params) = self.params else {
+            return Err(ApiError::new(
+                "SerializationException",
+                "The request is not JSON",
+            ));
+        };
+        let input =
+            I::deserialize(params).map_err(|error| ApiError::validation(error.to_string()))?;
+        operation(self.world, self.cx, input).map(Reply::Json)
+    }
+}

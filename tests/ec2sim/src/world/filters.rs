@@ -1,0 +1,100 @@
+//! `Filter.N`: a table of fields for each kind of resource says what may be asked.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::pattern;
+use crate::world::tags::Tags;
+
+/// One filter of a call: a resource passes if one of its values matches one of these.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct Filter {
+    pub(crate) name: String,
+    #[serde(default, rename = "Value")]
+    pub(crate) values: Vec<String>,
+}
+
+/// The values that a resource has under the name of a filter.
+pub(crate) type Values<T> = fn(&T) -> Vec<Cow<'_, str>>;
+
+/// What can be filtered.
+pub(crate) trait Filtered: Sized + 'static {
+    /// The names of its filters, tags apart.
+    const FIELDS: &'static [(&'static str, Values<Self>)];
+
+    fn tags(&self) -> &Tags;
+}
+
+enum Field<'f, T> {
+    Values(Values<T>),
+    TagKey,
+    TagValue(&'f str),
+}
+
+/// The filters of a call, checked and ready.
+pub(crate) struct Matcher<'f, T>(Vec<(Field<'f, T>, &'f [String])>);
+
+impl<'f, T: Filtered> Matcher<'f, T> {
+    /// Refuses a filter that the resource does not have.
+    pub(crate) fn new(filters: &'f [Filter]) -> Result<Self, ApiError> {
+        filters
+            .iter()
+            .map(|filter| Ok((field(filter)?, filter.values.as_slice())))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether the resource passes every filter.
+    pub(crate) fn passes(&self, resource: &T) -> bool {
+        self.0.iter().all(|(field, patterns)| {
+            let any = |value: &str| {
+                patterns
+                    .iter()
+                    .any(|pattern| pattern::matches(pattern, value))
+            };
+            match field {
+                Field::Values(values) => values(resource).iter().any(|value| any(value)),
+                Field::TagKey => resource.tags().keys().any(|key| any(key)),
+                Field::TagValue(key) => resource.tags().get(*key).is_some_and(|value| any(value)),
+            }
+        })
+    }
+}
+
+fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
+    if filter.values.is_empty() {
+        return Err(ApiError::invalid(format!(
+            "The filter '{}' has no value",
+            filter.name
+        )));
+    }
+    if filter.name == "tag-key" {
+        return Ok(Field::TagKey);
+    }
+    if let Some(key) = filter.name.strip_prefix("tag:") {
+        return Ok(Field::TagValue(key));
+    }
+    T::FIELDS
+        .iter()
+        .find(|(name, _)| *name == filter.name)
+        .map(|(_, values)| Field::Values(*values))
+        .ok_or_else(|| ApiError::invalid(format!("The filter '{}' is invalid", filter.name)))
+}
+
+/// One value.
+pub(crate) fn one(value: &str) -> Vec<Cow<'_, str>> {
+    vec![Cow::Borrowed(value)]
+}
+
+/// A value that has to be written first.
+pub(crate) fn written<'a>(value: impl ToString) -> Vec<Cow<'a, str>> {
+    vec![Cow::Owned(value.to_string())]
+}
+
+/// A value that may be absent.
+pub(crate) fn maybe(value: Option<&str>) -> Vec<Cow<'_, str>> {
+    value.map(Cow::Borrowed).into_iter().collect()
+}

@@ -1,0 +1,355 @@
+//! An image: its state, who sees it, and how it is written.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::agenda::written as date;
+use crate::world::tags::{self, Tags};
+
+/// Where an image is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageState {
+    /// A copy that is not complete.
+    Pending,
+    /// Ready to be launched.
+    Available,
+    /// A copy that did not succeed.
+    Failed,
+    /// Switched off by its owner.
+    Disabled,
+}
+
+impl ImageState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ImageState::Pending => "pending",
+            ImageState::Available => "available",
+            ImageState::Failed => "failed",
+            ImageState::Disabled => "disabled",
+        }
+    }
+}
+
+/// What an image is made for. A copy inherits all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Machine {
+    /// The architecture.
+    pub architecture: String,
+    /// The device that holds the root volume.
+    pub root_device_name: String,
+    /// `hvm` or `paravirtual`.
+    pub virtualization_type: String,
+    /// The platform that is billed.
+    pub platform_details: String,
+    /// Enhanced networking.
+    pub ena_support: bool,
+    /// `simple`, where the older enhanced networking is supported.
+    pub sriov_net_support: Option<String>,
+    /// How it boots.
+    pub boot_mode: Option<String>,
+    /// `v2.0` where instances must use version 2 of the metadata service.
+    pub imds_support: Option<String>,
+    /// `v2.0` where there is a TPM.
+    pub tpm_support: Option<String>,
+    /// The codes of the Marketplace.
+    pub product_codes: Vec<String>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            architecture: "x86_64".to_owned(),
+            root_device_name: "/dev/xvda".to_owned(),
+            virtualization_type: "hvm".to_owned(),
+            platform_details: "Linux/UNIX".to_owned(),
+            ena_support: true,
+            sriov_net_support: Some("simple".to_owned()),
+            boot_mode: Some("uefi-preferred".to_owned()),
+            imds_support: Some("v2.0".to_owned()),
+            tpm_support: None,
+            product_codes: Vec::new(),
+        }
+    }
+}
+
+/// A volume that an instance gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BlockDevice {
+    pub(crate) device_name: String,
+    /// Absent while a copy has not yet made it.
+    pub(crate) snapshot: Option<String>,
+    pub(crate) size: u32,
+    pub(crate) volume_type: String,
+    pub(crate) encrypted: bool,
+    pub(crate) delete_on_termination: bool,
+}
+
+/// Someone an image is shared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Grant {
+    /// Everyone.
+    All,
+    Account(String),
+    Organization(String),
+    OrganizationalUnit(String),
+}
+
+/// Protection against deregistration. Switched off with a cooldown it still holds for 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Protection {
+    Off,
+    On { cooldown: bool },
+    Until(Timestamp),
+}
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Origin {
+    pub(crate) image: String,
+    pub(crate) region: String,
+}
+
+/// Why an image is in its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StateReason {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// When an image was deregistered, and until when lists still show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Deregistered {
+    pub(crate) at: Timestamp,
+    pub(crate) listed_until: Timestamp,
+}
+
+/// An image.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Image {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) owner_alias: Option<String>,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) state: ImageState,
+    pub(crate) state_reason: Option<StateReason>,
+    pub(crate) created: Timestamp,
+    /// From when lists show it.
+    pub(crate) listed_from: Timestamp,
+    pub(crate) machine: Machine,
+    pub(crate) devices: Vec<BlockDevice>,
+    pub(crate) grants: BTreeSet<Grant>,
+    pub(crate) tags: Tags,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) deprecated_from: Option<Timestamp>,
+    pub(crate) protection: Protection,
+    pub(crate) last_launched: Option<Timestamp>,
+    pub(crate) deregistered: Option<Deregistered>,
+}
+
+impl Image {
+    /// An available image without devices, grants or tags.
+    pub(crate) fn new(
+        id: String,
+        owner: &str,
+        name: String,
+        machine: Machine,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            owner: owner.to_owned(),
+            owner_alias: None,
+            name,
+            description: None,
+            state: ImageState::Available,
+            state_reason: None,
+            created,
+            listed_from: created,
+            machine,
+            devices: Vec::new(),
+            grants: BTreeSet::new(),
+            tags: Tags::new(),
+            origin: None,
+            deprecated_from: None,
+            protection: Protection::Off,
+            last_launched: None,
+            deregistered: None,
+        }
+    }
+
+    pub(crate) fn is_public(&self) -> bool {
+        self.grants.contains(&Grant::All)
+    }
+
+    pub(crate) fn is_shared_with(&self, account: &str) -> bool {
+        self.grants.contains(&Grant::Account(account.to_owned()))
+    }
+
+    pub(crate) fn is_visible_to(&self, account: &str) -> bool {
+        self.owner == account
+            || (self.state != ImageState::Disabled
+                && (self.is_public() || self.is_shared_with(account)))
+    }
+
+    pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
+        self.deprecated_from.is_some_and(|from| from <= now)
+    }
+
+    /// Whether eventual consistency lets a list show it.
+    pub(crate) fn is_listed(&self, now: Timestamp) -> bool {
+        self.listed_from <= now && self.deregistered.is_none_or(|gone| now < gone.listed_until)
+    }
+
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
+        self.devices
+            .iter()
+            .filter_map(|device| device.snapshot.as_deref())
+    }
+
+    pub(crate) fn check_registered(&self) -> Result<(), ApiError> {
+        match self.deregistered {
+            None => Ok(()),
+            Some(_) => Err(unavailable(&self.id)),
+        }
+    }
+
+    /// Refuses what needs an image that is complete and switched on.
+    pub(crate) fn check_available(&self) -> Result<(), ApiError> {
+        if self.state == ImageState::Available {
+            Ok(())
+        } else {
+            Err(unavailable(&self.id))
+        }
+    }
+
+    pub(crate) fn protection_name(&self, now: Timestamp) -> &'static str {
+        match self.protection {
+            Protection::On { cooldown: true } => "enabled-with-cooldown",
+            Protection::On { cooldown: false } => "enabled-without-cooldown",
+            Protection::Until(end) if now < end => "enabled-with-cooldown",
+            Protection::Until(_) | Protection::Off => "disabled",
+        }
+    }
+
+    /// Writes the image as DescribeImages answers it.
+    pub(crate) fn write(&self, x: &mut Xml, cx: &Context) {
+        let machine = &self.machine;
+        let owned = self.owner == cx.account;
+        x.text("imageId", &self.id)
+            .text(
+                "imageLocation",
+                format_args!(
+                    "{}/{}",
+                    self.owner_alias.as_ref().unwrap_or(&self.owner),
+                    self.name
+                ),
+            )
+            .text("imageState", self.state.name())
+            .text("imageOwnerId", &self.owner)
+            .maybe("imageOwnerAlias", self.owner_alias.as_ref())
+            .text("creationDate", date(self.created))
+            .text("isPublic", self.is_public())
+            .text("architecture", &machine.architecture)
+            .text("imageType", "machine")
+            .text("name", &self.name)
+            .maybe("description", self.description.as_ref())
+            .text("rootDeviceType", "ebs")
+            .text("rootDeviceName", &machine.root_device_name)
+            .text("virtualizationType", &machine.virtualization_type)
+            .text("hypervisor", "xen")
+            .text("platformDetails", &machine.platform_details)
+            .text("usageOperation", usage_operation(&machine.platform_details))
+            .text("enaSupport", machine.ena_support)
+            .maybe("sriovNetSupport", machine.sriov_net_support.as_ref())
+            .maybe("bootMode", machine.boot_mode.as_ref())
+            .maybe("imdsSupport", machine.imds_support.as_ref())
+            .maybe("tpmSupport", machine.tpm_support.as_ref());
+        if machine.platform_details.starts_with("Windows") {
+            x.text("platform", "windows");
+        }
+        // A pending copy may already know why it will fail; nobody sees it yet.
+        if let Some(reason) = self
+            .state_reason
+            .as_ref()
+            .filter(|_| self.state != ImageState::Pending)
+        {
+            x.nest("stateReason", |x| {
+                x.text("code", &reason.code)
+                    .text("message", &reason.message);
+            });
+        }
+        self.write_devices(x);
+        self.write_product_codes(x);
+        x.maybe("deprecationTime", self.deprecated_from.map(date));
+        if owned {
+            x.text("deregistrationProtection", self.protection_name(cx.now));
+            x.maybe("lastLaunchedTime", self.last_launched.map(date));
+        }
+        if let Some(origin) = &self.origin {
+            x.text("sourceImageId", &origin.image)
+                .text("sourceImageRegion", &origin.region);
+        }
+        tags::write(x, &self.tags_for(&cx.account));
+    }
+
+    /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
+    pub(crate) fn tags_for(&self, account: &str) -> Tags {
+        let sees = |key: &str| self.owner == account || key.starts_with("ec2:SharedTag/");
+        self.tags
+            .iter()
+            .filter(|(key, _)| sees(key))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    pub(crate) fn write_devices(&self, x: &mut Xml) {
+        x.list("blockDeviceMapping", &self.devices, |x, device| {
+            x.text("deviceName", &device.device_name).nest("ebs", |x| {
+                x.text("deleteOnTermination", device.delete_on_termination)
+                    .maybe("snapshotId", device.snapshot.as_ref())
+                    .text("volumeSize", device.size)
+                    .text("volumeType", &device.volume_type)
+                    .text("encrypted", device.encrypted);
+            });
+        });
+    }
+
+    pub(crate) fn write_product_codes(&self, x: &mut Xml) {
+        if !self.machine.product_codes.is_empty() {
+            x.list("productCodes", &self.machine.product_codes, |x, code| {
+                x.text("productCode", code).text("type", "marketplace");
+            });
+        }
+    }
+}
+
+/// The error for an image that exists but cannot be used.
+pub(crate) fn unavailable(id: &str) -> ApiError {
+    ApiError::new(
+        "InvalidAMIID.Unavailable",
+        format!("The image ID '{id}' is no longer available"),
+    )
+}
+
+fn usage_operation(platform_details: &str) -> &'static str {
+    if platform_details.starts_with("Windows") {
+        "RunInstances:0002"
+    } else {
+        "RunInstances"
+    }
+}

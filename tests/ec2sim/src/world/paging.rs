@@ -1,0 +1,103 @@
+//! `MaxResults` and `NextToken` over resources in the order of their keys.
+//!
+//! A token names the last key of its page, so a page neither repeats nor leaves out what lies beyond it, whatever is
+//! created or deleted in between.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeInclusive};
+
+use crate::error::ApiError;
+
+/// Which page is asked for.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    after: Option<String>,
+    limit: usize,
+}
+
+impl Paging {
+    /// A page of an EC2 list: everything, unless a size within `bounds` is given.
+    pub(crate) fn ec2(
+        max_results: Option<i64>,
+        next_token: Option<&str>,
+        bounds: RangeInclusive<i64>,
+    ) -> Result<Self, ApiError> {
+        let limit = match max_results {
+            None => usize::MAX,
+            Some(size) if bounds.contains(&size) => usize::try_from(size).unwrap_or(usize::MAX),
+            Some(size) => {
+                return Err(ApiError::invalid(format!(
+                    "Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {} and {}.",
+                    bounds.start(),
+                    bounds.end()
+                )));
+            }
+        };
+        let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
+        Ok(Self {
+            after: next_token
+                .map(|token| decode(token).ok_or_else(refused))
+                .transpose()?,
+            limit,
+        })
+    }
+
+    /// A page of an SSM list.
+    pub(crate) fn ssm(
+        max_results: Option<usize>,
+        next_token: Option<&str>,
+        most: usize,
+    ) -> Result<Self, ApiError> {
+        let limit = max_results.unwrap_or(most);
+        if !(1..=most).contains(&limit) {
+            return Err(ApiError::validation(format!(
+                "MaxResults must be between 1 and {most}"
+            )));
+        }
+        let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
+        Ok(Self {
+            after: next_token
+                .map(|token| decode(token).ok_or_else(refused))
+                .transpose()?,
+            limit,
+        })
+    }
+
+    /// The resources of the page that pass `keep`, and the token of the next page.
+    pub(crate) fn page<'a, T>(
+        &self,
+        resources: &'a BTreeMap<String, T>,
+        mut keep: impl FnMut(&T) -> bool,
+    ) -> (Vec<&'a T>, Option<String>) {
+        let from = self
+            .after
+            .as_deref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = Vec::new();
+        let mut last = None;
+        for (key, resource) in resources.range::<str, _>((from, Bound::Unbounded)) {
+            if !keep(resource) {
+                continue;
+            }
+            if page.len() == self.limit {
+                return (page, last.map(|key: &String| encode(key)));
+            }
+            page.push(resource);
+            last = Some(key);
+        }
+        (page, None)
+    }
+}
+
+fn encode(key: &str) -> String {
+    key.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn decode(token: &str) -> Option<String> {
+    let bytes: Option<Vec<u8>> = token
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    String::from_utf8(bytes?).ok()
+}

@@ -1,0 +1,201 @@
+//! DescribeImageReferences: what of the caller's own uses an image.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::paging::Paging;
+use crate::world::region::Region;
+
+const MAX_IMAGES: usize = 10;
+const INSTANCES: &str = "ec2:Instance";
+const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
+const PARAMETERS: &str = "ssm:Parameter";
+/// Image Builder is not simulated: its recipes are never found.
+const TYPES: [&str; 5] = [
+    INSTANCES,
+    LAUNCH_TEMPLATES,
+    PARAMETERS,
+    "imagebuilder:ImageRecipe",
+    "imagebuilder:ContainerRecipe",
+];
+/// How many of the newest versions of a launch template are looked at, unless the caller says.
+const VERSION_DEPTH: usize = 10;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeImageReferences {
+    #[serde(rename = "ImageId")]
+    image_ids: Vec<String>,
+    #[serde(default)]
+    include_all_resource_types: bool,
+    #[serde(default, rename = "ResourceType")]
+    types: Vec<ResourceType>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ResourceType {
+    resource_type: String,
+    #[serde(default, rename = "ResourceTypeOption")]
+    options: Vec<TypeOption>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct TypeOption {
+    option_name: String,
+    #[serde(default, rename = "OptionValue")]
+    values: Vec<String>,
+}
+
+/// One use of an image.
+struct Reference<'a> {
+    image: &'a str,
+    resource_type: &'static str,
+    arn: String,
+}
+
+impl World {
+    pub(crate) fn describe_image_references(
+        &mut self,
+        cx: &Context,
+        input: DescribeImageReferences,
+    ) -> Result<Xml, ApiError> {
+        input.check()?;
+        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 1..=1000)?;
+        let region = self.region(cx)?;
+        let mut references = BTreeMap::new();
+        for image in &input.image_ids {
+            region.visible_image(cx, image)?;
+            for reference in references_to(region, cx, image, &input)? {
+                references.insert(format!("{image} {}", reference.arn), reference);
+            }
+        }
+        let (page, token) = paging.page(&references, |_| true);
+        let mut x = Xml::new();
+        x.list("imageReferenceSet", page, |x, reference| {
+            x.text("imageId", reference.image)
+                .text("resourceType", reference.resource_type)
+                .text("arn", &reference.arn);
+        });
+        x.maybe("nextToken", token);
+        Ok(x)
+    }
+}
+
+impl DescribeImageReferences {
+    fn check(&self) -> Result<(), ApiError> {
+        if self.image_ids.is_empty() || self.image_ids.len() > MAX_IMAGES {
+            return Err(ApiError::invalid(format!(
+                "Give between 1 and {MAX_IMAGES} image ids"
+            )));
+        }
+        if self.include_all_resource_types != self.types.is_empty() {
+            return Err(ApiError::combination(
+                "Give either IncludeAllResourceTypes or ResourceTypes",
+            ));
+        }
+        match self
+            .types
+            .iter()
+            .find(|t| !TYPES.contains(&t.resource_type.as_str()))
+        {
+            Some(unknown) => Err(ApiError::invalid_value(
+                "ResourceType",
+                &unknown.resource_type,
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether resources of a type are asked for.
+    fn wants(&self, name: &str) -> bool {
+        self.include_all_resource_types || self.types.iter().any(|t| t.resource_type == name)
+    }
+
+    /// The values of an option of a type.
+    fn option(&self, resource_type: &str, option: &str) -> Option<&[String]> {
+        let asked = self
+            .types
+            .iter()
+            .find(|t| t.resource_type == resource_type)?;
+        asked
+            .options
+            .iter()
+            .find(|o| o.option_name == option)
+            .map(|o| o.values.as_slice())
+    }
+
+    fn version_depth(&self) -> Result<usize, ApiError> {
+        let Some([depth, ..]) = self.option(LAUNCH_TEMPLATES, "version-depth") else {
+            return Ok(VERSION_DEPTH);
+        };
+        depth
+            .parse()
+            .map_err(|_| ApiError::invalid_value("version-depth", depth))
+    }
+}
+
+fn references_to<'a>(
+    region: &Region,
+    cx: &Context,
+    image: &'a str,
+    input: &DescribeImageReferences,
+) -> Result<Vec<Reference<'a>>, ApiError> {
+    let mut found = Vec::new();
+    let place = format!("{}:{}", region.name, cx.account);
+    if input.wants(INSTANCES) {
+        let states = input.option(INSTANCES, "state-name");
+        let counts =
+            |state: &str| states.is_none_or(|states| states.iter().any(|wanted| wanted == state));
+        let users = region.instances.values().filter(|instance| {
+            instance.owner == cx.account
+                && instance.image == image
+                && instance.is_shown(cx.now)
+                && counts(instance.state())
+        });
+        found.extend(users.map(|instance| Reference {
+            image,
+            resource_type: INSTANCES,
+            arn: format!("arn:aws:ec2:{place}:instance/{}", instance.id),
+        }));
+    }
+    if input.wants(LAUNCH_TEMPLATES) {
+        let depth = input.version_depth()?;
+        let users = region.launch_templates.values().filter(|template| {
+            let mut newest = template.versions.values().rev().take(depth);
+            template.owner == cx.account
+                && newest.any(|version| version.data.image_id.as_deref() == Some(image))
+        });
+        found.extend(users.map(|template| Reference {
+            image,
+            resource_type: LAUNCH_TEMPLATES,
+            arn: format!("arn:aws:ec2:{place}:launch-template/{}", template.id),
+        }));
+    }
+    if input.wants(PARAMETERS) {
+        let parameters = region
+            .accounts
+            .get(&cx.account)
+            .map(|holdings| &holdings.parameters);
+        let users = parameters
+            .into_iter()
+            .flat_map(|parameters| parameters.naming_image(image));
+        found.extend(users.map(|name| Reference {
+            image,
+            resource_type: PARAMETERS,
+            arn: format!(
+                "arn:aws:ssm:{place}:parameter/{}",
+                name.trim_start_matches('/')
+            ),
+        }));
+    }
+    Ok(found)
+}

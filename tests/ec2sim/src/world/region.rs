@@ -1,0 +1,190 @@
+//! What one region holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::copies::Token;
+use crate::world::ids::IMAGE;
+use crate::world::image::Image;
+use crate::world::instances::Instance;
+use crate::world::kms::Keys;
+use crate::world::launch_template::LaunchTemplate;
+use crate::world::snapshot::Snapshot;
+use crate::world::ssm::Parameters;
+
+/// Whether a region can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptIn {
+    /// Enabled for everyone.
+    OptInNotRequired,
+    /// Enabled by choice.
+    OptedIn,
+    /// Not enabled: every call to it is refused.
+    NotOptedIn,
+}
+
+impl OptIn {
+    /// The word that DescribeRegions answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            OptIn::OptInNotRequired => "opt-in-not-required",
+            OptIn::OptedIn => "opted-in",
+            OptIn::NotOptedIn => "not-opted-in",
+        }
+    }
+}
+
+/// One region, with what all accounts have in it.
+#[derive(Debug)]
+pub(crate) struct Region {
+    pub(crate) name: String,
+    pub(crate) opt_in: OptIn,
+    pub(crate) images: BTreeMap<String, Image>,
+    pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) launch_templates: BTreeMap<String, LaunchTemplate>,
+    /// By account.
+    pub(crate) accounts: BTreeMap<String, Holdings>,
+}
+
+/// What is kept for each account in a region.
+#[derive(Debug, Default)]
+pub(crate) struct Holdings {
+    /// The image that has a name, and until when it holds the name once it is gone.
+    pub(crate) names: BTreeMap<String, NameHolder>,
+    /// The ClientTokens that were seen.
+    pub(crate) tokens: BTreeMap<String, Token>,
+    /// How many image copies are in flight.
+    pub(crate) copies: usize,
+    pub(crate) keys: Keys,
+    pub(crate) parameters: Parameters,
+}
+
+/// Who has a name.
+#[derive(Debug)]
+pub(crate) struct NameHolder {
+    pub(crate) image: String,
+    pub(crate) free_at: Option<Timestamp>,
+}
+
+impl Region {
+    pub(crate) fn new(name: &str, opt_in: OptIn) -> Self {
+        Self {
+            name: name.to_owned(),
+            opt_in,
+            images: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            launch_templates: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn holdings(&mut self, account: &str) -> &mut Holdings {
+        self.accounts.entry(account.to_owned()).or_default()
+    }
+
+    /// Takes a name for a new image, or refuses.
+    pub(crate) fn check_name(&self, cx: &Context, name: &str) -> Result<(), ApiError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
+        if !(3..=128).contains(&name.chars().count()) || !name.chars().all(allowed) {
+            return Err(ApiError::new(
+                "InvalidAMIName.Malformed",
+                "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, and only the \
+                 following characters: ( ) [ ] . / - ' @ _ and spaces",
+            ));
+        }
+        let holder = self
+            .accounts
+            .get(&cx.account)
+            .and_then(|holdings| holdings.names.get(name));
+        match holder {
+            Some(NameHolder { image, free_at }) if free_at.is_none_or(|at| cx.now < at) => {
+                Err(ApiError::new(
+                    "InvalidAMIName.Duplicate",
+                    format!("AMI name {name} is already in use by AMI {image}"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds an image, which takes its name.
+    pub(crate) fn add_image(&mut self, image: Image) {
+        let holder = NameHolder {
+            image: image.id.clone(),
+            free_at: None,
+        };
+        self.holdings(&image.owner)
+            .names
+            .insert(image.name.clone(), holder);
+        self.images.insert(image.id.clone(), image);
+    }
+
+    /// The image, if the caller may see it.
+    pub(crate) fn visible_image(&self, cx: &Context, id: &str) -> Result<&Image, ApiError> {
+        IMAGE.check(id)?;
+        let image = self
+            .images
+            .get(id)
+            .filter(|image| image.is_visible_to(&cx.account));
+        let image = image.ok_or_else(|| IMAGE.not_found(id))?;
+        image.check_registered()?;
+        Ok(image)
+    }
+
+    /// The image, if the caller may change it.
+    pub(crate) fn owned_image(&mut self, cx: &Context, id: &str) -> Result<&mut Image, ApiError> {
+        self.visible_image(cx, id)?;
+        let image = self.images.get_mut(id).ok_or_else(|| IMAGE.not_found(id))?;
+        if image.owner != cx.account {
+            return Err(
+                ApiError::new("AuthFailure", format!("Not authorized for image:{id}"))
+                    .with_status(403),
+            );
+        }
+        Ok(image)
+    }
+
+    /// The images that use a snapshot.
+    pub(crate) fn users_of_snapshot<'r>(
+        &'r self,
+        snapshot: &'r str,
+    ) -> impl Iterator<Item = &'r Image> {
+        self.images.values().filter(move |image| {
+            image.deregistered.is_none() && image.snapshots().any(|id| id == snapshot)
+        })
+    }
+}
+
+impl World {
+    /// The region that is called, if it can be used.
+    pub(crate) fn region(&self, cx: &Context) -> Result<&Region, ApiError> {
+        self.regions
+            .get(&cx.region)
+            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .ok_or_else(region_refused)
+    }
+
+    /// [`World::region`], to change it.
+    pub(crate) fn region_mut(&mut self, cx: &Context) -> Result<&mut Region, ApiError> {
+        self.regions
+            .get_mut(&cx.region)
+            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .ok_or_else(region_refused)
+    }
+}
+
+fn region_refused() -> ApiError {
+    ApiError::new(
+        "AuthFailure",
+        "AWS was not able to validate the provided access credentials",
+    )
+    .with_status(401)
+}

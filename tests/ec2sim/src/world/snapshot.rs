@@ -1,0 +1,151 @@
+//! A snapshot: its state, who may read it, and how it is written.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::agenda::written as date;
+use crate::world::filters::{Filtered, Values, maybe, one, written};
+use crate::world::ids::SNAPSHOT;
+use crate::world::image::Grant;
+use crate::world::region::Region;
+use crate::world::tags::{self, Tags};
+
+/// The volume id that AWS gives to snapshots which were copied.
+pub(crate) const COPIED_VOLUME: &str = "vol-ffffffff";
+
+/// Where a snapshot is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SnapshotState {
+    Pending,
+    Completed,
+    Error,
+}
+
+impl SnapshotState {
+    fn name(self) -> &'static str {
+        match self {
+            SnapshotState::Pending => "pending",
+            SnapshotState::Completed => "completed",
+            SnapshotState::Error => "error",
+        }
+    }
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Snapshot {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) volume: String,
+    pub(crate) description: String,
+    pub(crate) state: SnapshotState,
+    pub(crate) state_message: Option<String>,
+    pub(crate) started: Timestamp,
+    /// When it is complete, or was.
+    pub(crate) ends: Timestamp,
+    pub(crate) listed_from: Timestamp,
+    pub(crate) size: u32,
+    pub(crate) encrypted: bool,
+    /// The ARN of its key.
+    pub(crate) key: Option<String>,
+    /// Who may make volumes and copies of it.
+    pub(crate) grants: BTreeSet<Grant>,
+    pub(crate) tags: Tags,
+}
+
+impl Snapshot {
+    /// A complete snapshot of a volume of that size.
+    pub(crate) fn new(id: String, owner: &str, size: u32, now: Timestamp) -> Self {
+        Self {
+            id,
+            owner: owner.to_owned(),
+            volume: COPIED_VOLUME.to_owned(),
+            description: String::new(),
+            state: SnapshotState::Completed,
+            state_message: None,
+            started: now,
+            ends: now,
+            listed_from: now,
+            size,
+            encrypted: false,
+            key: None,
+            grants: BTreeSet::new(),
+            tags: Tags::new(),
+        }
+    }
+
+    pub(crate) fn is_readable_by(&self, account: &str) -> bool {
+        self.owner == account
+            || self.grants.contains(&Grant::All)
+            || self.grants.contains(&Grant::Account(account.to_owned()))
+    }
+
+    fn progress(&self, now: Timestamp) -> String {
+        let percent = match self.state {
+            SnapshotState::Completed => 100,
+            SnapshotState::Pending | SnapshotState::Error => {
+                let whole = self.ends.duration_since(self.started).as_millis().max(1);
+                (now.duration_since(self.started).as_millis() * 100 / whole).clamp(0, 99)
+            }
+        };
+        format!("{percent}%")
+    }
+
+    pub(crate) fn write(&self, x: &mut Xml, cx: &Context) {
+        x.text("snapshotId", &self.id)
+            .text("volumeId", &self.volume)
+            .text("status", self.state.name())
+            .maybe("statusMessage", self.state_message.as_ref())
+            .text("startTime", date(self.started))
+            .text("progress", self.progress(cx.now))
+            .text("ownerId", &self.owner)
+            .text("volumeSize", self.size)
+            .text("description", &self.description)
+            .text("encrypted", self.encrypted)
+            .maybe("kmsKeyId", self.key.as_ref())
+            .text("storageTier", "standard")
+            .text("transferType", "standard");
+        if self.state == SnapshotState::Completed {
+            x.text("completionTime", date(self.ends));
+        }
+        if self.owner == cx.account {
+            tags::write(x, &self.tags);
+        }
+    }
+}
+
+impl Filtered for Snapshot {
+    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("description", |snapshot| one(&snapshot.description)),
+        ("encrypted", |snapshot| written(snapshot.encrypted)),
+        ("owner-id", |snapshot| one(&snapshot.owner)),
+        ("snapshot-id", |snapshot| one(&snapshot.id)),
+        ("start-time", |snapshot| written(date(snapshot.started))),
+        ("status", |snapshot| one(snapshot.state.name())),
+        ("storage-tier", |_| maybe(Some("standard"))),
+        ("volume-id", |snapshot| one(&snapshot.volume)),
+        ("volume-size", |snapshot| written(snapshot.size)),
+    ];
+
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+}
+
+impl Region {
+    /// The snapshot, if the caller may use it.
+    pub(crate) fn visible_snapshot(&self, cx: &Context, id: &str) -> Result<&Snapshot, ApiError> {
+        SNAPSHOT.check(id)?;
+        self.snapshots
+            .get(id)
+            .filter(|snapshot| snapshot.is_readable_by(&cx.account))
+            .ok_or_else(|| SNAPSHOT.not_found(id))
+    }
+}

@@ -1,0 +1,222 @@
+//! Operations on snapshots.
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::agenda::{Event, after};
+use crate::world::filters::{Filter, Matcher};
+use crate::world::ids::SNAPSHOT;
+use crate::world::kms::Encryption;
+use crate::world::paging::Paging;
+use crate::world::snapshot::{Snapshot, SnapshotState};
+use crate::world::tags::{self, TagSpecification};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeSnapshots {
+    #[serde(default, rename = "SnapshotId")]
+    snapshot_ids: Vec<String>,
+    #[serde(default, rename = "Owner")]
+    owners: Vec<String>,
+    #[serde(default, rename = "RestorableBy")]
+    restorable_by: Vec<String>,
+    #[serde(default, rename = "Filter")]
+    filters: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct SnapshotInput {
+    snapshot_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CreateSnapshot {
+    volume_id: String,
+    description: Option<String>,
+    #[serde(default, rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CopySnapshot {
+    source_region: String,
+    source_snapshot_id: String,
+    description: Option<String>,
+    encrypted: Option<bool>,
+    kms_key_id: Option<String>,
+    #[serde(rename = "DestinationRegion")]
+    _destination_region: Option<String>,
+    #[serde(rename = "PresignedUrl")]
+    _presigned_url: Option<String>,
+    #[serde(default, rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+}
+
+/// The size of volumes, which are not simulated.
+const VOLUME_SIZE: u32 = 8;
+
+impl World {
+    pub(crate) fn describe_snapshots(
+        &mut self,
+        cx: &Context,
+        input: DescribeSnapshots,
+    ) -> Result<Xml, ApiError> {
+        if !input.snapshot_ids.is_empty() && input.max_results.is_some() {
+            return Err(ApiError::combination(
+                "The parameter snapshotSet cannot be used with the parameter maxResults",
+            ));
+        }
+        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let matcher = Matcher::new(&input.filters)?;
+        let region = self.region(cx)?;
+        let is =
+            |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
+        let listed = |snapshot: &Snapshot| {
+            snapshot.listed_from <= cx.now && snapshot.is_readable_by(&cx.account)
+        };
+        let keep = |snapshot: &Snapshot| {
+            listed(snapshot)
+                && (input.owners.is_empty()
+                    || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
+                && (input.restorable_by.is_empty()
+                    || input.restorable_by.iter().any(|who| {
+                        snapshot.is_readable_by(if who == "self" { &cx.account } else { who })
+                    }))
+                && matcher.passes(snapshot)
+        };
+        let (page, token) = if input.snapshot_ids.is_empty() {
+            paging.page(&region.snapshots, keep)
+        } else {
+            let mut named = Vec::new();
+            for id in &input.snapshot_ids {
+                let snapshot = region.visible_snapshot(cx, id)?;
+                if !listed(snapshot) {
+                    return Err(SNAPSHOT.not_found(id));
+                }
+                named.push(snapshot);
+            }
+            (
+                named
+                    .into_iter()
+                    .filter(|snapshot| keep(snapshot))
+                    .collect(),
+                None,
+            )
+        };
+        let mut x = Xml::new();
+        x.list("snapshotSet", page, |x, snapshot| snapshot.write(x, cx));
+        x.maybe("nextToken", token);
+        Ok(x)
+    }
+
+    pub(crate) fn delete_snapshot(
+        &mut self,
+        cx: &Context,
+        input: SnapshotInput,
+    ) -> Result<Xml, ApiError> {
+        let region = self.region_mut(cx)?;
+        let id = input.snapshot_id;
+        if region.visible_snapshot(cx, &id)?.owner != cx.account {
+            return Err(SNAPSHOT.not_found(&id));
+        }
+        if let Some(image) = region.users_of_snapshot(&id).next() {
+            return Err(ApiError::new(
+                "InvalidSnapshot.InUse",
+                format!("The snapshot {id} is currently in use by {}", image.id),
+            ));
+        }
+        region.snapshots.remove(&id);
+        Ok(Xml::done())
+    }
+
+    pub(crate) fn create_snapshot(
+        &mut self,
+        cx: &Context,
+        input: CreateSnapshot,
+    ) -> Result<Xml, ApiError> {
+        if !input.volume_id.starts_with("vol-") {
+            let message = format!("The volume '{}' does not exist.", input.volume_id);
+            return Err(ApiError::new("InvalidVolume.NotFound", message));
+        }
+        let snapshot = Snapshot {
+            volume: input.volume_id,
+            tags: tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?,
+            description: input.description.unwrap_or_default(),
+            ..self.pending_snapshot(cx, VOLUME_SIZE)
+        };
+        let mut x = Xml::new();
+        snapshot.write(&mut x, cx);
+        self.add_pending_snapshot(cx, snapshot)?;
+        Ok(x)
+    }
+
+    pub(crate) fn copy_snapshot(
+        &mut self,
+        cx: &Context,
+        input: CopySnapshot,
+    ) -> Result<Xml, ApiError> {
+        let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        let source = self
+            .source_region(&input.source_region)?
+            .visible_snapshot(cx, &input.source_snapshot_id)?
+            .clone();
+        let how = Encryption {
+            asked: input.encrypted,
+            key: input.kms_key_id.as_deref(),
+        };
+        let (encrypted, key) = self.encrypt(cx, &source, &how)?;
+        let snapshot = Snapshot {
+            tags,
+            description: input.description.unwrap_or_default(),
+            encrypted,
+            key,
+            ..self.pending_snapshot(cx, source.size)
+        };
+        let mut x = Xml::new();
+        x.text("snapshotId", &snapshot.id);
+        tags::write(&mut x, &snapshot.tags);
+        self.add_pending_snapshot(cx, snapshot)?;
+        Ok(x)
+    }
+
+    /// A snapshot that is complete after the time that a copy takes.
+    pub(crate) fn pending_snapshot(&mut self, cx: &Context, size: u32) -> Snapshot {
+        Snapshot {
+            state: SnapshotState::Pending,
+            ends: after(cx.now, self.config.copy_time),
+            listed_from: after(cx.now, self.config.late_listing),
+            ..Snapshot::new(self.ids.resource(&SNAPSHOT), &cx.account, size, cx.now)
+        }
+    }
+
+    fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
+        let event = Event::SnapshotCompleted {
+            region: cx.region.clone(),
+            snapshot: snapshot.id.clone(),
+        };
+        let ends = snapshot.ends;
+        self.region_mut(cx)?
+            .snapshots
+            .insert(snapshot.id.clone(), snapshot);
+        self.agenda.add(ends, event);
+        Ok(())
+    }
+
+    pub(crate) fn complete_snapshot(&mut self, region: &str, snapshot: &str) {
+        let snapshot = self
+            .regions
+            .get_mut(region)
+            .and_then(|region| region.snapshots.get_mut(snapshot));
+        if let Some(snapshot) = snapshot {
+            snapshot.state = SnapshotState::Completed;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! LabelParameterVersion.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::ssm::plain_name;
+
+const MAX_LABELS: usize = 10;
+const MAX_LABEL: usize = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct LabelParameterVersion {
+    name: String,
+    parameter_version: Option<u64>,
+    labels: Vec<String>,
+}
+
+impl World {
+    /// Puts labels on a version. A label names one version: it leaves the one that had it. Labels that break the rules
+    /// come back as invalid, and the others are put on all the same.
+    pub(crate) fn label_parameter_version(
+        &mut self,
+        cx: &Context,
+        input: LabelParameterVersion,
+    ) -> Result<Value, ApiError> {
+        let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
+        let selector = input.parameter_version.map(|version| version.to_string());
+        let number = parameter.select(selector.as_deref())?.number;
+        let (good, bad): (Vec<String>, Vec<String>) =
+            input.labels.into_iter().partition(|label| is_label(label));
+        let mut labels = parameter.select(selector.as_deref())?.labels.clone();
+        labels.extend(
+            good.iter()
+                .filter(|label| !labels.contains(label))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        if labels.len() > MAX_LABELS {
+            return Err(ApiError::new(
+                "ParameterVersionLabelLimitExceeded",
+                format!("A parameter version can have a maximum of {MAX_LABELS} labels."),
+            ));
+        }
+        for version in parameter.versions.values_mut() {
+            version.labels.retain(|label| !good.contains(label));
+            if version.number == number {
+                version.labels.clone_from(&labels);
+            }
+        }
+        Ok(json!({"InvalidLabels": bad, "ParameterVersion": number}))
+    }
+}
+
+/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>
+fn is_label(label: &str) -> bool {
+    let lower = label.to_ascii_lowercase();
+    (1..=MAX_LABEL).contains(&label.len())
+        && label
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        && !label.starts_with(|c: char| c.is_ascii_digit())
+        && !lower.starts_with("aws")
+        && !lower.starts_with("ssm")
+}

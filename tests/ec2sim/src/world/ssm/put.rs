@@ -1,0 +1,262 @@
+//! PutParameter. What has the data type `aws:ec2:image` is validated after the call was answered: it is written only
+//! if the image exists and is available.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::agenda::{Event, after};
+use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
+use crate::world::tags::{self, Tag, Tags};
+
+const MAX_VERSIONS: usize = 100;
+const MAX_NAME: usize = 1011;
+const MAX_LEVELS: usize = 15;
+const MAX_STANDARD_VALUE: usize = 4096;
+const MAX_ADVANCED_VALUE: usize = 8192;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct PutParameter {
+    name: String,
+    value: String,
+    r#type: Option<String>,
+    description: Option<String>,
+    key_id: Option<String>,
+    #[serde(default)]
+    overwrite: bool,
+    allowed_pattern: Option<String>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+    tier: Option<String>,
+    data_type: Option<String>,
+}
+
+/// A parameter whose validation is under way.
+#[derive(Debug)]
+pub(crate) struct LandingParameter {
+    cx: Context,
+    input: PutParameter,
+    tags: Tags,
+}
+
+impl World {
+    pub(crate) fn put_parameter(
+        &mut self,
+        cx: &Context,
+        input: PutParameter,
+    ) -> Result<Value, ApiError> {
+        input.check()?;
+        let mut tags = Tags::new();
+        tags::add(&mut tags, &input.tags)?;
+        let parameters = self.parameters(cx)?;
+        let existing = parameters.0.get(&input.name);
+        input.check_against(existing)?;
+        let version = existing
+            .and_then(Parameter::latest)
+            .map_or(1, |latest| latest.number + 1);
+        let tier = input.tier.clone().unwrap_or_else(|| "Standard".to_owned());
+        if input.data_type.as_deref() == Some(IMAGE_TYPE) {
+            let landing = LandingParameter {
+                cx: cx.clone(),
+                input,
+                tags,
+            };
+            if self.config.parameter_delay.is_zero() {
+                self.land_parameter(cx.now, landing);
+            } else {
+                let at = after(cx.now, self.config.parameter_delay);
+                self.agenda
+                    .add(at, Event::ParameterValidated(Box::new(landing)));
+            }
+        } else {
+            parameters.write(cx, cx.now, input, tags);
+        }
+        Ok(json!({"Version": version, "Tier": tier}))
+    }
+
+    /// Ends a validation: the value is written, or nobody ever hears of it again.
+    pub(crate) fn land_parameter(&mut self, now: Timestamp, landing: LandingParameter) {
+        let LandingParameter { cx, input, tags } = landing;
+        let Ok(region) = self.region_mut(&cx) else {
+            return;
+        };
+        if region.is_launchable(&cx, &input.value) {
+            region
+                .holdings(&cx.account)
+                .parameters
+                .write(&cx, now, input, tags);
+        }
+    }
+}
+
+impl Parameters {
+    /// Writes a new version, and drops the oldest where there are too many.
+    fn write(&mut self, cx: &Context, now: Timestamp, input: PutParameter, tags: Tags) {
+        let parameter = self
+            .0
+            .entry(input.name.clone())
+            .or_insert_with(|| Parameter {
+                name: input.name.clone(),
+                kind: input.r#type.clone().unwrap_or_else(|| "String".to_owned()),
+                tier: "Standard".to_owned(),
+                versions: BTreeMap::new(),
+                tags,
+            });
+        if let Some(tier) = input.tier.filter(|tier| tier != "Intelligent-Tiering") {
+            parameter.tier = tier;
+        }
+        let number = parameter.latest().map_or(1, |latest| latest.number + 1);
+        let version = Version {
+            number,
+            value: input.value,
+            data_type: input.data_type.unwrap_or_else(|| "text".to_owned()),
+            description: input.description,
+            allowed_pattern: input.allowed_pattern,
+            key: input.key_id,
+            modified: now,
+            modified_by: cx.caller.arn.clone(),
+            labels: Vec::new(),
+        };
+        parameter.versions.insert(number, version);
+        while parameter.versions.len() > MAX_VERSIONS {
+            parameter.versions.pop_first();
+        }
+    }
+}
+
+impl PutParameter {
+    /// The rules of <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>.
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)?;
+        if self.overwrite && !self.tags.is_empty() {
+            return Err(ApiError::validation(
+                "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please \
+                 remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or \
+                 RemoveTagsFromResource.",
+            ));
+        }
+        one_of(
+            "Type",
+            self.r#type.as_deref(),
+            &["String", "StringList", "SecureString"],
+        )?;
+        one_of(
+            "Tier",
+            self.tier.as_deref(),
+            &["Standard", "Advanced", "Intelligent-Tiering"],
+        )?;
+        one_of("DataType", self.data_type.as_deref(), &["text", IMAGE_TYPE])?;
+        if self.data_type.as_deref() == Some(IMAGE_TYPE)
+            && self.r#type.as_deref().is_some_and(|t| t != "String")
+        {
+            return Err(ApiError::validation(format!(
+                "The data type {IMAGE_TYPE} needs the type String"
+            )));
+        }
+        let most = if self.tier.as_deref() == Some("Standard") || self.tier.is_none() {
+            MAX_STANDARD_VALUE
+        } else {
+            MAX_ADVANCED_VALUE
+        };
+        if self.value.is_empty() || self.value.len() > most {
+            return Err(ApiError::validation(format!(
+                "The value must have between 1 and {most} characters"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_against(&self, existing: Option<&Parameter>) -> Result<(), ApiError> {
+        let Some(parameter) = existing else {
+            return match self.r#type {
+                Some(_) => Ok(()),
+                None => Err(ApiError::validation(
+                    "A parameter type is required when you create a parameter.",
+                )),
+            };
+        };
+        if !self.overwrite {
+            return Err(ApiError::new(
+                "ParameterAlreadyExists",
+                "The parameter already exists. To overwrite this value, set the overwrite option in the request to \
+                 true.",
+            ));
+        }
+        if self
+            .r#type
+            .as_ref()
+            .is_some_and(|kind| *kind != parameter.kind)
+        {
+            return Err(ApiError::new(
+                "HierarchyTypeMismatch",
+                "Parameter Store does not support changing a parameter type in a hierarchy.",
+            ));
+        }
+        let oldest = parameter.versions.values().next();
+        if parameter.versions.len() >= MAX_VERSIONS
+            && oldest.is_some_and(|version| !version.labels.is_empty())
+        {
+            return Err(ApiError::new(
+                "ParameterMaxVersionLimitExceeded",
+                format!(
+                    "You attempted to create a new version of {} by calling the PutParameter API with the overwrite \
+                     flag. The oldest version can't be deleted because it has a label associated with it. Move the \
+                     label to another version of the parameter, and try again.",
+                    self.name
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) || name.ends_with('/')
+    {
+        return Err(ApiError::validation(
+            "Invalid parameter name. Please use correct syntax for referencing a version/label \
+             <name>:<version/label>: only a mix of letters, numbers and the symbols .-_/",
+        ));
+    }
+    let first = name.trim_start_matches('/').to_ascii_lowercase();
+    if first.starts_with("aws") || first.starts_with("ssm") {
+        let message =
+            "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).";
+        return Err(if first.starts_with("aws") {
+            ApiError::new(
+                "AccessDeniedException",
+                format!("No access to reserved parameter name: {name}."),
+            )
+        } else {
+            ApiError::validation(message)
+        });
+    }
+    if name.contains('/') && !name.starts_with('/') {
+        return Err(ApiError::validation(
+            "Parameter name must be a fully qualified name: it must begin with /",
+        ));
+    }
+    if name.split('/').count() > MAX_LEVELS + 1 {
+        return Err(ApiError::new(
+            "HierarchyLevelLimitExceededException",
+            format!("A hierarchy can have at most {MAX_LEVELS} levels."),
+        ));
+    }
+    Ok(())
+}
+
+fn one_of(member: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), ApiError> {
+    match value {
+        Some(value) if !allowed.contains(&value) => Err(ApiError::validation(format!(
+            "Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy enum value set: {allowed:?}"
+        ))),
+        _ => Ok(()),
+    }
+}

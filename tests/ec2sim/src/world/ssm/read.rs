@@ -1,0 +1,176 @@
+//! GetParameter, GetParameters, GetParametersByPath, GetParameterHistory.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::paging::Paging;
+use crate::world::ssm::describe::{ParameterFilter, check_filters};
+use crate::world::ssm::{Parameter, Version, arn, plain_name, seconds, without_nulls};
+
+const MAX_NAMES: usize = 10;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GetParameter {
+    name: String,
+    #[serde(rename = "WithDecryption")]
+    _with_decryption: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GetParameters {
+    names: Vec<String>,
+    #[serde(rename = "WithDecryption")]
+    _with_decryption: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GetParametersByPath {
+    path: String,
+    #[serde(default)]
+    recursive: bool,
+    #[serde(default)]
+    parameter_filters: Vec<ParameterFilter>,
+    #[serde(rename = "WithDecryption")]
+    _with_decryption: Option<bool>,
+    max_results: Option<usize>,
+    next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct GetParameterHistory {
+    name: String,
+    #[serde(rename = "WithDecryption")]
+    _with_decryption: Option<bool>,
+    max_results: Option<usize>,
+    next_token: Option<String>,
+}
+
+fn value(
+    cx: &Context,
+    parameter: &Parameter,
+    version: &Version,
+    selector: Option<String>,
+) -> Value {
+    without_nulls(json!({
+        "Name": parameter.name,
+        "Type": parameter.kind,
+        "Value": version.value,
+        "Version": version.number,
+        "Selector": selector,
+        "LastModifiedDate": seconds(version.modified),
+        "ARN": arn(cx, &parameter.name),
+        "DataType": version.data_type,
+    }))
+}
+
+impl World {
+    pub(crate) fn get_parameter(
+        &mut self,
+        cx: &Context,
+        input: GetParameter,
+    ) -> Result<Value, ApiError> {
+        let (parameter, version, selector) = self.parameters(cx)?.find(&input.name)?;
+        Ok(json!({"Parameter": value(cx, parameter, version, selector)}))
+    }
+
+    pub(crate) fn get_parameters(
+        &mut self,
+        cx: &Context,
+        input: GetParameters,
+    ) -> Result<Value, ApiError> {
+        if input.names.is_empty() || input.names.len() > MAX_NAMES {
+            return Err(ApiError::validation(format!(
+                "Value at 'names' failed to satisfy constraint: Member must have between 1 and {MAX_NAMES} members"
+            )));
+        }
+        let parameters = self.parameters(cx)?;
+        let mut found = Vec::new();
+        let mut invalid = Vec::new();
+        for name in &input.names {
+            match parameters.find(name) {
+                Ok((parameter, version, selector)) => {
+                    found.push(value(cx, parameter, version, selector))
+                }
+                Err(_) => invalid.push(name),
+            }
+        }
+        Ok(json!({"Parameters": found, "InvalidParameters": invalid}))
+    }
+
+    pub(crate) fn get_parameters_by_path(
+        &mut self,
+        cx: &Context,
+        input: GetParametersByPath,
+    ) -> Result<Value, ApiError> {
+        if !input.path.starts_with('/') {
+            return Err(ApiError::validation(format!(
+                "The parameter doesn't meet the parameter name requirements. The path '{}' must begin with /",
+                input.path
+            )));
+        }
+        check_filters(&input.parameter_filters, &["Type", "KeyId", "Label"])?;
+        let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 10)?;
+        let parameters = self.parameters(cx)?;
+        let prefix = format!("{}/", input.path.trim_end_matches('/'));
+        let (page, token) = paging.page(&parameters.0, |parameter| {
+            let below = parameter.name.strip_prefix(&prefix);
+            below.is_some_and(|rest| input.recursive || !rest.contains('/'))
+                && input
+                    .parameter_filters
+                    .iter()
+                    .all(|filter| filter.passes(parameter))
+        });
+        let page: Vec<Value> = page
+            .into_iter()
+            .filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None)))
+            .collect();
+        Ok(without_nulls(
+            json!({"Parameters": page, "NextToken": token}),
+        ))
+    }
+
+    pub(crate) fn get_parameter_history(
+        &mut self,
+        cx: &Context,
+        input: GetParameterHistory,
+    ) -> Result<Value, ApiError> {
+        let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 50)?;
+        let parameter = self.parameters(cx)?.get(&plain_name(&input.name))?;
+        let versions = parameter
+            .versions
+            .iter()
+            .map(|(number, version)| (format!("{number:020}"), version))
+            .collect();
+        let (page, token) = paging.page(&versions, |_| true);
+        let page: Vec<Value> = page
+            .into_iter()
+            .map(|version| {
+                without_nulls(json!({
+                    "Name": parameter.name,
+                    "Type": parameter.kind,
+                    "KeyId": version.key,
+                    "LastModifiedDate": seconds(version.modified),
+                    "LastModifiedUser": version.modified_by,
+                    "Description": version.description,
+                    "Value": version.value,
+                    "AllowedPattern": version.allowed_pattern,
+                    "Version": version.number,
+                    "Labels": version.labels,
+                    "Tier": parameter.tier,
+                    "Policies": [],
+                    "DataType": version.data_type,
+                }))
+            })
+            .collect();
+        Ok(without_nulls(
+            json!({"Parameters": page, "NextToken": token}),
+        ))
+    }
+}

@@ -1,0 +1,289 @@
+//! Tags: their rules, and CreateTags, DeleteTags, DescribeTags.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
+use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT};
+use crate::world::paging::Paging;
+use crate::world::region::Region;
+
+/// Tags of one resource.
+pub(crate) type Tags = BTreeMap<String, String>;
+
+const MAX_TAGS: usize = 50;
+const MAX_KEY: usize = 127;
+const MAX_VALUE: usize = 255;
+const MAX_RESOURCES: usize = 1000;
+
+/// A tag as the caller writes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct Tag {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+}
+
+/// Tags that a call gives to what it creates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct TagSpecification {
+    resource_type: String,
+    #[serde(default, rename = "Tag")]
+    tags: Vec<Tag>,
+}
+
+/// The tags for one type of resource; refuses specifications of types that the call does not create.
+pub(crate) fn specified(
+    specifications: &[TagSpecification],
+    created: &[&Kind],
+    wanted: &Kind,
+) -> Result<Tags, ApiError> {
+    let mut tags = Tags::new();
+    for specification in specifications {
+        if !created
+            .iter()
+            .any(|kind| kind.resource_type == specification.resource_type)
+        {
+            return Err(ApiError::invalid(format!(
+                "'{}' is not a valid taggable resource type for this operation.",
+                specification.resource_type
+            )));
+        }
+        if specification.tags.is_empty() {
+            return Err(ApiError::invalid(
+                "Tag specification must have at least one tag",
+            ));
+        }
+        if specification.resource_type == wanted.resource_type {
+            add(&mut tags, &specification.tags)?;
+        }
+    }
+    Ok(tags)
+}
+
+/// Adds tags under the rules of
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>; all or none.
+pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
+    for Tag { key, value } in new {
+        let value = value.as_deref().unwrap_or_default();
+        if key.is_empty() || key.chars().count() > MAX_KEY {
+            return Err(ApiError::invalid(format!(
+                "Tag key exceeds the maximum length of {MAX_KEY} characters or is empty"
+            )));
+        }
+        if value.chars().count() > MAX_VALUE {
+            return Err(ApiError::invalid(format!(
+                "Tag value exceeds the maximum length of {MAX_VALUE} characters"
+            )));
+        }
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(ApiError::invalid(format!(
+                "Value ( {key} ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use"
+            )));
+        }
+    }
+    let mut changed = tags.clone();
+    changed.extend(
+        new.iter()
+            .map(|tag| (tag.key.clone(), tag.value.clone().unwrap_or_default())),
+    );
+    if changed.len() > MAX_TAGS {
+        return Err(ApiError::new(
+            "TagLimitExceeded",
+            format!("More than {MAX_TAGS} tags specified"),
+        ));
+    }
+    *tags = changed;
+    Ok(())
+}
+
+/// Writes `tagSet`.
+pub(crate) fn write(x: &mut Xml, tags: &Tags) {
+    if !tags.is_empty() {
+        x.list("tagSet", tags, |x, (key, value)| {
+            x.text("key", key).text("value", value);
+        });
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct TagsInput {
+    #[serde(rename = "ResourceId")]
+    resources: Vec<String>,
+    #[serde(default, rename = "Tag")]
+    tags: Vec<Tag>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeTags {
+    #[serde(default, rename = "Filter")]
+    filters: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+/// A tag as DescribeTags sees it.
+struct Tagged {
+    key: String,
+    value: String,
+    resource: String,
+    resource_type: &'static str,
+    itself: Tags,
+}
+
+impl Filtered for Tagged {
+    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("key", |tag| one(&tag.key)),
+        ("value", |tag| one(&tag.value)),
+        ("resource-id", |tag| one(&tag.resource)),
+        ("resource-type", |tag| maybe(Some(tag.resource_type))),
+    ];
+
+    fn tags(&self) -> &Tags {
+        &self.itself
+    }
+}
+
+impl World {
+    pub(crate) fn create_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {
+        if input.tags.is_empty() {
+            return Err(ApiError::missing("Tag"));
+        }
+        self.change_tags(cx, &input.resources, |tags| add(tags, &input.tags))
+    }
+
+    pub(crate) fn delete_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {
+        self.change_tags(cx, &input.resources, |tags| {
+            // Without tags, all go. A tag with a value goes only if it has that value.
+            tags.retain(|key, value| {
+                let named =
+                    |tag: &Tag| tag.key == *key && tag.value.as_ref().is_none_or(|v| v == value);
+                !input.tags.is_empty() && !input.tags.iter().any(named)
+            });
+            Ok(())
+        })
+    }
+
+    fn change_tags(
+        &mut self,
+        cx: &Context,
+        resources: &[String],
+        change: impl Fn(&mut Tags) -> Result<(), ApiError>,
+    ) -> Result<Xml, ApiError> {
+        if resources.len() > MAX_RESOURCES {
+            return Err(ApiError::invalid(format!(
+                "At most {MAX_RESOURCES} resources can be tagged at once"
+            )));
+        }
+        let region = self.region_mut(cx)?;
+        // All or nothing: every resource is looked at before one is changed.
+        for resource in resources {
+            change(&mut tags_of(region, cx, resource)?.clone())?;
+        }
+        for resource in resources {
+            change(tags_of(region, cx, resource)?)?;
+        }
+        Ok(Xml::done())
+    }
+
+    pub(crate) fn describe_tags(
+        &mut self,
+        cx: &Context,
+        input: DescribeTags,
+    ) -> Result<Xml, ApiError> {
+        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let matcher = Matcher::new(&input.filters)?;
+        let all = all_tags(self.region(cx)?, &cx.account);
+        let (page, token) = paging.page(&all, |tag| matcher.passes(tag));
+        let mut x = Xml::new();
+        x.list("tagSet", page, |x, tag| {
+            x.text("resourceId", &tag.resource)
+                .text("resourceType", tag.resource_type)
+                .text("key", &tag.key)
+                .text("value", &tag.value);
+        });
+        x.maybe("nextToken", token);
+        Ok(x)
+    }
+}
+
+fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
+    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &LAUNCH_TEMPLATE]
+        .into_iter()
+        .find(|kind| id.starts_with(kind.prefix));
+    let Some(kind) = kind else {
+        return Err(ApiError::new(
+            "InvalidID",
+            format!("The ID '{id}' is not valid"),
+        ));
+    };
+    kind.check(id)?;
+    if kind.prefix == IMAGE.prefix {
+        return Ok(&mut region.owned_image(cx, id)?.tags);
+    }
+    let owned = |owner: &String| *owner == cx.account;
+    let tags = match kind.prefix {
+        "snap-" => region
+            .snapshots
+            .get_mut(id)
+            .filter(|s| owned(&s.owner))
+            .map(|s| &mut s.tags),
+        "i-" => region
+            .instances
+            .get_mut(id)
+            .filter(|i| owned(&i.owner))
+            .map(|i| &mut i.tags),
+        _ => region
+            .launch_templates
+            .get_mut(id)
+            .filter(|t| owned(&t.owner))
+            .map(|t| &mut t.tags),
+    };
+    tags.ok_or_else(|| kind.not_found(id))
+}
+
+/// Every tag of the account in the region, in an order that pages can follow.
+fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
+    let mut all = BTreeMap::new();
+    let mut take = |kind: &Kind, owner: &str, id: &str, tags: &Tags| {
+        if owner != account {
+            return;
+        }
+        for (key, value) in tags {
+            let tag = Tagged {
+                key: key.clone(),
+                value: value.clone(),
+                resource: id.to_owned(),
+                resource_type: kind.resource_type,
+                itself: Tags::from([(key.clone(), value.clone())]),
+            };
+            all.insert(format!("{id} {key}"), tag);
+        }
+    };
+    region
+        .images
+        .values()
+        .filter(|i| i.deregistered.is_none())
+        .for_each(|i| take(&IMAGE, &i.owner, &i.id, &i.tags));
+    region
+        .snapshots
+        .values()
+        .for_each(|s| take(&SNAPSHOT, &s.owner, &s.id, &s.tags));
+    region
+        .instances
+        .values()
+        .for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
+    region
+        .launch_templates
+        .values()
+        .for_each(|t| take(&LAUNCH_TEMPLATE, &t.owner, &t.id, &t.tags));
+    all
+}

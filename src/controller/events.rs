@@ -25,11 +25,12 @@ pub(super) async fn actions(context: &Context, object: &MachineImage, done: &[Do
             Action::Deregister { .. } => "Deregistered",
             Action::DeleteSnapshot { .. } => "SnapshotDeleted",
         };
-        let verb = done.step.action.verb();
+        let action = &done.step.action;
+        let verb = place(action.verb(), Some(action.region().as_str()), action.version().map(|v| v.as_str()));
         let note = format!("{}, because {}", outcome.note, done.step.reason);
-        publish(context, &object.object_ref(&()), EventType::Normal, reason, verb, &note).await;
+        publish(context, &object.object_ref(&()), EventType::Normal, reason, &verb, &note).await;
         if let Some(warning) = &outcome.warning {
-            publish(context, &object.object_ref(&()), EventType::Warning, "SnapshotsLeft", verb, warning).await;
+            publish(context, &object.object_ref(&()), EventType::Warning, "SnapshotsLeft", &verb, warning).await;
         }
     }
 }
@@ -47,7 +48,8 @@ pub(super) async fn transitions(
             (&p.reason, &p.region, &p.version) == (&problem.reason, &problem.region, &problem.version)
         };
         if !before.problems.iter().any(|p| same(&p)) {
-            publish(context, &reference, EventType::Warning, &problem.reason, "Reconcile", &problem.message).await;
+            let action = place("Reconcile", problem.region.as_deref(), problem.version.as_deref());
+            publish(context, &reference, EventType::Warning, &problem.reason, &action, &problem.message).await;
         }
     }
     let ready = |status: &MachineImageStatus| status.conditions.iter().find(|c| c.type_ == "Ready").cloned();
@@ -56,6 +58,12 @@ pub(super) async fn transitions(
     {
         publish(context, &reference, EventType::Normal, &now.reason, "Reconcile", &now.message).await;
     }
+}
+
+/// The action of an event. Events of one reason and action count as one series, of which only the first note is kept, so
+/// the place belongs to it.
+fn place(verb: &str, region: Option<&str>, version: Option<&str>) -> String {
+    [Some(verb), region, version].into_iter().flatten().collect::<Vec<_>>().join("/")
 }
 
 /// Tells that an object does not decode.

@@ -68,19 +68,11 @@ struct Permission {
 }
 
 impl World {
-    pub(crate) fn describe_image_attribute(
-        &mut self,
-        cx: &Context,
-        input: AttributeInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_image_attribute(&mut self, cx: &Context, input: AttributeInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
         let image = region.visible_image(cx, &input.image_id)?;
         if image.owner != cx.account {
-            return Err(ApiError::new(
-                "AuthFailure",
-                format!("Not authorized for image:{}", image.id),
-            )
-            .with_status(403));
+            return Err(ApiError::new("AuthFailure", format!("Not authorized for image:{}", image.id)).with_status(403));
         }
         let mut x = Xml::new();
         x.text("imageId", &image.id);
@@ -115,9 +107,7 @@ impl World {
         let region = self.region_mut(cx)?;
         match change {
             Change::Description(text) => region.owned_image(cx, &image)?.description = Some(text),
-            Change::ImdsSupport(version) => {
-                region.owned_image(cx, &image)?.machine.imds_support = Some(version)
-            }
+            Change::ImdsSupport(version) => region.owned_image(cx, &image)?.machine.imds_support = Some(version),
             Change::Permissions { add, remove } => {
                 region.owned_image(cx, &image)?.check_available()?;
                 check_shareable(region, &image, &add)?;
@@ -129,18 +119,11 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn reset_image_attribute(
-        &mut self,
-        cx: &Context,
-        input: AttributeInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn reset_image_attribute(&mut self, cx: &Context, input: AttributeInput) -> Result<Xml, ApiError> {
         if input.attribute != LAUNCH_PERMISSION {
             return Err(ApiError::invalid_value("attribute", &input.attribute));
         }
-        self.region_mut(cx)?
-            .owned_image(cx, &input.image_id)?
-            .grants
-            .clear();
+        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.grants.clear();
         Ok(Xml::done())
     }
 }
@@ -149,10 +132,7 @@ impl World {
 enum Change {
     Description(String),
     ImdsSupport(String),
-    Permissions {
-        add: BTreeSet<Grant>,
-        remove: BTreeSet<Grant>,
-    },
+    Permissions { add: BTreeSet<Grant>, remove: BTreeSet<Grant> },
 }
 
 impl ModifyImageAttribute {
@@ -167,64 +147,38 @@ impl ModifyImageAttribute {
             self.launch_permission.is_some() || listed,
         ];
         if asked.iter().filter(|asked| **asked).count() > 1 {
-            return Err(ApiError::combination(
-                "Only one attribute can be changed in a call",
-            ));
+            return Err(ApiError::combination("Only one attribute can be changed in a call"));
         }
         if let Some(support) = self.imds_support {
             return Ok(Change::ImdsSupport(support.value));
         }
         if let Some(permissions) = self.launch_permission {
-            return Ok(Change::Permissions {
-                add: grants(permissions.add)?,
-                remove: grants(permissions.remove)?,
-            });
+            return Ok(Change::Permissions { add: grants(permissions.add)?, remove: grants(permissions.remove)? });
         }
         if listed {
             return self.listed_change();
         }
-        match (
-            self.description
-                .map(|description| description.value)
-                .or(self.value),
-            self.attribute.as_deref(),
-        ) {
+        match (self.description.map(|description| description.value).or(self.value), self.attribute.as_deref()) {
             (Some(text), None | Some(DESCRIPTION)) => Ok(Change::Description(text)),
-            (_, Some(other)) if other != DESCRIPTION => {
-                Err(ApiError::invalid_value("attribute", other))
-            }
+            (_, Some(other)) if other != DESCRIPTION => Err(ApiError::invalid_value("attribute", other)),
             _ => Err(ApiError::new("InvalidRequest", "No attributes specified.")),
         }
     }
 
     fn listed_change(self) -> Result<Change, ApiError> {
         let permission = Permission::default;
-        let all = (self.users.into_iter().map(|id| Permission {
-            user_id: Some(id),
-            ..permission()
-        }))
-        .chain(self.groups.into_iter().map(|group| Permission {
-            group: Some(group),
-            ..permission()
-        }))
-        .chain(self.organizations.into_iter().map(|arn| Permission {
-            organization_arn: Some(arn),
-            ..permission()
-        }))
-        .chain(self.organizational_units.into_iter().map(|arn| Permission {
-            organizational_unit_arn: Some(arn),
-            ..permission()
-        }));
+        let all = (self.users.into_iter().map(|id| Permission { user_id: Some(id), ..permission() }))
+            .chain(self.groups.into_iter().map(|group| Permission { group: Some(group), ..permission() }))
+            .chain(self.organizations.into_iter().map(|arn| Permission { organization_arn: Some(arn), ..permission() }))
+            .chain(
+                self.organizational_units
+                    .into_iter()
+                    .map(|arn| Permission { organizational_unit_arn: Some(arn), ..permission() }),
+            );
         let all = grants(all.collect())?;
         match self.operation_type.as_deref() {
-            Some("add") => Ok(Change::Permissions {
-                add: all,
-                remove: BTreeSet::new(),
-            }),
-            Some("remove") => Ok(Change::Permissions {
-                add: BTreeSet::new(),
-                remove: all,
-            }),
+            Some("add") => Ok(Change::Permissions { add: all, remove: BTreeSet::new() }),
+            Some("remove") => Ok(Change::Permissions { add: BTreeSet::new(), remove: all }),
             Some(other) => Err(ApiError::invalid_value("operationType", other)),
             None => Err(ApiError::missing("OperationType")),
         }
@@ -238,12 +192,7 @@ fn grants(permissions: Vec<Permission>) -> Result<BTreeSet<Grant>, ApiError> {
 impl Permission {
     fn grant(self) -> Result<Grant, ApiError> {
         match self {
-            Permission {
-                user_id: Some(id),
-                group: None,
-                organization_arn: None,
-                organizational_unit_arn: None,
-            } => {
+            Permission { user_id: Some(id), group: None, organization_arn: None, organizational_unit_arn: None } => {
                 if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
                     Ok(Grant::Account(id))
                 } else {
@@ -253,12 +202,7 @@ impl Permission {
                     ))
                 }
             }
-            Permission {
-                user_id: None,
-                group: Some(group),
-                organization_arn: None,
-                organizational_unit_arn: None,
-            } => {
+            Permission { user_id: None, group: Some(group), organization_arn: None, organizational_unit_arn: None } => {
                 if group == "all" {
                     Ok(Grant::All)
                 } else {
@@ -268,36 +212,23 @@ impl Permission {
                     ))
                 }
             }
-            Permission {
-                user_id: None,
-                group: None,
-                organization_arn: Some(arn),
-                organizational_unit_arn: None,
-            } => check_arn(&arn, "organization/").map(|()| Grant::Organization(arn)),
-            Permission {
-                user_id: None,
-                group: None,
-                organization_arn: None,
-                organizational_unit_arn: Some(arn),
-            } => check_arn(&arn, "ou/").map(|()| Grant::OrganizationalUnit(arn)),
-            _ => Err(ApiError::combination(
-                "A launch permission names one account, group, organization or unit",
-            )),
+            Permission { user_id: None, group: None, organization_arn: Some(arn), organizational_unit_arn: None } => {
+                check_arn(&arn, "organization/").map(|()| Grant::Organization(arn))
+            }
+            Permission { user_id: None, group: None, organization_arn: None, organizational_unit_arn: Some(arn) } => {
+                check_arn(&arn, "ou/").map(|()| Grant::OrganizationalUnit(arn))
+            }
+            _ => Err(ApiError::combination("A launch permission names one account, group, organization or unit")),
         }
     }
 }
 
 fn check_arn(arn: &str, kind: &str) -> Result<(), ApiError> {
-    let resource = arn
-        .strip_prefix("arn:aws:organizations::")
-        .and_then(|rest| rest.split_once(':'));
+    let resource = arn.strip_prefix("arn:aws:organizations::").and_then(|rest| rest.split_once(':'));
     if resource.is_some_and(|(_, resource)| resource.starts_with(kind)) {
         Ok(())
     } else {
-        Err(ApiError::invalid(format!(
-            "Value ( {arn} ) is not the ARN of an {}",
-            kind.trim_end_matches('/')
-        )))
+        Err(ApiError::invalid(format!("Value ( {arn} ) is not the ARN of an {}", kind.trim_end_matches('/'))))
     }
 }
 
@@ -306,22 +237,11 @@ fn check_shareable(region: &Region, image: &str, add: &BTreeSet<Grant>) -> Resul
     let Some(image) = region.images.get(image).filter(|_| !add.is_empty()) else {
         return Ok(());
     };
-    let mut encrypted = image
-        .snapshots()
-        .filter_map(|id| region.snapshots.get(id))
-        .filter(|s| s.encrypted)
-        .peekable();
+    let mut encrypted = image.snapshots().filter_map(|id| region.snapshots.get(id)).filter(|s| s.encrypted).peekable();
     if add.contains(&Grant::All) && encrypted.peek().is_some() {
-        return Err(ApiError::new(
-            "InvalidParameter",
-            "Images with encrypted snapshots cannot be made public",
-        ));
+        return Err(ApiError::new("InvalidParameter", "Images with encrypted snapshots cannot be made public"));
     }
-    if encrypted.any(|s| {
-        s.key
-            .as_ref()
-            .is_some_and(|key| region.is_default_key(&image.owner, key))
-    }) {
+    if encrypted.any(|s| s.key.as_ref().is_some_and(|key| region.is_default_key(&image.owner, key))) {
         return Err(ApiError::new(
             "InvalidParameter",
             "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.",

@@ -59,8 +59,7 @@ impl World {
             return Ok(Xml::new().with("imageId", image));
         }
         let image_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &IMAGE)?;
-        let snapshot_tags =
-            tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
+        let snapshot_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
         for snapshot in &source_snapshots {
             input.encryption().applies_to(snapshot)?;
@@ -68,21 +67,9 @@ impl World {
         self.check_room(cx, &input.name)?;
 
         let id = self.ids.resource(&IMAGE);
-        let copies = self.copy_volumes(
-            cx,
-            &input,
-            (&source, &source_snapshots),
-            &id,
-            &snapshot_tags,
-        )?;
-        let key_missing = copies
-            .iter()
-            .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
-        let mut tags = if input.copy_image_tags {
-            source.tags_for(&cx.account)
-        } else {
-            Tags::new()
-        };
+        let copies = self.copy_volumes(cx, &input, (&source, &source_snapshots), &id, &snapshot_tags)?;
+        let key_missing = copies.iter().any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
+        let mut tags = if input.copy_image_tags { source.tags_for(&cx.account) } else { Tags::new() };
         tags.extend(image_tags);
         let ends = after(cx.now, self.config.copy_time);
         let image = Image {
@@ -93,43 +80,18 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: copies.iter().map(|copy| copy.device.clone()).collect(),
             tags,
-            origin: Some(Origin {
-                image: source.id,
-                region: input.source_region.clone(),
-            }),
-            ..Image::new(
-                id.clone(),
-                &cx.account,
-                input.name.clone(),
-                source.machine,
-                cx.now,
-            )
+            origin: Some(Origin { image: source.id, region: input.source_region.clone() }),
+            ..Image::new(id.clone(), &cx.account, input.name.clone(), source.machine, cx.now)
         };
         let region = self.region_mut(cx)?;
-        region.snapshots.extend(
-            copies
-                .into_iter()
-                .map(|copy| (copy.snapshot.id.clone(), copy.snapshot)),
-        );
+        region.snapshots.extend(copies.into_iter().map(|copy| (copy.snapshot.id.clone(), copy.snapshot)));
         region.add_image(image);
         let holdings = region.holdings(&cx.account);
         holdings.copies += 1;
         if let Some(token) = &input.client_token {
-            holdings.tokens.insert(
-                token.clone(),
-                Token {
-                    asked: input.fingerprint(),
-                    image: id.clone(),
-                },
-            );
+            holdings.tokens.insert(token.clone(), Token { asked: input.fingerprint(), image: id.clone() });
         }
-        self.agenda.add(
-            ends,
-            Event::ImageCopied {
-                region: cx.region.clone(),
-                image: id.clone(),
-            },
-        );
+        self.agenda.add(ends, Event::ImageCopied { region: cx.region.clone(), image: id.clone() });
         Ok(Xml::new().with("imageId", id))
     }
 
@@ -139,11 +101,7 @@ impl World {
             return Ok(None);
         };
         let region = self.region(cx)?;
-        let Some(token) = region
-            .accounts
-            .get(&cx.account)
-            .and_then(|holdings| holdings.tokens.get(name))
-        else {
+        let Some(token) = region.accounts.get(&cx.account).and_then(|holdings| holdings.tokens.get(name)) else {
             return Ok(None);
         };
         let mismatch = || {
@@ -155,8 +113,7 @@ impl World {
         if token.asked != input.fingerprint() {
             return Err(mismatch());
         }
-        let alive =
-            |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
+        let alive = |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
         if region.images.get(&token.image).filter(alive).is_some() {
             return Ok(Some(token.image.clone()));
         }
@@ -172,17 +129,11 @@ impl World {
         self.regions
             .get(name)
             .filter(|region| region.opt_in != OptIn::NotOptedIn)
-            .ok_or_else(|| {
-                ApiError::new("InvalidRegion", format!("The region '{name}' is not valid"))
-            })
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{name}' is not valid")))
     }
 
     /// The source and its snapshots. To copy an image of another account one must be able to read its snapshots too.
-    fn readable_source(
-        &self,
-        cx: &Context,
-        input: &CopyImage,
-    ) -> Result<(Image, Vec<Snapshot>), ApiError> {
+    fn readable_source(&self, cx: &Context, input: &CopyImage) -> Result<(Image, Vec<Snapshot>), ApiError> {
         let region = self.source_region(&input.source_region)?;
         let source = region.visible_image(cx, &input.source_image_id)?;
         if source.listed_from > cx.now {
@@ -191,10 +142,7 @@ impl World {
         source.check_available()?;
         let mut snapshots = Vec::new();
         for id in source.snapshots() {
-            let snapshot = region
-                .snapshots
-                .get(id)
-                .ok_or_else(|| unavailable(&source.id))?;
+            let snapshot = region.snapshots.get(id).ok_or_else(|| unavailable(&source.id))?;
             if !snapshot.is_readable_by(&cx.account) {
                 return Err(ApiError::new(
                     "InvalidRequest",
@@ -228,10 +176,7 @@ impl World {
         target: &str,
         tags: &Tags,
     ) -> Result<Vec<VolumeCopy>, ApiError> {
-        let devices = source
-            .devices
-            .iter()
-            .filter(|device| device.snapshot.is_some());
+        let devices = source.devices.iter().filter(|device| device.snapshot.is_some());
         let mut copies = Vec::new();
         for (device, original) in devices.zip(snapshots) {
             let (encrypted, key) = self.encrypt(cx, original, &input.encryption())?;
@@ -247,11 +192,7 @@ impl World {
                 tags: tags.clone(),
                 ..self.pending_snapshot(cx, original.size)
             };
-            let device = BlockDevice {
-                snapshot: Some(snapshot.id.clone()),
-                encrypted,
-                ..device.clone()
-            };
+            let device = BlockDevice { snapshot: Some(snapshot.id.clone()), encrypted, ..device.clone() };
             copies.push(VolumeCopy { device, snapshot });
         }
         Ok(copies)
@@ -263,42 +204,24 @@ impl World {
         let Some(region) = self.regions.get_mut(region) else {
             return;
         };
-        let Some(image) = region
-            .images
-            .get(id)
-            .filter(|image| image.state == ImageState::Pending)
-        else {
+        let Some(image) = region.images.get(id).filter(|image| image.state == ImageState::Pending) else {
             return;
         };
         let owner = image.owner.clone();
         let cancelled = image.deregistered.is_some();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let unusable = |key: &String| region.usable_key(&owner, key).is_none();
-        let key_lost = snapshots
-            .iter()
-            .filter_map(|id| region.snapshots.get(id)?.key.as_ref())
-            .any(unusable);
-        let reason = image
-            .state_reason
-            .clone()
-            .or_else(|| key_lost.then(key_reason));
+        let key_lost = snapshots.iter().filter_map(|id| region.snapshots.get(id)?.key.as_ref()).any(unusable);
+        let reason = image.state_reason.clone().or_else(|| key_lost.then(key_reason));
         for snapshot in &snapshots {
             if let Some(snapshot) = region.snapshots.get_mut(snapshot) {
                 snapshot.ends = now;
-                snapshot.state = if reason.is_some() {
-                    SnapshotState::Error
-                } else {
-                    SnapshotState::Completed
-                };
+                snapshot.state = if reason.is_some() { SnapshotState::Error } else { SnapshotState::Completed };
                 snapshot.state_message = reason.as_ref().map(|reason| reason.message.clone());
             }
         }
         if let Some(image) = region.images.get_mut(id) {
-            image.state = if reason.is_some() {
-                ImageState::Failed
-            } else {
-                ImageState::Available
-            };
+            image.state = if reason.is_some() { ImageState::Failed } else { ImageState::Available };
             image.state_reason = reason;
         }
         if !cancelled {
@@ -311,40 +234,24 @@ impl World {
 impl CopyImage {
     fn check(&self) -> Result<(), ApiError> {
         IMAGE.check(&self.source_image_id)?;
-        if self
-            .client_token
-            .as_ref()
-            .is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii())
-        {
+        if self.client_token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii()) {
             return Err(ApiError::invalid(format!(
                 "The client token must be ASCII and no longer than {MAX_TOKEN} characters"
             )));
         }
-        if self
-            .description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > MAX_DESCRIPTION)
-        {
-            return Err(ApiError::invalid(format!(
-                "The description is longer than {MAX_DESCRIPTION} characters"
-            )));
+        if self.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+            return Err(ApiError::invalid(format!("The description is longer than {MAX_DESCRIPTION} characters")));
         }
         match self.snapshot_copy_completion_duration_minutes {
             Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
-                Err(ApiError::invalid_value(
-                    "SnapshotCopyCompletionDurationMinutes",
-                    &minutes.to_string(),
-                ))
+                Err(ApiError::invalid_value("SnapshotCopyCompletionDurationMinutes", &minutes.to_string()))
             }
             _ => Ok(()),
         }
     }
 
     fn encryption(&self) -> Encryption<'_> {
-        Encryption {
-            asked: self.encrypted,
-            key: self.kms_key_id.as_deref(),
-        }
+        Encryption { asked: self.encrypted, key: self.kms_key_id.as_deref() }
     }
 
     /// All that the token stands for.
@@ -355,17 +262,11 @@ impl CopyImage {
 
 fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
     match &cx.fail_copy {
-        Some(reason) => Some(StateReason {
-            code: "Server.InternalError".to_owned(),
-            message: reason.clone(),
-        }),
+        Some(reason) => Some(StateReason { code: "Server.InternalError".to_owned(), message: reason.clone() }),
         None => key_missing.then(key_reason),
     }
 }
 
 fn key_reason() -> StateReason {
-    StateReason {
-        code: "Client.InternalError".to_owned(),
-        message: KEY_NOT_ACCESSIBLE.to_owned(),
-    }
+    StateReason { code: "Client.InternalError".to_owned(), message: KEY_NOT_ACCESSIBLE.to_owned() }
 }

@@ -18,18 +18,9 @@ impl World {
         }
     }
 
-    fn dispatch_ec2(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
+    fn dispatch_ec2(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx)?;
-        let call = Query {
-            world: self,
-            cx,
-            params,
-        };
+        let call = Query { world: self, cx, params };
         match operation {
             "CopyImage" => call.run(World::copy_image),
             "CopySnapshot" => call.run(World::copy_snapshot),
@@ -66,17 +57,8 @@ impl World {
         }
     }
 
-    fn dispatch_sts(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
-        let call = Query {
-            world: self,
-            cx,
-            params,
-        };
+    fn dispatch_sts(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        let call = Query { world: self, cx, params };
         match operation {
             "AssumeRole" => call.run(World::assume_role),
             "GetCallerIdentity" => call.run(World::get_caller_identity),
@@ -84,23 +66,11 @@ impl World {
         }
     }
 
-    fn dispatch_ssm(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
+    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx).map_err(|_| {
-            ApiError::new(
-                "UnrecognizedClientException",
-                "The security token included in the request is invalid.",
-            )
+            ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
         })?;
-        let call = Json {
-            world: self,
-            cx,
-            params,
-        };
+        let call = Json { world: self, cx, params };
         match operation {
             "AddTagsToResource" => call.run(World::add_parameter_tags),
             "DeleteParameter" => call.run(World::delete_parameter),
@@ -114,10 +84,7 @@ impl World {
             "ListTagsForResource" => call.run(World::list_parameter_tags),
             "PutParameter" => call.run(World::put_parameter),
             "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
-            _ => Err(ApiError::new(
-                "UnknownOperationException",
-                format!("{operation} is not simulated"),
-            )),
+            _ => Err(ApiError::new("UnknownOperationException", format!("{operation} is not simulated"))),
         }
     }
 }
@@ -141,10 +108,7 @@ impl Query<'_> {
         operation: fn(&mut World, &Context, I) -> Result<Xml, ApiError>,
     ) -> Result<Reply, ApiError> {
         let Params::Query(params) = self.params else {
-            return Err(ApiError::new(
-                "MalformedQueryString",
-                "The request is not a query",
-            ));
+            return Err(ApiError::new("MalformedQueryString", "The request is not a query"));
         };
         let mut params = params.clone();
         let dry_run = params.remove("DryRun").is_some_and(|value| value == "true");
@@ -170,13 +134,9 @@ impl Json<'_> {
         operation: fn(&mut World, &Context, I) -> Result<Value, ApiError>,
     ) -> Result<Reply, ApiError> {
         let Params::Json(params) = self.params else {
-            return Err(ApiError::new(
-                "SerializationException",
-                "The request is not JSON",
-            ));
+            return Err(ApiError::new("SerializationException", "The request is not JSON"));
         };
-        let input =
-            I::deserialize(params).map_err(|error| ApiError::validation(error.to_string()))?;
+        let input = I::deserialize(params).map_err(|error| ApiError::validation(error.to_string()))?;
         operation(self.world, self.cx, input).map(Reply::Json)
     }
 }

@@ -40,21 +40,13 @@ pub(crate) struct Matcher<'f, T>(Vec<(Field<'f, T>, &'f [String])>);
 impl<'f, T: Filtered> Matcher<'f, T> {
     /// Refuses a filter that the resource does not have.
     pub(crate) fn new(filters: &'f [Filter]) -> Result<Self, ApiError> {
-        filters
-            .iter()
-            .map(|filter| Ok((field(filter)?, filter.values.as_slice())))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        filters.iter().map(|filter| Ok((field(filter)?, filter.values.as_slice()))).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether the resource passes every filter.
     pub(crate) fn passes(&self, resource: &T) -> bool {
         self.0.iter().all(|(field, patterns)| {
-            let any = |value: &str| {
-                patterns
-                    .iter()
-                    .any(|pattern| pattern::matches(pattern, value))
-            };
+            let any = |value: &str| patterns.iter().any(|pattern| pattern::matches(pattern, value));
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
                 Field::TagKey => resource.tags().keys().any(|key| any(key)),
@@ -66,10 +58,7 @@ impl<'f, T: Filtered> Matcher<'f, T> {
 
 fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
     if filter.values.is_empty() {
-        return Err(ApiError::invalid(format!(
-            "The filter '{}' has no value",
-            filter.name
-        )));
+        return Err(ApiError::invalid(format!("The filter '{}' has no value", filter.name)));
     }
     if filter.name == "tag-key" {
         return Ok(Field::TagKey);

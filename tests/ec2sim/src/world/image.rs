@@ -163,13 +163,7 @@ pub(crate) struct Image {
 
 impl Image {
     /// An available image without devices, grants or tags.
-    pub(crate) fn new(
-        id: String,
-        owner: &str,
-        name: String,
-        machine: Machine,
-        created: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(id: String, owner: &str, name: String, machine: Machine, created: Timestamp) -> Self {
         Self {
             id,
             owner: owner.to_owned(),
@@ -202,8 +196,7 @@ impl Image {
 
     pub(crate) fn is_visible_to(&self, account: &str) -> bool {
         self.owner == account
-            || (self.state != ImageState::Disabled
-                && (self.is_public() || self.is_shared_with(account)))
+            || (self.state != ImageState::Disabled && (self.is_public() || self.is_shared_with(account)))
     }
 
     pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
@@ -216,9 +209,7 @@ impl Image {
     }
 
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
-        self.devices
-            .iter()
-            .filter_map(|device| device.snapshot.as_deref())
+        self.devices.iter().filter_map(|device| device.snapshot.as_deref())
     }
 
     pub(crate) fn check_registered(&self) -> Result<(), ApiError> {
@@ -230,11 +221,7 @@ impl Image {
 
     /// Refuses what needs an image that is complete and switched on.
     pub(crate) fn check_available(&self) -> Result<(), ApiError> {
-        if self.state == ImageState::Available {
-            Ok(())
-        } else {
-            Err(unavailable(&self.id))
-        }
+        if self.state == ImageState::Available { Ok(()) } else { Err(unavailable(&self.id)) }
     }
 
     pub(crate) fn protection_name(&self, now: Timestamp) -> &'static str {
@@ -251,14 +238,7 @@ impl Image {
         let machine = &self.machine;
         let owned = self.owner == cx.account;
         x.text("imageId", &self.id)
-            .text(
-                "imageLocation",
-                format_args!(
-                    "{}/{}",
-                    self.owner_alias.as_ref().unwrap_or(&self.owner),
-                    self.name
-                ),
-            )
+            .text("imageLocation", format_args!("{}/{}", self.owner_alias.as_ref().unwrap_or(&self.owner), self.name))
             .text("imageState", self.state.name())
             .text("imageOwnerId", &self.owner)
             .maybe("imageOwnerAlias", self.owner_alias.as_ref())
@@ -283,14 +263,9 @@ impl Image {
             x.text("platform", "windows");
         }
         // A pending copy may already know why it will fail; nobody sees it yet.
-        if let Some(reason) = self
-            .state_reason
-            .as_ref()
-            .filter(|_| self.state != ImageState::Pending)
-        {
+        if let Some(reason) = self.state_reason.as_ref().filter(|_| self.state != ImageState::Pending) {
             x.nest("stateReason", |x| {
-                x.text("code", &reason.code)
-                    .text("message", &reason.message);
+                x.text("code", &reason.code).text("message", &reason.message);
             });
         }
         self.write_devices(x);
@@ -301,8 +276,7 @@ impl Image {
             x.maybe("lastLaunchedTime", self.last_launched.map(date));
         }
         if let Some(origin) = &self.origin {
-            x.text("sourceImageId", &origin.image)
-                .text("sourceImageRegion", &origin.region);
+            x.text("sourceImageId", &origin.image).text("sourceImageRegion", &origin.region);
         }
         tags::write(x, &self.tags_for(&cx.account));
     }
@@ -310,11 +284,7 @@ impl Image {
     /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
     pub(crate) fn tags_for(&self, account: &str) -> Tags {
         let sees = |key: &str| self.owner == account || key.starts_with("ec2:SharedTag/");
-        self.tags
-            .iter()
-            .filter(|(key, _)| sees(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        self.tags.iter().filter(|(key, _)| sees(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     pub(crate) fn write_devices(&self, x: &mut Xml) {
@@ -340,16 +310,9 @@ impl Image {
 
 /// The error for an image that exists but cannot be used.
 pub(crate) fn unavailable(id: &str) -> ApiError {
-    ApiError::new(
-        "InvalidAMIID.Unavailable",
-        format!("The image ID '{id}' is no longer available"),
-    )
+    ApiError::new("InvalidAMIID.Unavailable", format!("The image ID '{id}' is no longer available"))
 }
 
 fn usage_operation(platform_details: &str) -> &'static str {
-    if platform_details.starts_with("Windows") {
-        "RunInstances:0002"
-    } else {
-        "RunInstances"
-    }
+    if platform_details.starts_with("Windows") { "RunInstances:0002" } else { "RunInstances" }
 }

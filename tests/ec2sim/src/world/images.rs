@@ -70,15 +70,9 @@ struct EbsInput {
 }
 
 impl World {
-    pub(crate) fn describe_images(
-        &mut self,
-        cx: &Context,
-        input: DescribeImages,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_images(&mut self, cx: &Context, input: DescribeImages) -> Result<Xml, ApiError> {
         if !input.image_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter imageIdSet cannot be used with the parameter maxResults",
-            ));
+            return Err(ApiError::combination("The parameter imageIdSet cannot be used with the parameter maxResults"));
         }
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
@@ -88,10 +82,7 @@ impl World {
             paging.page(&region.images, keep)
         } else {
             let named = named_images(region, cx, &input.image_ids)?;
-            (
-                named.into_iter().filter(|image| keep(image)).collect(),
-                None,
-            )
+            (named.into_iter().filter(|image| keep(image)).collect(), None)
         };
         let mut x = Xml::new();
         x.list("imagesSet", page, |x, image| image.write(x, cx));
@@ -99,29 +90,17 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn register_image(
-        &mut self,
-        cx: &Context,
-        input: RegisterImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn register_image(&mut self, cx: &Context, input: RegisterImage) -> Result<Xml, ApiError> {
         let created = [&IMAGE, &SNAPSHOT];
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let id = self.ids.resource(&IMAGE);
         let listed_from = after(cx.now, self.config.late_listing);
         let region = self.region_mut(cx)?;
         region.check_name(cx, &input.name)?;
-        let root = input
-            .root_device_name
-            .ok_or_else(|| ApiError::missing("rootDeviceName"))?;
-        let devices: Vec<BlockDevice> = input
-            .devices
-            .into_iter()
-            .map(|device| device.check(region, cx))
-            .collect::<Result<_, _>>()?;
-        if !devices
-            .iter()
-            .any(|device| device.device_name == root && device.snapshot.is_some())
-        {
+        let root = input.root_device_name.ok_or_else(|| ApiError::missing("rootDeviceName"))?;
+        let devices: Vec<BlockDevice> =
+            input.devices.into_iter().map(|device| device.check(region, cx)).collect::<Result<_, _>>()?;
+        if !devices.iter().any(|device| device.device_name == root && device.snapshot.is_some()) {
             return Err(ApiError::new(
                 "InvalidBlockDeviceMapping",
                 "The root device must have a snapshot in the block device mapping",
@@ -130,9 +109,7 @@ impl World {
         let machine = Machine {
             architecture: input.architecture.unwrap_or_else(|| "i386".to_owned()),
             root_device_name: root,
-            virtualization_type: input
-                .virtualization_type
-                .unwrap_or_else(|| "paravirtual".to_owned()),
+            virtualization_type: input.virtualization_type.unwrap_or_else(|| "paravirtual".to_owned()),
             ena_support: input.ena_support.unwrap_or(false),
             sriov_net_support: input.sriov_net_support,
             boot_mode: input.boot_mode,
@@ -184,23 +161,11 @@ fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
 }
 
 /// The images of these ids, or the error for those that the caller does not see.
-fn named_images<'r>(
-    region: &'r Region,
-    cx: &Context,
-    ids: &[String],
-) -> Result<Vec<&'r Image>, ApiError> {
+fn named_images<'r>(region: &'r Region, cx: &Context, ids: &[String]) -> Result<Vec<&'r Image>, ApiError> {
     ids.iter().try_for_each(|id| IMAGE.check(id))?;
-    let find = |id: &String| {
-        region
-            .images
-            .get(id)
-            .filter(|image| image.is_visible_to(&cx.account) && image.is_listed(cx.now))
-    };
-    let missing: Vec<&str> = ids
-        .iter()
-        .filter(|id| find(id).is_none())
-        .map(String::as_str)
-        .collect();
+    let find =
+        |id: &String| region.images.get(id).filter(|image| image.is_visible_to(&cx.account) && image.is_listed(cx.now));
+    let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(IMAGE.not_found(&missing.join(", ")));
     }
@@ -210,18 +175,12 @@ fn named_images<'r>(
 impl DeviceInput {
     fn check(self, region: &Region, cx: &Context) -> Result<BlockDevice, ApiError> {
         let ebs = self.ebs;
-        let snapshot = ebs
-            .snapshot_id
-            .as_deref()
-            .map(|id| region.visible_snapshot(cx, id))
-            .transpose()?;
+        let snapshot = ebs.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
         let size = ebs.volume_size.or(snapshot.map(|snapshot| snapshot.size));
         Ok(BlockDevice {
             device_name: self.device_name,
             size: size.ok_or_else(|| ApiError::missing("VolumeSize"))?,
-            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| {
-                snapshot.encrypted
-            }),
+            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| snapshot.encrypted),
             snapshot: ebs.snapshot_id,
             volume_type: ebs.volume_type.unwrap_or_else(|| "gp2".to_owned()),
             delete_on_termination: ebs.delete_on_termination.unwrap_or(true),

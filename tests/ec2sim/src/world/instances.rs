@@ -32,11 +32,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn state(&self) -> &'static str {
-        if self.terminated.is_some() {
-            "terminated"
-        } else {
-            "running"
-        }
+        if self.terminated.is_some() { "terminated" } else { "running" }
     }
 
     fn state_code(&self) -> u32 {
@@ -44,8 +40,7 @@ impl Instance {
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
-        self.terminated
-            .is_none_or(|at| now < after(at, TERMINATED_FOR))
+        self.terminated.is_none_or(|at| now < after(at, TERMINATED_FOR))
     }
 
     fn write(&self, x: &mut Xml) {
@@ -64,9 +59,7 @@ impl Filtered for Instance {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("image-id", |instance| one(&instance.image)),
         ("instance-id", |instance| one(&instance.id)),
-        ("instance-state-code", |instance| {
-            written(instance.state_code())
-        }),
+        ("instance-state-code", |instance| written(instance.state_code())),
         ("instance-state-name", |instance| one(instance.state())),
         ("instance-type", |instance| one(&instance.instance_type)),
         ("owner-id", |instance| one(&instance.owner)),
@@ -116,45 +109,24 @@ pub(crate) struct TerminateInstances {
 }
 
 impl World {
-    pub(crate) fn run_instances(
-        &mut self,
-        cx: &Context,
-        input: RunInstances,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
         if input.min_count == 0 || input.max_count < input.min_count {
-            return Err(ApiError::combination(
-                "MinCount must be at least 1 and at most MaxCount",
-            ));
+            return Err(ApiError::combination("MinCount must be at least 1 and at most MaxCount"));
         }
         let tags = tags::specified(&input.tag_specifications, &[&INSTANCE], &INSTANCE)?;
         let region = self.region(cx)?;
-        let template = input
-            .launch_template
-            .as_ref()
-            .map(|choice| region.chosen_version(cx, choice))
-            .transpose()?;
+        let template = input.launch_template.as_ref().map(|choice| region.chosen_version(cx, choice)).transpose()?;
         let template = template.map(|version| &version.data);
-        let named = input
-            .image_id
-            .as_ref()
-            .or_else(|| template.and_then(|data| data.image_id.as_ref()));
+        let named = input.image_id.as_ref().or_else(|| template.and_then(|data| data.image_id.as_ref()));
         let named = named.ok_or_else(|| ApiError::missing("ImageId"))?;
         let image = region.resolve_image(cx, named)?;
-        let instance_type = input
-            .instance_type
-            .as_ref()
-            .or_else(|| template.and_then(|d| d.instance_type.as_ref()));
-        let instance_type = instance_type
-            .cloned()
-            .unwrap_or_else(|| "m1.small".to_owned());
+        let instance_type = input.instance_type.as_ref().or_else(|| template.and_then(|d| d.instance_type.as_ref()));
+        let instance_type = instance_type.cloned().unwrap_or_else(|| "m1.small".to_owned());
         self.launchable(cx, &image)?;
         let mut x = Xml::new();
-        x.text(
-            "reservationId",
-            self.ids.resource(&INSTANCE).replacen("i-", "r-", 1),
-        )
-        .text("ownerId", &cx.account)
-        .list("groupSet", [(); 0], |_, ()| ());
+        x.text("reservationId", self.ids.resource(&INSTANCE).replacen("i-", "r-", 1))
+            .text("ownerId", &cx.account)
+            .list("groupSet", [(); 0], |_, ()| ());
         let mut launched = Vec::new();
         for _ in 0..input.max_count {
             launched.push(self.launch(cx, &image, instance_type.clone(), tags.clone())?);
@@ -189,17 +161,11 @@ impl World {
         if let Some(image) = region.images.get_mut(image) {
             image.last_launched = Some(cx.now);
         }
-        region
-            .instances
-            .insert(instance.id.clone(), instance.clone());
+        region.instances.insert(instance.id.clone(), instance.clone());
         Ok(instance)
     }
 
-    pub(crate) fn describe_instances(
-        &mut self,
-        cx: &Context,
-        input: DescribeInstances,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_instances(&mut self, cx: &Context, input: DescribeInstances) -> Result<Xml, ApiError> {
         if !input.instance_ids.is_empty() && input.max_results.is_some() {
             return Err(ApiError::combination(
                 "The parameter instancesSet cannot be used with the parameter maxResults",
@@ -208,15 +174,10 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let visible =
-            |instance: &Instance| instance.owner == cx.account && instance.is_shown(cx.now);
+        let visible = |instance: &Instance| instance.owner == cx.account && instance.is_shown(cx.now);
         for id in &input.instance_ids {
             INSTANCE.check(id)?;
-            region
-                .instances
-                .get(id)
-                .filter(|i| visible(i))
-                .ok_or_else(|| INSTANCE.not_found(id))?;
+            region.instances.get(id).filter(|i| visible(i)).ok_or_else(|| INSTANCE.not_found(id))?;
         }
         let (page, token) = paging.page(&region.instances, |instance| {
             visible(instance)
@@ -225,27 +186,21 @@ impl World {
         });
         let mut x = Xml::new();
         x.list("reservationSet", page, |x, instance| {
-            x.text("reservationId", instance.id.replacen("i-", "r-", 1))
-                .text("ownerId", &instance.owner)
-                .list("instancesSet", [instance], |x, instance| instance.write(x));
+            x.text("reservationId", instance.id.replacen("i-", "r-", 1)).text("ownerId", &instance.owner).list(
+                "instancesSet",
+                [instance],
+                |x, instance| instance.write(x),
+            );
         });
         x.maybe("nextToken", token);
         Ok(x)
     }
 
-    pub(crate) fn terminate_instances(
-        &mut self,
-        cx: &Context,
-        input: TerminateInstances,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn terminate_instances(&mut self, cx: &Context, input: TerminateInstances) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         for id in &input.instance_ids {
             INSTANCE.check(id)?;
-            region
-                .instances
-                .get(id)
-                .filter(|i| i.owner == cx.account)
-                .ok_or_else(|| INSTANCE.not_found(id))?;
+            region.instances.get(id).filter(|i| i.owner == cx.account).ok_or_else(|| INSTANCE.not_found(id))?;
         }
         let mut x = Xml::new();
         x.list("instancesSet", &input.instance_ids, |x, id| {
@@ -253,11 +208,9 @@ impl World {
                 return;
             };
             let write = |x: &mut Xml, instance: &Instance| {
-                x.text("code", instance.state_code())
-                    .text("name", instance.state());
+                x.text("code", instance.state_code()).text("name", instance.state());
             };
-            x.text("instanceId", id)
-                .nest("previousState", |x| write(x, instance));
+            x.text("instanceId", id).nest("previousState", |x| write(x, instance));
             instance.terminated.get_or_insert(cx.now);
             x.nest("currentState", |x| write(x, instance));
         });

@@ -40,11 +40,7 @@ impl Region {
             None => (caller, named),
         };
         let keys = &self.accounts.get(account)?.keys;
-        let key = if name.starts_with("alias/") {
-            keys.aliases.get(name)?.as_str()
-        } else {
-            name
-        };
+        let key = if name.starts_with("alias/") { keys.aliases.get(name)?.as_str() } else { name };
         let key = key.strip_prefix("key/").unwrap_or(key);
         keys.enabled.get(key).filter(|enabled| **enabled)?;
         Some(arn(&self.name, account, key))
@@ -52,10 +48,7 @@ impl Region {
 
     /// Whether the ARN is that of the key which EBS made: what it encrypts cannot be shared.
     pub(crate) fn is_default_key(&self, account: &str, key_arn: &str) -> bool {
-        let default = self
-            .accounts
-            .get(account)
-            .and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
+        let default = self.accounts.get(account).and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
         default.is_some_and(|key| arn(&self.name, account, key) == key_arn)
     }
 }
@@ -73,13 +66,13 @@ impl Encryption<'_> {
     /// needs `Encrypted=true`.
     pub(crate) fn applies_to(&self, source: &Snapshot) -> Result<bool, ApiError> {
         match self.asked {
-            Some(false) if source.encrypted => Err(ApiError::combination(
-                "You cannot create an unencrypted copy of an encrypted snapshot.",
-            )),
+            Some(false) if source.encrypted => {
+                Err(ApiError::combination("You cannot create an unencrypted copy of an encrypted snapshot."))
+            }
             Some(true) => Ok(true),
-            _ if self.key.is_some() => Err(ApiError::combination(
-                "If you specify a KMS key, you must also set Encrypted to true",
-            )),
+            _ if self.key.is_some() => {
+                Err(ApiError::combination("If you specify a KMS key, you must also set Encrypted to true"))
+            }
             _ => Ok(source.encrypted),
         }
     }
@@ -100,10 +93,7 @@ impl World {
         let fresh = self.ids.uuid();
         let region = self.region_mut(cx)?;
         let local = format!("arn:aws:kms:{}:", region.name);
-        let inherited = source
-            .key
-            .as_deref()
-            .filter(|key| how.asked.is_none() && key.starts_with(&local));
+        let inherited = source.key.as_deref().filter(|key| how.asked.is_none() && key.starts_with(&local));
         let named = how.key.or(inherited).unwrap_or(DEFAULT_ALIAS);
         if named == DEFAULT_ALIAS {
             let keys = &mut region.holdings(&cx.account).keys;

@@ -48,11 +48,7 @@ pub(crate) struct EnableProtection {
 impl World {
     /// Deregisters an image. Instances that run from it are no obstacle; protection is. A copy that is pending is
     /// cancelled.
-    pub(crate) fn deregister_image(
-        &mut self,
-        cx: &Context,
-        input: DeregisterImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn deregister_image(&mut self, cx: &Context, input: DeregisterImage) -> Result<Xml, ApiError> {
         let listed_until = after(cx.now, self.config.stale_listing);
         let name_free_at = after(cx.now, self.config.name_linger);
         let region = self.region_mut(cx)?;
@@ -68,10 +64,7 @@ impl World {
                 format!("The image {} is protected from deregistration", image.id),
             ));
         }
-        image.deregistered = Some(Deregistered {
-            at: cx.now,
-            listed_until,
-        });
+        image.deregistered = Some(Deregistered { at: cx.now, listed_until });
         let pending = image.state == ImageState::Pending;
         let name = image.name.clone();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
@@ -93,11 +86,7 @@ impl World {
     }
 
     /// Disabling takes away every launch permission; enabling does not bring them back.
-    pub(crate) fn disable_image(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn disable_image(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         if image.state != ImageState::Disabled {
             image.check_available()?;
@@ -107,11 +96,7 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn enable_image(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn enable_image(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         if image.state == ImageState::Disabled {
             image.state = ImageState::Available;
@@ -127,11 +112,7 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let at = parse_time(&input.deprecate_at)?;
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
-        let last = if image.is_public() {
-            after(image.created, TWO_YEARS)
-        } else {
-            after(cx.now, TEN_YEARS)
-        };
+        let last = if image.is_public() { after(image.created, TWO_YEARS) } else { after(cx.now, TEN_YEARS) };
         if at < cx.now || at > last {
             return Err(ApiError::invalid_value("DeprecateAt", &input.deprecate_at));
         }
@@ -139,34 +120,18 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn disable_image_deprecation(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
-        self.region_mut(cx)?
-            .owned_image(cx, &input.image_id)?
-            .deprecated_from = None;
+    pub(crate) fn disable_image_deprecation(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
+        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.deprecated_from = None;
         Ok(Xml::done())
     }
 
-    pub(crate) fn enable_protection(
-        &mut self,
-        cx: &Context,
-        input: EnableProtection,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn enable_protection(&mut self, cx: &Context, input: EnableProtection) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
-        image.protection = Protection::On {
-            cooldown: input.with_cooldown,
-        };
+        image.protection = Protection::On { cooldown: input.with_cooldown };
         Ok(Xml::new().with("return", image.protection_name(cx.now)))
     }
 
-    pub(crate) fn disable_protection(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn disable_protection(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         image.protection = match image.protection {
             Protection::On { cooldown: true } => Protection::Until(after(cx.now, COOLDOWN)),
@@ -193,6 +158,5 @@ fn delete_with_image(region: &mut Region, cx: &Context, snapshot: &str) -> &'sta
 
 /// Reads a moment, with or without seconds, as the SDKs write it.
 fn parse_time(text: &str) -> Result<Timestamp, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::invalid_value("DeprecateAt", text))
+    text.parse().map_err(|_| ApiError::invalid_value("DeprecateAt", text))
 }

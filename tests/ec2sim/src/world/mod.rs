@@ -85,13 +85,8 @@ impl World {
             account: &caller.account,
         };
         let verdict = self.faults.meet(&key);
-        let mut cx = Context {
-            now,
-            region: request.region.clone(),
-            account: caller.account.clone(),
-            caller,
-            fail_copy: None,
-        };
+        let mut cx =
+            Context { now, region: request.region.clone(), account: caller.account.clone(), caller, fail_copy: None };
         let (code, answer) = match verdict.effect {
             Some(Effect::DropRequest) => ("DroppedRequest".to_owned(), None),
             Some(Effect::RegionDown) => ("RegionDown".to_owned(), None),
@@ -104,11 +99,9 @@ impl World {
                 let error = faults::denied(request.service, &cx.caller.arn, &request.operation);
                 self.refuse(request, &error)
             }
-            Some(Effect::Error {
-                code,
-                message,
-                status,
-            }) => self.refuse(request, &ApiError::new(code, message).with_status(status)),
+            Some(Effect::Error { code, message, status }) => {
+                self.refuse(request, &ApiError::new(code, message).with_status(status))
+            }
             Some(Effect::FailCopy { reason }) => {
                 cx.fail_copy = Some(reason);
                 self.execute(&cx, request)
@@ -116,10 +109,7 @@ impl World {
             Some(Effect::Delay(_)) | None => self.execute(&cx, request),
         };
         self.log(&cx, request, code);
-        Outcome {
-            delay: verdict.delay,
-            answer,
-        }
+        Outcome { delay: verdict.delay, answer }
     }
 
     /// Moves to a moment and lets happen what was due until then.
@@ -142,10 +132,7 @@ impl World {
 
     fn refuse(&mut self, request: &Request, error: &ApiError) -> (String, Option<Answer>) {
         let request_id = self.ids.uuid();
-        (
-            error.code.to_string(),
-            Some(wire::render_error(request.service, error, &request_id)),
-        )
+        (error.code.to_string(), Some(wire::render_error(request.service, error, &request_id)))
     }
 
     fn log(&mut self, cx: &Context, request: &Request, code: String) {

@@ -34,33 +34,17 @@ impl Paging {
             }
         };
         let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
-        Ok(Self {
-            after: next_token
-                .map(|token| decode(token).ok_or_else(refused))
-                .transpose()?,
-            limit,
-        })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
     }
 
     /// A page of an SSM list.
-    pub(crate) fn ssm(
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-        most: usize,
-    ) -> Result<Self, ApiError> {
+    pub(crate) fn ssm(max_results: Option<usize>, next_token: Option<&str>, most: usize) -> Result<Self, ApiError> {
         let limit = max_results.unwrap_or(most);
         if !(1..=most).contains(&limit) {
-            return Err(ApiError::validation(format!(
-                "MaxResults must be between 1 and {most}"
-            )));
+            return Err(ApiError::validation(format!("MaxResults must be between 1 and {most}")));
         }
         let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
-        Ok(Self {
-            after: next_token
-                .map(|token| decode(token).ok_or_else(refused))
-                .transpose()?,
-            limit,
-        })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
     }
 
     /// The resources of the page that pass `keep`, and the token of the next page.
@@ -69,10 +53,7 @@ impl Paging {
         resources: &'a BTreeMap<String, T>,
         mut keep: impl FnMut(&T) -> bool,
     ) -> (Vec<&'a T>, Option<String>) {
-        let from = self
-            .after
-            .as_deref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
+        let from = self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut page = Vec::new();
         let mut last = None;
         for (key, resource) in resources.range::<str, _>((from, Bound::Unbounded)) {
@@ -94,10 +75,7 @@ fn encode(key: &str) -> String {
 }
 
 fn decode(token: &str) -> Option<String> {
-    let bytes: Option<Vec<u8>> = token
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> =
+        token.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
     String::from_utf8(bytes?).ok()
 }

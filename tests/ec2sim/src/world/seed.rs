@@ -137,21 +137,15 @@ impl World {
     }
 
     fn seed_region(&self, region: &str) -> Result<&Region, ApiError> {
-        self.regions.get(region).ok_or_else(|| {
-            ApiError::new(
-                "InvalidRegion",
-                format!("The region '{region}' does not exist"),
-            )
-        })
+        self.regions
+            .get(region)
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
     }
 
     fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
-        self.regions.get_mut(region).ok_or_else(|| {
-            ApiError::new(
-                "InvalidRegion",
-                format!("The region '{region}' does not exist"),
-            )
-        })
+        self.regions
+            .get_mut(region)
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
     }
 
     /// Puts in an image with its snapshots and answers its id.
@@ -162,37 +156,21 @@ impl World {
         let name = seed.name.clone().unwrap_or_else(|| id.clone());
         self.seed_region(&seed.region)?.check_name(&cx, &name)?;
         let created = seed.creation_date.unwrap_or(cx.now);
-        let mut grants: std::collections::BTreeSet<Grant> = seed
-            .shared_with
-            .iter()
-            .cloned()
-            .map(Grant::Account)
-            .collect();
+        let mut grants: std::collections::BTreeSet<Grant> =
+            seed.shared_with.iter().cloned().map(Grant::Account).collect();
         if seed.public {
             grants.insert(Grant::All);
         }
         let mut devices = Vec::new();
         for number in 0..seed.volumes {
-            let template = Snapshot::new(
-                self.ids.resource(&SNAPSHOT),
-                &cx.account,
-                seed.volume_size,
-                created,
-            );
-            let how = Encryption {
-                asked: Some(seed.encrypted),
-                key: seed.kms_key_id.as_deref(),
-            };
+            let template = Snapshot::new(self.ids.resource(&SNAPSHOT), &cx.account, seed.volume_size, created);
+            let how = Encryption { asked: Some(seed.encrypted), key: seed.kms_key_id.as_deref() };
             let (encrypted, key) = self.encrypt(&cx, &template, &how)?;
             let snapshot = Snapshot {
                 description: format!("Created for {id}"),
                 encrypted,
                 key,
-                grants: if seed.share_snapshots {
-                    grants.clone()
-                } else {
-                    Default::default()
-                },
+                grants: if seed.share_snapshots { grants.clone() } else { Default::default() },
                 tags: seed.tags.clone(),
                 ..template
             };
@@ -204,9 +182,7 @@ impl World {
                 encrypted,
                 delete_on_termination: true,
             });
-            self.seed_region_mut(&seed.region)?
-                .snapshots
-                .insert(snapshot.id.clone(), snapshot);
+            self.seed_region_mut(&seed.region)?.snapshots.insert(snapshot.id.clone(), snapshot);
         }
         let image = Image {
             owner_alias: seed.owner_alias,
@@ -225,15 +201,8 @@ impl World {
     pub(crate) fn seed_key(&mut self, seed: SeedKey) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let fresh = self.ids.uuid();
-        let keys = &mut self
-            .seed_region_mut(&seed.region)?
-            .holdings(&cx.account)
-            .keys;
-        let known = seed
-            .alias
-            .as_ref()
-            .and_then(|alias| keys.aliases.get(alias))
-            .cloned();
+        let keys = &mut self.seed_region_mut(&seed.region)?.holdings(&cx.account).keys;
+        let known = seed.alias.as_ref().and_then(|alias| keys.aliases.get(alias)).cloned();
         let id = seed.id.or(known).unwrap_or(fresh);
         keys.enabled.insert(id.clone(), !seed.disabled);
         if let Some(alias) = seed.alias {
@@ -246,28 +215,15 @@ impl World {
     pub(crate) fn seed_instance(&mut self, seed: SeedInstance) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         IMAGE.check(&seed.image)?;
-        Ok(self
-            .launch(&cx, &seed.image, "t3.micro".to_owned(), seed.tags)?
-            .id)
+        Ok(self.launch(&cx, &seed.image, "t3.micro".to_owned(), seed.tags)?.id)
     }
 
     /// Puts in a launch template and answers its id.
-    pub(crate) fn seed_launch_template(
-        &mut self,
-        seed: SeedLaunchTemplate,
-    ) -> Result<String, ApiError> {
+    pub(crate) fn seed_launch_template(&mut self, seed: SeedLaunchTemplate) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
-        let data = TemplateData {
-            image_id: Some(seed.image),
-            ..TemplateData::default()
-        };
-        let first = Version {
-            number: 1,
-            description: None,
-            created: cx.now,
-            data,
-        };
+        let data = TemplateData { image_id: Some(seed.image), ..TemplateData::default() };
+        let first = Version { number: 1, description: None, created: cx.now, data };
         let template = LaunchTemplate {
             id: id.clone(),
             owner: cx.account,
@@ -277,9 +233,7 @@ impl World {
             versions: BTreeMap::from([(1, first)]),
             tags: BTreeMap::new(),
         };
-        self.seed_region_mut(&seed.region)?
-            .launch_templates
-            .insert(id.clone(), template);
+        self.seed_region_mut(&seed.region)?.launch_templates.insert(id.clone(), template);
         Ok(id)
     }
 
@@ -295,10 +249,7 @@ fn device_name(machine: &Machine, number: u32) -> String {
     match number {
         0 => machine.root_device_name.clone(),
         number => {
-            let letter = u8::try_from(number)
-                .ok()
-                .and_then(|n| b'a'.checked_add(n))
-                .unwrap_or(b'z');
+            let letter = u8::try_from(number).ok().and_then(|n| b'a'.checked_add(n)).unwrap_or(b'z');
             format!("/dev/xvd{}", char::from(letter))
         }
     }

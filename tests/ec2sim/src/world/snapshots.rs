@@ -64,11 +64,7 @@ pub(crate) struct CopySnapshot {
 const VOLUME_SIZE: u32 = 8;
 
 impl World {
-    pub(crate) fn describe_snapshots(
-        &mut self,
-        cx: &Context,
-        input: DescribeSnapshots,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
         if !input.snapshot_ids.is_empty() && input.max_results.is_some() {
             return Err(ApiError::combination(
                 "The parameter snapshotSet cannot be used with the parameter maxResults",
@@ -77,19 +73,16 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let is =
-            |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
-        let listed = |snapshot: &Snapshot| {
-            snapshot.listed_from <= cx.now && snapshot.is_readable_by(&cx.account)
-        };
+        let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
+        let listed = |snapshot: &Snapshot| snapshot.listed_from <= cx.now && snapshot.is_readable_by(&cx.account);
         let keep = |snapshot: &Snapshot| {
             listed(snapshot)
-                && (input.owners.is_empty()
-                    || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
+                && (input.owners.is_empty() || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
                 && (input.restorable_by.is_empty()
-                    || input.restorable_by.iter().any(|who| {
-                        snapshot.is_readable_by(if who == "self" { &cx.account } else { who })
-                    }))
+                    || input
+                        .restorable_by
+                        .iter()
+                        .any(|who| snapshot.is_readable_by(if who == "self" { &cx.account } else { who })))
                 && matcher.passes(snapshot)
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
@@ -103,13 +96,7 @@ impl World {
                 }
                 named.push(snapshot);
             }
-            (
-                named
-                    .into_iter()
-                    .filter(|snapshot| keep(snapshot))
-                    .collect(),
-                None,
-            )
+            (named.into_iter().filter(|snapshot| keep(snapshot)).collect(), None)
         };
         let mut x = Xml::new();
         x.list("snapshotSet", page, |x, snapshot| snapshot.write(x, cx));
@@ -117,11 +104,7 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn delete_snapshot(
-        &mut self,
-        cx: &Context,
-        input: SnapshotInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn delete_snapshot(&mut self, cx: &Context, input: SnapshotInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let id = input.snapshot_id;
         if region.visible_snapshot(cx, &id)?.owner != cx.account {
@@ -137,11 +120,7 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn create_snapshot(
-        &mut self,
-        cx: &Context,
-        input: CreateSnapshot,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
         if !input.volume_id.starts_with("vol-") {
             let message = format!("The volume '{}' does not exist.", input.volume_id);
             return Err(ApiError::new("InvalidVolume.NotFound", message));
@@ -158,20 +137,10 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn copy_snapshot(
-        &mut self,
-        cx: &Context,
-        input: CopySnapshot,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn copy_snapshot(&mut self, cx: &Context, input: CopySnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
-        let source = self
-            .source_region(&input.source_region)?
-            .visible_snapshot(cx, &input.source_snapshot_id)?
-            .clone();
-        let how = Encryption {
-            asked: input.encrypted,
-            key: input.kms_key_id.as_deref(),
-        };
+        let source = self.source_region(&input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
+        let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
         let (encrypted, key) = self.encrypt(cx, &source, &how)?;
         let snapshot = Snapshot {
             tags,
@@ -198,23 +167,15 @@ impl World {
     }
 
     fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
-        let event = Event::SnapshotCompleted {
-            region: cx.region.clone(),
-            snapshot: snapshot.id.clone(),
-        };
+        let event = Event::SnapshotCompleted { region: cx.region.clone(), snapshot: snapshot.id.clone() };
         let ends = snapshot.ends;
-        self.region_mut(cx)?
-            .snapshots
-            .insert(snapshot.id.clone(), snapshot);
+        self.region_mut(cx)?.snapshots.insert(snapshot.id.clone(), snapshot);
         self.agenda.add(ends, event);
         Ok(())
     }
 
     pub(crate) fn complete_snapshot(&mut self, region: &str, snapshot: &str) {
-        let snapshot = self
-            .regions
-            .get_mut(region)
-            .and_then(|region| region.snapshots.get_mut(snapshot));
+        let snapshot = self.regions.get_mut(region).and_then(|region| region.snapshots.get_mut(snapshot));
         if let Some(snapshot) = snapshot {
             snapshot.state = SnapshotState::Completed;
         }

@@ -30,15 +30,9 @@ impl World {
         let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
         let selector = input.parameter_version.map(|version| version.to_string());
         let number = parameter.select(selector.as_deref())?.number;
-        let (good, bad): (Vec<String>, Vec<String>) =
-            input.labels.into_iter().partition(|label| is_label(label));
+        let (good, bad): (Vec<String>, Vec<String>) = input.labels.into_iter().partition(|label| is_label(label));
         let mut labels = parameter.select(selector.as_deref())?.labels.clone();
-        labels.extend(
-            good.iter()
-                .filter(|label| !labels.contains(label))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        labels.extend(good.iter().filter(|label| !labels.contains(label)).cloned().collect::<Vec<_>>());
         if labels.len() > MAX_LABELS {
             return Err(ApiError::new(
                 "ParameterVersionLabelLimitExceeded",
@@ -59,9 +53,7 @@ impl World {
 fn is_label(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();
     (1..=MAX_LABEL).contains(&label.len())
-        && label
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        && label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
         && !label.starts_with(|c: char| c.is_ascii_digit())
         && !lower.starts_with("aws")
         && !lower.starts_with("ssm")

@@ -52,12 +52,7 @@ pub(crate) struct GetParameterHistory {
     next_token: Option<String>,
 }
 
-fn value(
-    cx: &Context,
-    parameter: &Parameter,
-    version: &Version,
-    selector: Option<String>,
-) -> Value {
+fn value(cx: &Context, parameter: &Parameter, version: &Version, selector: Option<String>) -> Value {
     without_nulls(json!({
         "Name": parameter.name,
         "Type": parameter.kind,
@@ -71,20 +66,12 @@ fn value(
 }
 
 impl World {
-    pub(crate) fn get_parameter(
-        &mut self,
-        cx: &Context,
-        input: GetParameter,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn get_parameter(&mut self, cx: &Context, input: GetParameter) -> Result<Value, ApiError> {
         let (parameter, version, selector) = self.parameters(cx)?.find(&input.name)?;
         Ok(json!({"Parameter": value(cx, parameter, version, selector)}))
     }
 
-    pub(crate) fn get_parameters(
-        &mut self,
-        cx: &Context,
-        input: GetParameters,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn get_parameters(&mut self, cx: &Context, input: GetParameters) -> Result<Value, ApiError> {
         if input.names.is_empty() || input.names.len() > MAX_NAMES {
             return Err(ApiError::validation(format!(
                 "Value at 'names' failed to satisfy constraint: Member must have between 1 and {MAX_NAMES} members"
@@ -95,9 +82,7 @@ impl World {
         let mut invalid = Vec::new();
         for name in &input.names {
             match parameters.find(name) {
-                Ok((parameter, version, selector)) => {
-                    found.push(value(cx, parameter, version, selector))
-                }
+                Ok((parameter, version, selector)) => found.push(value(cx, parameter, version, selector)),
                 Err(_) => invalid.push(name),
             }
         }
@@ -122,18 +107,11 @@ impl World {
         let (page, token) = paging.page(&parameters.0, |parameter| {
             let below = parameter.name.strip_prefix(&prefix);
             below.is_some_and(|rest| input.recursive || !rest.contains('/'))
-                && input
-                    .parameter_filters
-                    .iter()
-                    .all(|filter| filter.passes(parameter))
+                && input.parameter_filters.iter().all(|filter| filter.passes(parameter))
         });
-        let page: Vec<Value> = page
-            .into_iter()
-            .filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None)))
-            .collect();
-        Ok(without_nulls(
-            json!({"Parameters": page, "NextToken": token}),
-        ))
+        let page: Vec<Value> =
+            page.into_iter().filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None))).collect();
+        Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 
     pub(crate) fn get_parameter_history(
@@ -143,11 +121,7 @@ impl World {
     ) -> Result<Value, ApiError> {
         let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 50)?;
         let parameter = self.parameters(cx)?.get(&plain_name(&input.name))?;
-        let versions = parameter
-            .versions
-            .iter()
-            .map(|(number, version)| (format!("{number:020}"), version))
-            .collect();
+        let versions = parameter.versions.iter().map(|(number, version)| (format!("{number:020}"), version)).collect();
         let (page, token) = paging.page(&versions, |_| true);
         let page: Vec<Value> = page
             .into_iter()
@@ -169,8 +143,6 @@ impl World {
                 }))
             })
             .collect();
-        Ok(without_nulls(
-            json!({"Parameters": page, "NextToken": token}),
-        ))
+        Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 }

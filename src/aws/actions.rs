@@ -198,7 +198,7 @@ async fn tag(
     let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     aws.call("CreateTags", region, call).await.map_err(|e| e.about(image.as_str()))?;
-    inventory.note(region, |memory, _| memory.retag(resources, tags));
+    inventory.note(region, |memory, now| memory.retag(resources, tags, now));
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
     for mut found in found {

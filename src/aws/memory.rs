@@ -14,6 +14,8 @@ use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Troubl
 
 /// After this long, what was removed cannot be listed any more.
 const REMOVED_GRACE: Duration = LISTING_GRACE;
+/// For this long after a write, the tags that EC2 lists may be those before it.
+const TAGS_LAG: Duration = Duration::from_mins(1);
 /// This many looks in a row must miss an image before it counts as gone.
 const LOOKS: u32 = 2;
 
@@ -36,6 +38,8 @@ struct Remembered {
     image: Image,
     /// Until when EC2 may leave it out of its listings.
     late_until: Option<Timestamp>,
+    /// When we last wrote its tags.
+    tagged: Option<Timestamp>,
     missed: u32,
 }
 
@@ -59,7 +63,7 @@ impl Memory {
         let mut changed = BTreeSet::new();
         let seen: BTreeSet<_> = found.iter().map(|image| image.id.clone()).collect();
         for image in found {
-            changed.extend(self.see(image));
+            changed.extend(self.see(image, now));
         }
         for id in asked.iter().filter(|id| !seen.contains(*id)) {
             changed.extend(self.miss(id, now));
@@ -67,10 +71,15 @@ impl Memory {
         changed
     }
 
-    fn see(&mut self, image: Image) -> BTreeSet<Owner> {
+    fn see(&mut self, mut image: Image, now: Timestamp) -> BTreeSet<Owner> {
         let mut changed = BTreeSet::new();
         if self.removed.contains_key(image.id.as_str()) {
             return changed;
+        }
+        let written = self.remembered(&image.id).filter(|r| r.tagged.is_some_and(|at| at + TAGS_LAG > now));
+        let tagged = written.and_then(|r| r.tagged);
+        if let Some(written) = written {
+            image.tags = written.image.tags.clone();
         }
         let ownership = image.ownership();
         let former = self.owner_of(&image.id);
@@ -86,7 +95,8 @@ impl Memory {
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, missed: 0 });
+        let before =
+            images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, tagged, missed: 0 });
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }
@@ -142,7 +152,7 @@ impl Memory {
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let late_until = Some(now + LISTING_GRACE);
         let images = self.images.entry(ownership.owner).or_default();
-        images.insert(image.id.clone(), Remembered { image, late_until, missed: 0 });
+        images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), missed: 0 });
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
@@ -158,12 +168,13 @@ impl Memory {
     }
 
     /// Puts tags on what is remembered, as a call has just done in AWS.
-    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
+    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags, now: Timestamp) {
         let listed = |id: &str| resources.iter().any(|r| r == id);
         for remembered in
             self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
         {
             remembered.image.tags.extend(tags.clone());
+            remembered.tagged = Some(now);
         }
         for snapshot in self.snapshots.iter_mut().flat_map(BTreeMap::values_mut).filter(|s| listed(s.id.as_str())) {
             snapshot.tags.extend(tags.clone());
@@ -189,6 +200,10 @@ impl Memory {
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.remove(id);
         }
+    }
+
+    fn remembered(&self, id: &ImageId) -> Option<&Remembered> {
+        self.images.values().find_map(|images| images.get(id))
     }
 
     fn owner_of(&self, id: &ImageId) -> Option<Owner> {
@@ -254,3 +269,6 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

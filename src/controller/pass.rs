@@ -111,28 +111,29 @@ async fn rounds(
         // A region that does not answer is reported by its own listing.
         let _ = timeout(REFRESH_LIMIT, join_all(regions.map(|region| context.inventory.refresh(region)))).await;
     }
+    let mut rounds_left = ROUNDS;
     let mut all_done = Vec::<Done>::new();
     let mut tried = BTreeSet::new();
     let mut closed = BTreeSet::new();
     let mut forget = requested;
-    for round in 0.. {
+    loop {
         surroundings.failures = context.failures(&desired.owner, generation, std::mem::take(&mut forget));
         let observed = observe(&context.inventory, desired, &surroundings).await;
         let plan = plan(desired, &observed, context.clock.now());
-        let fresh = |key| !tried.contains(&key);
-        let steps: Vec<_> = plan.steps.iter().filter(|step| fresh(step.action.key())).cloned().collect();
-        if round == ROUNDS || steps.is_empty() {
-            return (plan, all_done);
-        }
-        let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
+        let fresh = plan.steps.iter().filter(|step| !tried.contains(&step.action.key())).cloned().collect();
+        let done = if rounds_left == 0 {
+            Vec::new()
+        } else {
+            execute(&context.inventory, &desired.owner, fresh, &mut closed).await
+        };
         if done.is_empty() {
             return (plan, all_done);
         }
+        rounds_left -= 1;
         tried.extend(done.iter().map(|done| done.step.action.key()));
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
-    unreachable!("the loop ends after {ROUNDS} rounds")
 }
 
 /// Writes the status if it differs, and tells of transitions.

@@ -151,6 +151,7 @@ fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
         public: false,
         protected: false,
         assumed: true,
+        missed: false,
     }
 }
 
@@ -179,9 +180,13 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
         return Ok(Holder::OurCopy(id));
     }
+    let whose = holder.ownership().map_or_else(
+        || "which amiops did not make".to_owned(),
+        |o| format!("which is version {} of {}", o.version, o.owner),
+    );
     let message = format!(
-        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, which amiops did not make. To mend: \
-         choose another spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
+        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, {whose}. To mend: choose another \
+         spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
         holder.id
     );
     Err(Trouble::new(Class::NeedsPerson, "NameTaken", message))

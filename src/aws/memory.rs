@@ -30,6 +30,7 @@ pub(super) struct Memory {
     unknown: BTreeMap<(Owner, VersionName), Timestamp>,
     attempts: BTreeMap<(Owner, VersionName), u32>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
+    snapshot_trouble: Option<Trouble>,
     removed: BTreeMap<String, Timestamp>,
 }
 
@@ -40,7 +41,8 @@ struct Remembered {
     late_until: Option<Timestamp>,
     /// When we last wrote its tags.
     tagged: Option<Timestamp>,
-    missed: u32,
+    /// How many looks in a row have missed it.
+    misses: u32,
 }
 
 impl Memory {
@@ -96,7 +98,7 @@ impl Memory {
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let images = self.images.entry(ownership.owner.clone()).or_default();
         let before =
-            images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, tagged, missed: 0 });
+            images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, tagged, misses: 0 });
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }
@@ -110,11 +112,11 @@ impl Memory {
         if remembered.late_until.is_some_and(|until| until > now) {
             return None;
         }
-        remembered.missed += 1;
-        if remembered.missed < LOOKS {
-            return None;
+        remembered.misses += 1;
+        remembered.image.missed = true;
+        if remembered.misses >= LOOKS {
+            images.remove(id);
         }
-        images.remove(id);
         Some(owner)
     }
 
@@ -127,6 +129,7 @@ impl Memory {
 
     /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
     pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
+        self.snapshot_trouble = None;
         found.retain(|id, _| !self.removed.contains_key(id.as_str()));
         let before = self.snapshots.replace(found);
         let Some(after) = &self.snapshots else { return BTreeSet::new() };
@@ -138,6 +141,13 @@ impl Memory {
         let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
         changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
         changed
+    }
+
+    /// Notes that a listing of snapshots failed. The answer names the owners to tell, if the reason is new.
+    pub(super) fn fail_snapshots(&mut self, trouble: Trouble) -> BTreeSet<Owner> {
+        let new = self.snapshot_trouble.as_ref() != Some(&trouble);
+        self.snapshot_trouble = Some(trouble);
+        if new { self.watchers.clone() } else { BTreeSet::new() }
     }
 
     fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
@@ -152,7 +162,7 @@ impl Memory {
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let late_until = Some(now + LISTING_GRACE);
         let images = self.images.entry(ownership.owner).or_default();
-        images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), missed: 0 });
+        images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), misses: 0 });
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
@@ -212,7 +222,7 @@ impl Memory {
 
     /// The images to look at until they are settled: copies under way, and those that a look has missed.
     pub(super) fn unsettled(&self) -> Vec<ImageId> {
-        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.missed > 0;
+        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.misses > 0;
         self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
     }
 
@@ -264,6 +274,7 @@ impl Memory {
                 .collect(),
             images: self.listed.then_some(images),
             snapshots,
+            snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),
             parameters: BTreeMap::new(),
         }

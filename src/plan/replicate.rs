@@ -63,6 +63,7 @@ fn live<'a, 'b>(holding: &'b [Owned<'a>]) -> Option<&'b Owned<'a>> {
 
 fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
     let state = match owned.image.state {
+        _ if owned.image.missed => ReplicaState::Unknown,
         ImageState::Available => ReplicaState::Available,
         ImageState::Pending => ReplicaState::Pending,
         ImageState::Disabled | ImageState::Deregistered => ReplicaState::Disabled,
@@ -75,7 +76,7 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
         image: Some(owned.image.id.clone()),
         state,
         released_at: scene.released_at(&owned.ownership.version),
-        error: None,
+        error: owned.image.missed.then(|| "EC2 did not list it at the last look; looking again".into()),
     }
 }
 
@@ -103,8 +104,9 @@ fn wanted(
     if let Some(owned) = live(&holding) {
         let trouble = faults(version, region, owned, &holding);
         trouble.iter().for_each(|t| scene.trouble(plan, Concern::Replicate, Some(region), Some(&version.name), t));
-        let error = trouble.map(|t| t.message).or(replica.error);
-        return Replica { error, ..existing(scene, region, owned) };
+        let found = existing(scene, region, owned);
+        let error = trouble.map(|t| t.message).or(replica.error).or(found.error.clone());
+        return Replica { error, ..found };
     }
     replica.state = if holding.is_empty() { ReplicaState::Missing } else { ReplicaState::Failed };
     replica.image = holding.last().map(|o| o.image.id.clone());

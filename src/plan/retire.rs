@@ -84,6 +84,7 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
     let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
+        && view.snapshot_trouble.is_none()
         && view.awaited.is_empty()
         && scene.owned(region).is_empty()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
@@ -223,7 +224,8 @@ fn named_by(candidate: &Candidate) -> Option<String> {
 fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
     let kept = kept_versions(scene);
     let owned = scene.owned(candidate.region);
-    owned.iter().any(|o| o.image.state == ImageState::Available && reason_to_go(scene, o, &owned, &kept).is_none())
+    let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
+    owned.iter().any(|o| sound(o) && reason_to_go(scene, o, &owned, &kept).is_none())
 }
 
 fn used(scene: &Scene, image: ImageId) -> Option<String> {
@@ -241,6 +243,9 @@ fn used(scene: &Scene, image: ImageId) -> Option<String> {
 fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
     if !view.is_current() || (scene.desired.deleting && !scene.desired.retires_all()) {
         return;
+    }
+    if let Some(trouble) = &view.snapshot_trouble {
+        scene.trouble(plan, Concern::Prune, Some(region), None, trouble);
     }
     for snapshot in view.snapshots.iter().flatten().filter(|s| !s.pending) {
         let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {

@@ -33,6 +33,7 @@ fn image(id: &str, state: ImageState) -> Image {
         public: false,
         protected: false,
         assumed: false,
+        missed: false,
     }
 }
 
@@ -69,8 +70,8 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
-    assert!(memory.apply_listing(vec![], at(1)).is_empty());
-    assert_eq!(ids(&mut memory), ["ami-1"]);
+    memory.apply_listing(vec![], at(1));
+    assert!(memory.view(&owner()).images.unwrap()[0].missed);
     assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
     assert_eq!(memory.apply_look(&["ami-1".into()], vec![], at(2)), BTreeSet::from([owner()]));
     assert!(ids(&mut memory).is_empty());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
-use aws_sdk_ec2::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_ec2::config::retry::RetryPartition;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::{OnceCell, Semaphore};
@@ -74,11 +74,9 @@ impl Aws {
         let partition = |service: &str| RetryPartition::new(format!("{service}/{region}"));
         let ec2 = aws_sdk_ec2::config::Builder::from(&self.config)
             .region(place.clone())
-            .retry_config(RetryConfig::standard())
             .retry_partition(partition("ec2"));
         let ssm = aws_sdk_ssm::config::Builder::from(&self.config)
             .region(place)
-            .retry_config(RetryConfig::standard())
             .retry_partition(partition("ssm"));
         Lane {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),

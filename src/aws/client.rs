@@ -72,12 +72,9 @@ impl Aws {
         // The bucket of the standard retry mode is shared by all clients of a partition; without one of its own, a
         // region in trouble would use up the retries of the others.
         let partition = |service: &str| RetryPartition::new(format!("{service}/{region}"));
-        let ec2 = aws_sdk_ec2::config::Builder::from(&self.config)
-            .region(place.clone())
-            .retry_partition(partition("ec2"));
-        let ssm = aws_sdk_ssm::config::Builder::from(&self.config)
-            .region(place)
-            .retry_partition(partition("ssm"));
+        let ec2 =
+            aws_sdk_ec2::config::Builder::from(&self.config).region(place.clone()).retry_partition(partition("ec2"));
+        let ssm = aws_sdk_ssm::config::Builder::from(&self.config).region(place).retry_partition(partition("ssm"));
         Lane {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),

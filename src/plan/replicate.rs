@@ -64,6 +64,7 @@ fn live<'a, 'b>(holding: &'b [Owned<'a>]) -> Option<&'b Owned<'a>> {
 fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
     let state = match owned.image.state {
         _ if owned.image.missed => ReplicaState::Unknown,
+        _ if scene.is_contradicted(owned) => ReplicaState::Conflict,
         ImageState::Available => ReplicaState::Available,
         ImageState::Pending => ReplicaState::Pending,
         ImageState::Disabled | ImageState::Deregistered => ReplicaState::Disabled,

@@ -1,7 +1,7 @@
 //! Why was this image deleted, or not? The only place where it is decided that something goes.
 //!
 //! What goes: images of versions that have left the list and are not among those kept; failed copies that
-//! a later one has replaced; snapshots whose image is gone; and everything, if the object is deleted with
+//! another has replaced; snapshots whose image is gone; and everything, if the object is deleted with
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
@@ -115,7 +115,8 @@ fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionN
         return None;
     }
     if owned.image.state == ImageState::Failed {
-        let replaced = |o: &Owned| o.ownership.version == *version && o.ownership.attempt > owned.ownership.attempt;
+        let later = |o: &Owned| o.image.state != ImageState::Failed || o.ownership.attempt > owned.ownership.attempt;
+        let replaced = |o: &Owned| o.ownership.version == *version && later(o);
         return match listed {
             true => others.iter().any(replaced).then_some(Reason::Superseded),
             false => Some(Reason::FailedAndUnwanted),

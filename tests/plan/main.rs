@@ -9,4 +9,5 @@ mod copies;
 mod fixtures;
 mod promote;
 mod replicate;
+mod retire;
 mod tagging;

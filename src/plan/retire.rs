@@ -181,7 +181,7 @@ impl Guard {
                 let channel = scene.desired.channels.iter().find(|c| &c.version == version);
                 channel.filter(|_| !failed && !retires_all).map(|c| format!("channel {} points to it", c.name))
             }
-            Self::Parameter => named_by(candidate).filter(|_| !failed),
+            Self::Parameter => named_by(scene, candidate).filter(|_| !failed),
             Self::Source => {
                 let source = scene.desired.versions.iter().find(|v| v.source.id == image.id && !retires_all);
                 let claimed = scene.observed.claimed.contains(&image.id);
@@ -206,9 +206,13 @@ impl Guard {
 }
 
 /// The parameter of a channel that names an image, or that cannot be read.
-fn named_by(candidate: &Candidate) -> Option<String> {
+fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let id = &candidate.owned.image.id;
     candidate.view.parameters.iter().find_map(|(name, read)| match read {
+    let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
+    if let Some(unread) = parameters.find(|p| !candidate.view.parameters.contains_key(p)) {
+        return Some(format!("it counts as in use, because parameter {unread} has not been read yet"));
+    }
         Err(trouble) => {
             Some(format!("it counts as in use, because parameter {name} cannot be read: {}", trouble.message))
         }

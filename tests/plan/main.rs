@@ -7,6 +7,7 @@
 
 mod copies;
 mod fixtures;
+mod guards;
 mod promote;
 mod replicate;
 mod retire;

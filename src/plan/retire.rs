@@ -72,6 +72,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         left_behind(scene, plan, region, view);
         if scene.desired.retires_all() {
             unpublish(scene, plan, region, view);
+            view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
         }
     }
     plan.all_gone = scene.desired.retires_all()
@@ -84,7 +85,7 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
     let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
-        && view.awaited.is_empty()
+        && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
         && scene.owned(region).is_empty()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
         && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
@@ -208,11 +209,11 @@ impl Guard {
 /// The parameter of a channel that names an image, or that cannot be read.
 fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let id = &candidate.owned.image.id;
-    candidate.view.parameters.iter().find_map(|(name, read)| match read {
     let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
     if let Some(unread) = parameters.find(|p| !candidate.view.parameters.contains_key(p)) {
         return Some(format!("it counts as in use, because parameter {unread} has not been read yet"));
     }
+    candidate.view.parameters.iter().find_map(|(name, read)| match read {
         Err(trouble) => {
             Some(format!("it counts as in use, because parameter {name} cannot be read: {}", trouble.message))
         }
@@ -251,7 +252,7 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
         let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {
             continue;
         };
-        if !is_left_behind(view, snapshot, &ownership.version) {
+        if !is_left_behind(scene, view, snapshot, &ownership.version) {
             continue;
         }
         let due = snapshot.started.map(|at| at + SNAPSHOT_GRACE);
@@ -273,13 +274,13 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
 }
 
 /// Whether no image has the snapshot, and none that is still being made could turn out to have it.
-fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
+fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
     let may_have = |image: &super::Image| {
         let unfinished = image.state == ImageState::Pending || image.assumed;
         image.snapshots.contains(&snapshot.id)
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };
-    !view.awaited.contains_key(version) && !view.images.iter().flatten().any(may_have)
+    view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
 }
 
 /// Plans to remove the parameters of an object that is deleted with its images.

@@ -9,6 +9,8 @@ mod copies;
 mod fixtures;
 mod guards;
 mod promote;
+mod removal;
 mod replicate;
 mod retire;
+mod snapshots;
 mod tagging;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod copies;
+mod desired;
 mod fixtures;
 mod guards;
 mod promote;

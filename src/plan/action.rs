@@ -40,12 +40,10 @@ pub enum Action {
         /// The image to name.
         image: ImageId,
     },
-    /// Remove the parameter of a channel.
+    /// Remove a parameter that is or was that of a channel.
     Unpublish {
         /// The region.
         region: RegionName,
-        /// The channel.
-        channel: ChannelName,
         /// The parameter.
         parameter: ParameterName,
     },
@@ -178,9 +176,7 @@ impl fmt::Display for Action {
             Self::Publish { region, channel, version, parameter, image } => {
                 write!(f, "publish {channel}={version} in {region}: {parameter} = {image}")
             }
-            Self::Unpublish { region, channel, parameter } => {
-                write!(f, "remove parameter {parameter} of channel {channel} in {region}")
-            }
+            Self::Unpublish { region, parameter } => write!(f, "remove parameter {parameter} in {region}"),
             Self::Deregister { region, version, image } => {
                 write!(f, "deregister {image} ({version}) in {region} and delete its snapshots")
             }

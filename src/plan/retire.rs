@@ -5,14 +5,14 @@
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::action::{Action, Concern, Departure, Reason};
 use super::ids::{ImageId, RegionName, VersionName};
-use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
+use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage, User};
 use super::scene::{Owned, Scene};
 use super::tags::Ownership;
 use super::{Desired, Plan};
@@ -237,7 +237,10 @@ fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
 fn used(scene: &Scene, image: ImageId) -> Option<String> {
     match scene.observed.usage.get(&image) {
         Some(Usage::Unused) => None,
-        Some(Usage::Used(by)) => Some(format!("in use by {}", by.join(", "))),
+        Some(Usage::Used(by)) => {
+            let by: Vec<_> = by.iter().map(|user| user.to_string()).collect();
+            Some(format!("in use by {}", by.join(", ")))
+        }
         Some(Usage::Unknown(trouble)) => {
             Some(format!("it counts as in use, because that cannot be checked: {}", trouble.message))
         }
@@ -288,21 +291,26 @@ fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version
     view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
 }
 
-/// Plans to remove the parameters of an object that is deleted with its images.
+/// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
+/// an image, such as the parameter of a channel that has left the manifest. Only what is tagged as ours is removed then.
 fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    for channel in &scene.desired.channels {
-        let Some(parameter) = &channel.parameter else { continue };
+    let mut parameters = BTreeSet::new();
+    for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         match view.parameters.get(parameter) {
             Some(Ok(Some(_))) => {
-                let action = Action::Unpublish {
-                    region: region.clone(),
-                    channel: channel.name.clone(),
-                    parameter: parameter.clone(),
-                };
-                scene.want(plan, action, Reason::ObjectDeleted);
+                parameters.insert(parameter);
             }
             Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
             Some(Ok(None)) | None => {}
         }
+    }
+    let owned = scene.owned(region);
+    let usage = owned.iter().filter_map(|o| scene.observed.usage.get(&o.image.id));
+    for users in usage.filter_map(|usage| if let Usage::Used(users) = usage { Some(users) } else { None }) {
+        parameters.extend(users.iter().filter_map(|u| if let User::Parameter(name) = u { Some(name) } else { None }));
+    }
+    for parameter in parameters {
+        let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
+        scene.want(plan, action, Reason::ObjectDeleted);
     }
 }

@@ -1,6 +1,6 @@
 //! The object on its way out, and the object that is suspended.
 
-use amiops::plan::{ImageState, Plan, Usage};
+use amiops::plan::{ImageState, Plan, Usage, User};
 
 use crate::fixtures::{self, *};
 
@@ -91,7 +91,7 @@ fn a_source_that_was_handed_over_goes_with_the_object() {
 fn what_is_in_use_or_needed_elsewhere_stays_although_the_object_goes() {
     let cases: [(fn(&mut World), &str); 4] = [
         (
-            |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec!["instance i-1".into()])),
+            |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec![User::Other("instance i-1".into())])),
             "in use by instance i-1",
         ),
         (|w| w.observed.usage.clear(), "whether it is in use has not been checked yet"),

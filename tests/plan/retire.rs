@@ -116,7 +116,7 @@ fn a_pending_copy_of_a_version_that_left_is_cancelled() {
 
 #[test]
 fn an_image_of_somebody_else_never_goes() {
-    let taken_over: [fn(&mut World); 3] = [
+    let taken_over: [Change; 3] = [
         |w| _ = w.image("eu-west-1", "ami-1.0.0-eu-west-1").tags.remove(tags::OWNER),
         |w| _ = w.image("eu-west-1", "ami-1.0.0-eu-west-1").tags.insert(tags::OWNER.into(), "other/images/web".into()),
         |w| w.image("eu-west-1", "ami-1.0.0-eu-west-1").made_from = None,
@@ -187,7 +187,7 @@ fn a_failed_copy_does_not_count_among_the_versions_that_are_kept() {
 
 #[test]
 fn a_failed_copy_is_kept_while_it_is_protected_or_cannot_be_seen() {
-    let cases: [(fn(&mut World), &str); 2] = [
+    let cases: [(Change, &str); 2] = [
         (|w| w.image("eu-west-1", "ami-failed-1").protected = true, "it is protected from deregistration"),
         (|w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer")), "the region cannot be seen"),
     ];

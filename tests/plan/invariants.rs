@@ -202,7 +202,9 @@ fn check_all_gone(world: &World) {
     for (region, view) in &world.observed.regions {
         sees(world, region);
         assert!(world.ours(region).is_empty(), "{region} still has images of ours");
-        let ours = |s: &&Snapshot| s.tags.get(OWNER).is_some_and(|owner| owner == US) && s.tags.contains_key(VERSION);
+        let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
+        let tagged = |s: &Snapshot| s.tags.get(OWNER).is_some_and(|owner| owner == US) && s.tags.contains_key(VERSION);
+        let ours = |s: &&Snapshot| tagged(s) && !held(s);
         assert_eq!(view.snapshots.as_ref().expect("snapshots were listed").iter().find(ours), None);
         for name in world.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
             assert_eq!(view.parameters.get(name), Some(&Ok(None)), "{name} is left in {region}");

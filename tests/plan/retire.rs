@@ -75,6 +75,20 @@ fn a_version_without_a_release_date_is_as_old_as_its_image() {
 }
 
 #[test]
+fn a_version_without_a_release_date_is_as_old_as_its_youngest_image() {
+    for (first, second) in [("eu-west-1", "us-east-1"), ("us-east-1", "eu-west-1")] {
+        let mut world = keeping(1);
+        world.hold("us-east-1", "2.0.0");
+        world.hold_left("eu-west-1", "1.1.0", "2026-11-21T00:00:00Z");
+        for (region, created) in [(first, "2026-11-20T00:00:00Z"), (second, "2026-11-23T00:00:00Z")] {
+            world.hold_left(region, "1.0.0", "");
+            world.image(region, &id(region, "1.0.0")).created = Some(at(created));
+        }
+        assert_eq!(deregistered(&world.plan()), ["1.1.0"]);
+    }
+}
+
+#[test]
 fn the_same_versions_are_kept_in_every_region() {
     let mut world = keeping(1);
     world.hold("us-east-1", "2.0.0");

@@ -82,7 +82,9 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
 /// Whether a region that can be seen holds nothing of the object any more.
 fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let owner = &scene.desired.owner;
-    let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
+    let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
+    let ours = |s: &&Snapshot| !held(s) && Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
     let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
         && view.snapshot_trouble.is_none()

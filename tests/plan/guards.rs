@@ -27,7 +27,7 @@ fn nothing_keeps_it() -> World {
 }
 
 /// Something that keeps an image: what it is, how it comes about, and how it reads.
-type Case = (&'static str, fn(&mut World), &'static str);
+type Case = (&'static str, Change, &'static str);
 
 /// The guards that are asked before anybody asks AWS who uses the image.
 const GUARDS: [Case; 13] = [

@@ -41,7 +41,7 @@ fn the_parameter_goes_before_the_image_that_it_names() {
     world.parameter("eu-west-1", PROD, IMAGE);
     assert_eq!(
         world.steps(),
-        ["remove parameter /golden/web/prod of channel prod in eu-west-1 \
+        ["remove parameter /golden/web/prod in eu-west-1 \
           (the MachineImage is being deleted with deletionPolicy: Delete)"]
     );
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));

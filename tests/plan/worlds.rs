@@ -5,7 +5,7 @@
 use amiops::api::DeletionPolicy;
 use amiops::plan::ids::{ImageId, ImageRef, SnapshotId};
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Parameter, RegionView, Snapshot, Usage};
+use amiops::plan::{ImageState, Parameter, RegionView, Snapshot, Usage, User};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -324,7 +324,7 @@ impl Made {
         }
         let usage = match self.usage {
             Use::Unused => Some(Usage::Unused),
-            Use::Used => Some(Usage::Used(vec!["instance i-1".into()])),
+            Use::Used => Some(Usage::Used(vec![User::Other("instance i-1".into())])),
             Use::Unknown => Some(Usage::Unknown(trouble("UnauthorizedOperation", "not allowed to look"))),
             Use::NotAsked => None,
         };

@@ -24,6 +24,8 @@ impl World {
             let handed_over = source == Some(ImageRef { region: region.clone(), id: image.id.clone() });
             let carries = image.tags.get(OWNER).is_some_and(|owner| owner == US) && image.tags.contains_key(VERSION);
             let made = source.is_some() && image.made_from == source;
+            let left_alone = self.desired.versions.iter().any(|v| v.source.id == image.id && !v.adopt);
+            let handed_over = handed_over && !left_alone;
             carries && image.state != ImageState::Deregistered && (handed_over || made)
         };
         self.view(region).images.iter().flatten().filter(ours).collect()

@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags;
-use amiops::plan::{Action, Class, ImageState, sources_to_look_up};
+use amiops::plan::{Action, Class, ImageState, Usage, sources_to_look_up};
 
 use crate::fixtures::*;
 
@@ -210,6 +210,26 @@ fn an_adopted_source_is_the_replica_of_its_region() {
     let plan = world.plan();
     assert_eq!(plan.steps, []);
     assert_eq!(replica(&plan, "us-east-1", "1.4.2").image, Some("ami-src-1.4.2".into()));
+}
+
+#[test]
+fn a_source_that_is_not_handed_over_any_more_is_left_alone_and_copied() {
+    for deleting in [false, true] {
+        let mut world = world(ADOPT);
+        world.hold("eu-west-1", "1.4.2");
+        let adopted = world.hold_as("us-east-1", "1.4.2", "ami-src-1.4.2", 1);
+        adopted.made_from = None;
+        adopted.tags.remove("amiops.dev/released-at");
+        world.observed.usage.insert("ami-src-1.4.2".into(), Usage::Unused);
+        world.desired.versions[0].adopt = false;
+        world.desired.deleting = deleting;
+        world.desired.deletion_policy = amiops::api::DeletionPolicy::Delete;
+        let plan = world.plan();
+        let here = plan.steps.iter().filter(|s| s.action.region().as_str() == "us-east-1");
+        let verbs: Vec<_> = here.map(|s| s.action.verb()).collect();
+        assert_eq!(verbs, if deleting { vec![] } else { vec!["Copy"] });
+        assert!(plan.departures.iter().all(|d| d.id != "ami-src-1.4.2"));
+    }
 }
 
 #[test]

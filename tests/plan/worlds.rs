@@ -25,6 +25,7 @@ pub(crate) const PARAMETERS: [&str; 2] = ["/golden/web/prod", "/golden/web/next"
 pub(crate) struct Case {
     listed: Vec<&'static str>,
     adopted: bool,
+    chained: bool,
     dated: bool,
     regions: Vec<&'static str>,
     channels: Vec<(usize, bool)>,
@@ -160,7 +161,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         prop_oneof![8 => Just(ImageState::Available), 1 => Just(ImageState::Pending), 1 => Just(ImageState::Failed)];
     let manifest = (
         subsequence(VERSIONS[2..].to_vec(), 1..=3),
-        prop::bool::weighted(0.2),
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
         any::<bool>(),
         subsequence(REGIONS[1..].to_vec(), 1..=2),
         vec((0..3_usize, prop::bool::weighted(0.9)), 0..=2),
@@ -170,7 +171,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     (manifest, fate, vec(view(), REGIONS.len()), vec((source, prop::bool::weighted(0.1)), 3), vec(0..20_usize, 0..2))
         .prop_map(
             |(
-                (listed, adopted, dated, regions, channels, keep_last),
+                (listed, (adopted, chained), dated, regions, channels, keep_last),
                 (deletes, deleting, suspended, requested),
                 views,
                 sources,
@@ -179,6 +180,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
                 Case {
                     listed,
                     adopted,
+                    chained,
                     dated,
                     regions,
                     channels,
@@ -210,6 +212,9 @@ impl Case {
         }
         for (region, view) in REGIONS.iter().zip(&self.views) {
             view.build(&mut world, region);
+        }
+        if self.chained {
+            chain(&mut world);
         }
         let images: Vec<_> = world.observed.regions.values().flat_map(|v| v.images.iter().flatten()).collect();
         let claimed = self.claimed.iter().filter_map(|n| images.get(*n)).map(|image| image.id.clone()).collect();
@@ -251,6 +256,16 @@ impl Case {
         desired.deletion_policy = if self.deletes { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
         desired.deleting = self.deleting;
         desired
+    }
+}
+
+/// Makes an image that may be ours the source of the last version.
+fn chain(world: &mut World) {
+    let Some(image) = world.region("us-east-1").images.iter().flatten().next_back().cloned() else { return };
+    let source = ImageRef { region: "us-east-1".into(), id: image.id.clone() };
+    if let Some(version) = world.desired.versions.last_mut() {
+        (version.source, version.adopt) = (source.clone(), false);
+        world.observed.sources.insert(source, Ok(image));
     }
 }
 

@@ -24,7 +24,7 @@ lint: ## check format, lints, and (where installed) licences, advisories and scr
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck $(scripts); else echo "shellcheck is not installed: skipped"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
 
 scripts := .ci/run tests/chart.sh tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
 

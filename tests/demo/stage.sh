@@ -1,6 +1,7 @@
 # The stage of the demonstration: builds, starts and stops what it plays on. Sourced by tests/demo/run.
 # Everything it makes is in $dir; $root is the top of the repository.
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # root and dir are set by who sources this
 
 log() { echo "demo: $*" >&2; }
 fail() { log "$*"; exit 1; }
@@ -19,7 +20,7 @@ poll() {
 # environment may lead a call to the real AWS or past the simulator.
 isolate() {
   local name
-  for name in "${!AWS_@}" http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
+  for name in "${!AWS_@}" "${!AMIOPS_@}" http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
     unset "$name"
   done
   export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true

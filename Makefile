@@ -31,7 +31,8 @@ scripts := .ci/run tests/chart.sh tests/demo/run tests/demo/stage.sh tests/env/a
 build: ## build everything, tests included
 	cargo build --workspace --all-targets
 
-generate: ## write crds/ and the chart's copy from the types in src/api
+generate: ## write what is derived from the types: crds/, the chart's copy, tables in docs/
 	cargo run --quiet --bin amiops -- crd >crds/$(crd).new
 	mv crds/$(crd).new crds/$(crd)
 	cp crds/$(crd) charts/amiops/files/crds/
+	UPDATE_DOCS=1 cargo test --quiet --workspace --test docs

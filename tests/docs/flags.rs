@@ -14,7 +14,8 @@ pub(super) fn table(command: &str) -> String {
         let values = flag.get_possible_values();
         let names: Vec<_> = values.iter().map(|v| format!("`{}`", v.get_name())).collect();
         let choice = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        let default = flag.get_default_values().iter().map(|v| format!("`{}`", v.to_string_lossy())).collect::<String>();
+        let default =
+            flag.get_default_values().iter().map(|v| format!("`{}`", v.to_string_lossy())).collect::<String>();
         let env = flag.get_env().map(|e| format!("`{}`", e.to_string_lossy())).unwrap_or_default();
         let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
         writeln!(text, "| {short}`--{}` | {env} | {default} | {help}{choice} |", flag.get_long().unwrap()).unwrap();

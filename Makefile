@@ -15,10 +15,11 @@ demo: ## show the whole job once on this machine; KEEP=1 leaves it running
 
 test: ## run all tests, the cheap ones first; builds what they need
 	cargo test --workspace --lib --bins
+	cargo test --workspace --doc
 	tests/env/assets kube >/dev/null
-	cargo test --workspace
+	cargo test --workspace --test '*'
 	tests/chart.sh
-	tests/demo/run >/dev/null
+	tests/demo/run >/dev/null && echo "ok  tests/demo/run"
 
 lint: ## check format, lints, and (where installed) licences, advisories and scripts
 	cargo fmt --all --check

@@ -53,6 +53,11 @@ impl RegionView {
     pub fn is_current(&self) -> bool {
         self.images.is_some() && self.trouble.is_none()
     }
+
+    /// Until when EC2 is still given time to list a copy of the version that is known to exist.
+    pub fn awaits(&self, version: &VersionName, now: Timestamp) -> Option<Timestamp> {
+        self.awaited.get(version).copied().filter(|until| *until > now)
+    }
 }
 
 /// The state of an image, in EC2's words.

@@ -215,8 +215,8 @@ fn copy(
     kms_key: Option<&str>,
     failed: &[Owned],
 ) -> Result<Option<String>, Trouble> {
-    if let Some(until) = view.awaited.get(&version.name).filter(|until| **until > scene.now) {
-        plan.look_again_at(*until);
+    if let Some(until) = view.awaits(&version.name, scene.now) {
+        plan.look_again_at(until);
         return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
     }
     let known = view.attempts.get(&version.name).copied().unwrap_or(0);

@@ -25,19 +25,23 @@ const WRITES_PER_REGION: usize = 4;
 /// Loads credentials and settings from the environment, as every AWS program does: environment variables, profile, web
 /// identity (IRSA), container (EKS Pod Identity), IMDS; `AWS_ENDPOINT_URL` redirects.
 ///
-/// `http` is the door through which all calls go; `None` is the real network. The SDK has no operation
-/// timeouts of its own, so they are set here.
+/// `http` is the door through which all calls go; `None` is the real network.
 pub async fn sdk_config(http: Option<SharedHttpClient>) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(Duration::from_secs(10))
-        .operation_timeout(Duration::from_secs(25))
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts());
     if let Some(http) = http {
         loader = loader.http_client(http);
     }
     loader.load().await
+}
+
+/// How long a call may take. The SDK has no limits of its own; these keep a region that does not answer from holding up a
+/// pass for long.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(25))
+        .build()
 }
 
 /// The clients of one account.

@@ -1,7 +1,9 @@
-//! The parts of `docs/reference.md` that can be derived are derived: the tables of fields, of what the API server
-//! refuses and of flags stand between markers and must be what the types say today. `make generate` writes them.
+//! The documents and examples are true: what can be derived is derived. The tables of fields, of what the API server
+//! refuses and of flags in `docs/reference.md` stand between markers and must be what the types say today. `make generate`
+//! writes them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod examples;
 mod fields;
 mod flags;
 

@@ -90,8 +90,9 @@ impl DescribeImageReferences {
         if self.image_ids.is_empty() || self.image_ids.len() > MAX_IMAGES {
             return Err(ApiError::invalid(format!("Give between 1 and {MAX_IMAGES} image ids")));
         }
-        if self.include_all_resource_types != self.types.is_empty() {
-            return Err(ApiError::combination("Give either IncludeAllResourceTypes or ResourceTypes"));
+        // With both, the options given replace the usual ones of their types.
+        if !self.include_all_resource_types && self.types.is_empty() {
+            return Err(ApiError::combination("Give IncludeAllResourceTypes or ResourceTypes"));
         }
         match self.types.iter().find(|t| !TYPES.contains(&t.resource_type.as_str())) {
             Some(unknown) => Err(ApiError::invalid_value("ResourceType", &unknown.resource_type)),

@@ -9,5 +9,11 @@
     reason = "a test may stop at what it does not expect; the stage then prints what there was"
 )]
 
+mod channels;
 mod converge;
+mod deletion;
+mod faults;
 mod fixtures;
+mod prune;
+mod tags;
+mod time;

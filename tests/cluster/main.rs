@@ -11,9 +11,14 @@
 
 mod channels;
 mod converge;
+mod crash;
 mod deletion;
 mod faults;
 mod fixtures;
+mod leader;
+mod plan_command;
 mod prune;
+mod service;
+mod sources;
 mod tags;
 mod time;

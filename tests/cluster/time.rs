@@ -37,6 +37,7 @@ async fn a_copy_that_failed_is_made_anew_after_its_backoff_and_not_before() {
 
     // The first backoff is a minute, the second two. One more call finds the name taken by the failed copy, which goes.
     for (attempt, early, late) in [(1, 30, 40), (2, 90, 40)] {
+        stage.until_aws("there is a copy", |sim| copies(sim).len() == 1).await;
         let copy = copies(&stage.sim).remove(0).id;
         let words = [copy.as_str(), "failed", "no space", "amiops tries again"];
         stage.until_condition("web", "Replicated", false, &words).await;

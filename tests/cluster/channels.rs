@@ -142,3 +142,20 @@ async fn a_channel_without_a_parameter_is_told_in_the_status_only() {
     assert_eq!(object.status.unwrap().promoted.as_deref(), Some("staging=1.1"));
     assert_eq!(stage.sim.count("PutParameter") + stage.sim.count("GetParameters"), 0);
 }
+
+#[tokio::test]
+async fn of_two_objects_that_publish_to_one_parameter_the_second_is_told_whose_it_is() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0", "1.1"]);
+    stage.apply(&prod("1.1")).await;
+    stage.until_ready("web").await;
+
+    let mut second = prod("1.0");
+    second["metadata"]["name"] = json!("second");
+    stage.apply(&second).await;
+    let whose = format!("belongs to test/{}/web", stage.namespace);
+    stage.until_condition("second", "Promoted", false, &[PARAMETER, &whose, "choose another parameter"]).await;
+    stage.reconcile("web").await;
+    assert!(is_published(&stage, "1.1").await);
+}

@@ -23,6 +23,11 @@ fn everything() -> Value {
 
 /// Kills the program at the call of `operation` that comes after `skip` others, starts it again and looks at the end.
 async fn survives(operation: &str, skip: u32, late_listing: SignedDuration) {
+    survives_and(operation, skip, late_listing, json!({})).await;
+}
+
+/// The same, with a change of the manifest while the program is dead.
+async fn survives_and(operation: &str, skip: u32, late_listing: SignedDuration, change: Value) {
     let stage = Stage::with(|config| config.late_listing = late_listing).await;
     stage.seed(&["1.0", "1.1", "1.2"]);
     let mut binary = Binary::start(&stage);
@@ -35,6 +40,7 @@ async fn survives(operation: &str, skip: u32, late_listing: SignedDuration) {
     stage.until_aws("the call is made", |sim| sim.count(operation) > u64::from(skip)).await;
     binary.kill();
     stage.sim.clear_fault(fault);
+    stage.merge("web", change).await;
     binary.restart(&stage);
 
     stage.until_ready("web").await;
@@ -72,6 +78,12 @@ async fn killed_at_a_copy_that_is_listed_late() {
 #[tokio::test]
 async fn killed_at_the_last_copy_when_all_are_listed_late() {
     survives("CopyImage", 2, LATE).await;
+}
+
+#[tokio::test]
+async fn killed_at_a_copy_whose_tags_change_before_it_is_listed() {
+    // The same ClientToken with other tags is refused: the copy that was made must be found by listing.
+    survives_and("CopyImage", 1, LATE, json!({"spec": {"tags": {"team": "web"}}})).await;
 }
 
 #[tokio::test]

@@ -38,11 +38,13 @@ async fn retain_leaves_everything_as_it_is() {
 #[tokio::test]
 async fn delete_removes_parameters_images_and_snapshots() {
     let stage = Stage::new().await;
-    let _controller = InProcess::start(&stage).await;
+    let controller = InProcess::start(&stage).await;
     made(&stage, "Delete").await;
 
     stage.delete("web").await;
     stage.until_gone("web").await;
+    let metrics = controller.metrics.text().unwrap();
+    assert!(!metrics.contains(r#"result="error""#), "the finalizer was not taken off at the first try:\n{metrics}");
     assert_eq!(copies(&stage.sim).len(), 0);
     assert_eq!(snapshots(&stage.sim, "eu-west-1").len(), 0);
     assert_eq!(snapshots(&stage.sim, "us-east-1").len(), 2, "the sources keep theirs");

@@ -58,7 +58,7 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     let (mut first, second) = two(&stage, "15s").await;
 
     let asked = Instant::now();
-    first.terminate();
+    first.signal("TERM");
     until_leader(&stage, "second").await;
     assert!(asked.elapsed() < Duration::from_secs(10), "the lease was not released: {:?}", asked.elapsed());
     assert_eq!(first.ended(&stage).await, Some(0));
@@ -75,5 +75,19 @@ async fn a_leader_that_is_killed_is_replaced_when_its_lease_runs_out() {
     first.kill();
     until_leader(&stage, "second").await;
     assert!(killed.elapsed() < Duration::from_secs(30), "{:?}", killed.elapsed());
+    works(&stage, &second).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_wakes_up_after_its_lease_ran_out_ends_instead_of_writing() {
+    let _turn = ELECTION.lock().await;
+    let stage = Stage::new().await;
+    let (mut first, second) = two(&stage, "3s").await;
+
+    first.signal("STOP");
+    until_leader(&stage, "second").await;
+    first.signal("CONT");
+    assert_eq!(first.ended(&stage).await, Some(1));
+    assert!(first.log().contains("the lease was lost") || first.log().contains("has taken the lease"));
     works(&stage, &second).await;
 }

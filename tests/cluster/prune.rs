@@ -213,3 +213,16 @@ async fn an_image_that_is_protected_stays_and_says_so() {
     stage.until_condition("web", "Pruned", false, &[&image, "protected from deregistration"]).await;
     assert_eq!(writes(&stage.sim), []);
 }
+
+#[tokio::test]
+async fn what_is_gone_and_still_listed_is_not_removed_again() {
+    let stage = Stage::with(|config| config.stale_listing = SignedDuration::from_mins(5)).await;
+    let _controller = InProcess::start(&stage).await;
+    made(&stage, &["1.0", "1.1"]).await;
+
+    stage.apply(&keeping(0, &["1.1"])).await;
+    stage.until_condition("web", "Pruned", true, &[]).await;
+    stage.reconcile("web").await;
+    stage.until_condition("web", "Pruned", true, &[]).await;
+    assert_eq!(stage.sim.count("DeregisterImage"), 1);
+}

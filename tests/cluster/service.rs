@@ -35,7 +35,7 @@ async fn a_process_that_is_asked_to_end_ends_well() {
     let mut binary = Binary::start(&stage);
     stage.apply(&manifest("web", &["1.0"], &["eu-west-1"])).await;
     stage.until_ready("web").await;
-    binary.terminate();
+    binary.signal("TERM");
     assert_eq!(binary.ended(&stage).await, Some(0));
     assert!(binary.log().contains("amiops has stopped"));
 }

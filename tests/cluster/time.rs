@@ -1,6 +1,6 @@
 //! What takes hours, on a clock that the test moves.
 
-use ec2sim::{Effect, Fault, Sim};
+use ec2sim::{Effect, Fault, ReplayDead, Sim};
 use jiff::SignedDuration;
 
 use crate::fixtures::aws::copies;
@@ -120,4 +120,44 @@ async fn an_image_that_somebody_deregistered_is_copied_anew() {
     let anew = |o: &amiops::api::MachineImage| o.status.as_ref().is_some_and(|s| s.replicas.as_deref() == Some("1/1"));
     stage.until("web", "the new copy is available", anew).await;
     assert_ne!(copies(&stage.sim)[0].id, first);
+}
+
+#[tokio::test]
+async fn a_crash_between_two_attempts_recovers_when_the_used_token_answers_the_dead_image() {
+    crash_between_two_attempts(ReplayDead::SameId).await;
+}
+
+#[tokio::test]
+async fn a_crash_between_two_attempts_recovers_when_the_used_token_makes_a_new_copy() {
+    crash_between_two_attempts(ReplayDead::NewCopy).await;
+}
+
+#[tokio::test]
+async fn a_crash_between_two_attempts_recovers_when_the_used_token_is_refused() {
+    crash_between_two_attempts(ReplayDead::Mismatch).await;
+}
+
+/// The failed copy is gone, the next was not made, and the program has forgotten that there was a first attempt.
+async fn crash_between_two_attempts(replay_dead: ReplayDead) {
+    let stage = Stage::with(|config| config.replay_dead = replay_dead).await;
+    let controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0"]);
+    stage.sim.add_fault(Fault::new(Effect::FailCopy { reason: "no space".into() }).operation("CopyImage").times(1));
+    stage.apply(&manifest("web", &["1.0"], &[REGION])).await;
+    stage.until_condition("web", "Replicated", false, &["failed", "no space"]).await;
+    stage.sim.add_fault(Fault::new(Effect::DropRequest).operation("CopyImage").skip(1));
+    stage.sim.advance(SignedDuration::from_mins(2));
+    stage.touch("web").await;
+    stage.until_aws("the failed copy is removed", |sim| copies(sim).is_empty()).await;
+    drop(controller);
+    stage.sim.clear_faults();
+
+    let _controller = InProcess::start(&stage).await;
+    for _ in 0..8 {
+        stage.sim.advance(SignedDuration::from_mins(3));
+        stage.touch("web").await;
+        stage.until_aws("a listing", listings(&stage, 1)).await;
+    }
+    stage.until_ready("web").await;
+    assert_eq!(copies(&stage.sim).len(), 1);
 }

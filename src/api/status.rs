@@ -148,6 +148,8 @@ pub enum ReplicaState {
     Failed,
     /// Somebody disabled the image.
     Disabled,
+    /// It holds other content than the manifest now says.
+    Conflict,
     /// The region cannot be seen at present.
     Unknown,
 }

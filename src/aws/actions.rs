@@ -151,6 +151,7 @@ fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
         public: false,
         protected: false,
         assumed: true,
+        missed: false,
     }
 }
 
@@ -179,9 +180,13 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
         return Ok(Holder::OurCopy(id));
     }
+    let whose = holder.ownership().map_or_else(
+        || "which amiops did not make".to_owned(),
+        |o| format!("which is version {} of {}", o.version, o.owner),
+    );
     let message = format!(
-        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, which amiops did not make. To mend: \
-         choose another spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
+        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, {whose}. To mend: choose another \
+         spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
         holder.id
     );
     Err(Trouble::new(Class::NeedsPerson, "NameTaken", message))
@@ -198,7 +203,7 @@ async fn tag(
     let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     aws.call("CreateTags", region, call).await.map_err(|e| e.about(image.as_str()))?;
-    inventory.note(region, |memory, _| memory.retag(resources, tags));
+    inventory.note(region, |memory, now| memory.retag(resources, tags, now));
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
     for mut found in found {

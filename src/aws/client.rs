@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
-use aws_sdk_ec2::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_ec2::config::retry::RetryPartition;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::{OnceCell, Semaphore};
@@ -25,19 +25,23 @@ const WRITES_PER_REGION: usize = 4;
 /// Loads credentials and settings from the environment, as every AWS program does: environment variables, profile, web
 /// identity (IRSA), container (EKS Pod Identity), IMDS; `AWS_ENDPOINT_URL` redirects.
 ///
-/// `http` is the door through which all calls go; `None` is the real network. The SDK has no operation
-/// timeouts of its own, so they are set here.
+/// `http` is the door through which all calls go; `None` is the real network.
 pub async fn sdk_config(http: Option<SharedHttpClient>) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(Duration::from_secs(15))
-        .operation_timeout(Duration::from_secs(40))
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts());
     if let Some(http) = http {
         loader = loader.http_client(http);
     }
     loader.load().await
+}
+
+/// How long a call may take. The SDK has no limits of its own; these keep a region that does not answer from holding up a
+/// pass for long.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(25))
+        .build()
 }
 
 /// The clients of one account.
@@ -72,14 +76,9 @@ impl Aws {
         // The bucket of the standard retry mode is shared by all clients of a partition; without one of its own, a
         // region in trouble would use up the retries of the others.
         let partition = |service: &str| RetryPartition::new(format!("{service}/{region}"));
-        let ec2 = aws_sdk_ec2::config::Builder::from(&self.config)
-            .region(place.clone())
-            .retry_config(RetryConfig::standard())
-            .retry_partition(partition("ec2"));
-        let ssm = aws_sdk_ssm::config::Builder::from(&self.config)
-            .region(place)
-            .retry_config(RetryConfig::standard())
-            .retry_partition(partition("ssm"));
+        let ec2 =
+            aws_sdk_ec2::config::Builder::from(&self.config).region(place.clone()).retry_partition(partition("ec2"));
+        let ssm = aws_sdk_ssm::config::Builder::from(&self.config).region(place).retry_partition(partition("ssm"));
         Lane {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),

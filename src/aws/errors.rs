@@ -13,8 +13,8 @@ const TABLE: &[(&str, Class, &str)] = &[
     ("Throttling*", Class::Throttled, "amiops calls less often until this passes"),
     ("TooManyUpdates", Class::Throttled, "amiops calls less often until this passes"),
     ("RequestTimeout*", Class::Transient, RETRIED),
-    ("Timeout", Class::Transient, "check that amiops can reach the endpoint; it tries again"),
-    ("Unreachable", Class::Transient, "check that amiops can reach the endpoint; it tries again"),
+    ("Timeout", Class::Transient, REACH),
+    ("Unreachable", Class::Transient, REACH),
     ("InternalError", Class::Transient, RETRIED),
     ("InternalFailure", Class::Transient, RETRIED),
     ("InternalServerError", Class::Transient, RETRIED),
@@ -72,6 +72,7 @@ const TABLE: &[(&str, Class, &str)] = &[
     ("UnsupportedParameterType", Class::Terminal, FIX),
 ];
 
+const REACH: &str = "check that the region exists and that amiops can reach its endpoint; it tries again";
 const RETRIED: &str = "amiops tries again";
 const GRANT: &str = "grant it to the role of amiops (docs/iam-policy.md)";
 const FIX: &str = "mend the manifest";

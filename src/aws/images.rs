@@ -141,6 +141,7 @@ fn image(image: &SdkImage) -> Option<Image> {
         public: image.public().unwrap_or_default(),
         protected: image.deregistration_protection().is_some_and(|p| !p.is_empty() && p != "disabled"),
         assumed: false,
+        missed: false,
     })
 }
 

@@ -143,6 +143,22 @@ impl Inventory {
         images::source(&self.aws, source).await
     }
 
+    /// Looks at all images of an owner in a region now, before a decision that must not rest on an old listing.
+    pub async fn look_now(self: &Arc<Self>, region: &RegionName, owner: &Owner) -> RegionView {
+        let region = self.region(region);
+        let images = lock(&region.memory).view(owner).images.unwrap_or_default();
+        let ids: Vec<_> = images.into_iter().map(|image| image.id).collect();
+        match images::find(&self.aws, &region.name, &ids).await {
+            Ok(found) => {
+                lock(&region.memory).apply_look(&ids, found, self.clock.now());
+            }
+            Err(error) => {
+                lock(&region.memory).fail(error.about("the images of amiops"));
+            }
+        }
+        lock(&region.memory).view(owner)
+    }
+
     /// Asks who uses images. Never answered from memory.
     pub async fn usage(&self, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
         usage::usage(&self.aws, region, images).await
@@ -207,21 +223,19 @@ impl Inventory {
         self.wake(changed);
         self.count(region);
         outcome?;
-        if with_snapshots {
-            let of_images = lock(&region.memory).snapshots_of_images();
-            match images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await {
-                Ok(found) => {
-                    let changed = lock(&region.memory).apply_snapshots(found);
-                    self.wake(changed);
-                }
-                Err(trouble) => {
-                    let changed = lock(&region.memory).fail(trouble.clone());
-                    self.wake(changed);
-                    return Err(trouble);
-                }
-            }
-        }
-        Ok(())
+        if with_snapshots { self.list_snapshots(region).await } else { Ok(()) }
+    }
+
+    async fn list_snapshots(&self, region: &Region) -> Result<(), Trouble> {
+        let of_images = lock(&region.memory).snapshots_of_images();
+        let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
+        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        let changed = match result {
+            Ok(found) => lock(&region.memory).apply_snapshots(found),
+            Err(trouble) => lock(&region.memory).fail_snapshots(trouble),
+        };
+        self.wake(changed);
+        outcome
     }
 
     /// Looks at the images that are not settled.

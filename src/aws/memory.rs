@@ -14,6 +14,8 @@ use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Troubl
 
 /// After this long, what was removed cannot be listed any more.
 const REMOVED_GRACE: Duration = LISTING_GRACE;
+/// For this long after a write, the tags that EC2 lists may be those before it.
+const TAGS_LAG: Duration = Duration::from_mins(1);
 /// This many looks in a row must miss an image before it counts as gone.
 const LOOKS: u32 = 2;
 
@@ -28,6 +30,7 @@ pub(super) struct Memory {
     unknown: BTreeMap<(Owner, VersionName), Timestamp>,
     attempts: BTreeMap<(Owner, VersionName), u32>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
+    snapshot_trouble: Option<Trouble>,
     removed: BTreeMap<String, Timestamp>,
 }
 
@@ -36,7 +39,10 @@ struct Remembered {
     image: Image,
     /// Until when EC2 may leave it out of its listings.
     late_until: Option<Timestamp>,
-    missed: u32,
+    /// When we last wrote its tags.
+    tagged: Option<Timestamp>,
+    /// How many looks in a row have missed it.
+    misses: u32,
 }
 
 impl Memory {
@@ -59,7 +65,7 @@ impl Memory {
         let mut changed = BTreeSet::new();
         let seen: BTreeSet<_> = found.iter().map(|image| image.id.clone()).collect();
         for image in found {
-            changed.extend(self.see(image));
+            changed.extend(self.see(image, now));
         }
         for id in asked.iter().filter(|id| !seen.contains(*id)) {
             changed.extend(self.miss(id, now));
@@ -67,10 +73,15 @@ impl Memory {
         changed
     }
 
-    fn see(&mut self, image: Image) -> BTreeSet<Owner> {
+    fn see(&mut self, mut image: Image, now: Timestamp) -> BTreeSet<Owner> {
         let mut changed = BTreeSet::new();
         if self.removed.contains_key(image.id.as_str()) {
             return changed;
+        }
+        let written = self.remembered(&image.id).filter(|r| r.tagged.is_some_and(|at| at + TAGS_LAG > now));
+        let tagged = written.and_then(|r| r.tagged);
+        if let Some(written) = written {
+            image.tags = written.image.tags.clone();
         }
         let ownership = image.ownership();
         let former = self.owner_of(&image.id);
@@ -86,7 +97,8 @@ impl Memory {
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, missed: 0 });
+        let before =
+            images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, tagged, misses: 0 });
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }
@@ -100,11 +112,11 @@ impl Memory {
         if remembered.late_until.is_some_and(|until| until > now) {
             return None;
         }
-        remembered.missed += 1;
-        if remembered.missed < LOOKS {
-            return None;
+        remembered.misses += 1;
+        remembered.image.missed = true;
+        if remembered.misses >= LOOKS {
+            images.remove(id);
         }
-        images.remove(id);
         Some(owner)
     }
 
@@ -117,6 +129,7 @@ impl Memory {
 
     /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
     pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
+        self.snapshot_trouble = None;
         found.retain(|id, _| !self.removed.contains_key(id.as_str()));
         let before = self.snapshots.replace(found);
         let Some(after) = &self.snapshots else { return BTreeSet::new() };
@@ -128,6 +141,13 @@ impl Memory {
         let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
         changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
         changed
+    }
+
+    /// Notes that a listing of snapshots failed. The answer names the owners to tell, if the reason is new.
+    pub(super) fn fail_snapshots(&mut self, trouble: Trouble) -> BTreeSet<Owner> {
+        let new = self.snapshot_trouble.as_ref() != Some(&trouble);
+        self.snapshot_trouble = Some(trouble);
+        if new { self.watchers.clone() } else { BTreeSet::new() }
     }
 
     fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
@@ -142,7 +162,7 @@ impl Memory {
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let late_until = Some(now + LISTING_GRACE);
         let images = self.images.entry(ownership.owner).or_default();
-        images.insert(image.id.clone(), Remembered { image, late_until, missed: 0 });
+        images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), misses: 0 });
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
@@ -158,12 +178,13 @@ impl Memory {
     }
 
     /// Puts tags on what is remembered, as a call has just done in AWS.
-    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
+    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags, now: Timestamp) {
         let listed = |id: &str| resources.iter().any(|r| r == id);
         for remembered in
             self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
         {
             remembered.image.tags.extend(tags.clone());
+            remembered.tagged = Some(now);
         }
         for snapshot in self.snapshots.iter_mut().flat_map(BTreeMap::values_mut).filter(|s| listed(s.id.as_str())) {
             snapshot.tags.extend(tags.clone());
@@ -191,13 +212,17 @@ impl Memory {
         }
     }
 
+    fn remembered(&self, id: &ImageId) -> Option<&Remembered> {
+        self.images.values().find_map(|images| images.get(id))
+    }
+
     fn owner_of(&self, id: &ImageId) -> Option<Owner> {
         self.images.iter().find(|(_, images)| images.contains_key(id)).map(|(owner, _)| owner.clone())
     }
 
     /// The images to look at until they are settled: copies under way, and those that a look has missed.
     pub(super) fn unsettled(&self) -> Vec<ImageId> {
-        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.missed > 0;
+        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.misses > 0;
         self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
     }
 
@@ -249,8 +274,12 @@ impl Memory {
                 .collect(),
             images: self.listed.then_some(images),
             snapshots,
+            snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),
             parameters: BTreeMap::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

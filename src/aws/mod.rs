@@ -11,6 +11,6 @@ mod parameters;
 mod usage;
 
 pub use actions::{Outcome, act};
-pub use client::{Aws, sdk_config};
+pub use client::{Aws, sdk_config, timeouts};
 pub use inventory::{Inventory, Settings};
 pub use usage::usage;

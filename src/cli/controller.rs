@@ -1,6 +1,7 @@
 //! `amiops controller`: settings from flags and environment, signals, and the run.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs};
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 use super::{AnyError, duration, owner_id};
 use crate::aws::{self, Aws, sdk_config};
 use crate::clock::Clock;
-use crate::controller::{self, Lease};
+use crate::controller::{self, Doors, Lease, Telemetry};
 use crate::telemetry::{self, Health, LogFormat, Metrics};
 
 #[derive(Debug, ClapArgs)]
@@ -98,9 +99,10 @@ pub(super) async fn run(args: Args) -> Result<(), AnyError> {
         signals.send_replace(true);
     });
 
-    let aws = Aws::new(sdk_config(None).await, metrics.clone());
     let settings = settings(args, client.default_namespace());
-    let result = controller::run(client, aws, Clock::system(), settings, metrics, health, stopping).await;
+    let aws = Arc::new(Aws::new(sdk_config(None).await, metrics.clone()));
+    let doors = Doors { kube: client, aws, clock: Clock::system() };
+    let result = controller::run(doors, settings, Telemetry { metrics, health }, stopping).await;
     stop.send_replace(true);
     server.await??;
     tracing::info!("amiops has stopped");

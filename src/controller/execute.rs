@@ -16,7 +16,7 @@ pub(super) struct Done {
 }
 
 /// Carries out steps. In a lane they go one after another; when a region is out of reach or asks for fewer calls, the rest
-/// of its lane is left for later, and the region is added to `closed`.
+/// of its lane has failed for the same reason without being tried, and the region is added to `closed`.
 pub(super) async fn execute(
     inventory: &Arc<Inventory>,
     owner: &Owner,
@@ -39,17 +39,19 @@ pub(super) async fn execute(
 }
 
 async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>) -> Vec<Done> {
-    let mut done = Vec::new();
+    let mut done = Vec::<Done>::new();
     for step in steps {
+        if let Some(Err(trouble)) = done.last().map(|last| &last.result).filter(|result| closes_lane(result)) {
+            let result = Err(trouble.clone());
+            done.push(Done { step, result });
+            continue;
+        }
         let result = act(inventory, owner, &step.action).await;
         match &result {
             Ok(outcome) => tracing::info!(object = %owner, reason = step.reason.code(), "{}", outcome.note),
             Err(trouble) => tracing::warn!(object = %owner, code = trouble.code, "{}", trouble.message),
         }
         done.push(Done { step, result });
-        if done.last().is_some_and(|last| closes_lane(&last.result)) {
-            break;
-        }
     }
     done
 }

@@ -13,4 +13,4 @@ mod run;
 
 pub use leader::{Leadership, Lease};
 pub use observe::{Surroundings, observe};
-pub use run::{Settings, run};
+pub use run::{Doors, Settings, Stopped, Telemetry, run};

@@ -51,7 +51,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
             observed.account = inventory.account(&version.source.region).await.ok();
         }
     }
-    observed.usage = usage(inventory, desired, &observed).await;
+    observed.usage = usage(inventory, desired, &mut observed).await;
     observed
 }
 
@@ -91,7 +91,17 @@ async fn sources(
     sources.into_iter().zip(answers).collect()
 }
 
-async fn usage(inventory: &Arc<Inventory>, desired: &Desired, observed: &Observed) -> BTreeMap<ImageId, Usage> {
+/// Who uses what could go. Where something could go, the images of the region are looked at anew first: a listing can be
+/// some minutes old, and what stays must still be there.
+async fn usage(inventory: &Arc<Inventory>, desired: &Desired, observed: &mut Observed) -> BTreeMap<ImageId, Usage> {
+    let regions: Vec<_> = candidates(desired, observed).into_keys().collect();
+    let looks = join_all(regions.iter().map(|region| inventory.look_now(region, &desired.owner))).await;
+    for (region, view) in regions.into_iter().zip(looks) {
+        if let Some(before) = observed.regions.get_mut(&region) {
+            let parameters = std::mem::take(&mut before.parameters);
+            *before = RegionView { parameters, ..view };
+        }
+    }
     let candidates = candidates(desired, observed);
     let answers = candidates.iter().map(|(region, images)| inventory.usage(region, images));
     join_all(answers).await.into_iter().flatten().collect()

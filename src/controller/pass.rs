@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -84,7 +84,7 @@ async fn pass(object: &MachineImage, context: &Context) -> Result<Action, Error>
     if !desired.deleting {
         delete::protect(object, context).await?;
     }
-    let (plan, done) = rounds(object, context, &desired, &before).await;
+    let (plan, done) = rounds(object, context, &desired, &before).await?;
     let status = report::status(object, &desired, &plan, &before, context.clock.now());
     publish(object, context, &before, status, &done).await?;
     if plan.all_gone {
@@ -99,7 +99,7 @@ async fn rounds(
     context: &Context,
     desired: &Desired,
     before: &MachineImageStatus,
-) -> (Plan, Vec<Done>) {
+) -> Result<(Plan, Vec<Done>), Error> {
     let generation = object.metadata.generation.unwrap_or_default();
     let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
         && object.annotations().contains_key(RECONCILE_AT);
@@ -111,28 +111,38 @@ async fn rounds(
         // A region that does not answer is reported by its own listing.
         let _ = timeout(REFRESH_LIMIT, join_all(regions.map(|region| context.inventory.refresh(region)))).await;
     }
+    let mut rounds_left = ROUNDS;
     let mut all_done = Vec::<Done>::new();
     let mut tried = BTreeSet::new();
     let mut closed = BTreeSet::new();
     let mut forget = requested;
-    for round in 0.. {
+    loop {
         surroundings.failures = context.failures(&desired.owner, generation, std::mem::take(&mut forget));
         let observed = observe(&context.inventory, desired, &surroundings).await;
         let plan = plan(desired, &observed, context.clock.now());
-        let fresh = |key| !tried.contains(&key);
-        let steps: Vec<_> = plan.steps.iter().filter(|step| fresh(step.action.key())).cloned().collect();
-        if round == ROUNDS || steps.is_empty() {
-            return (plan, all_done);
+        let untried = plan.steps.iter().filter(|step| !tried.contains(&step.action.key()));
+        let mut steps: Vec<_> = untried.filter(|_| rounds_left > 0).cloned().collect();
+        if steps.iter().any(|step| step.action.removes()) && !is_latest(object, context).await? {
+            steps.retain(|step| !step.action.removes());
         }
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
         if done.is_empty() {
-            return (plan, all_done);
+            return Ok((plan, all_done));
         }
+        rounds_left -= 1;
         tried.extend(done.iter().map(|done| done.step.action.key()));
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
-    unreachable!("the loop ends after {ROUNDS} rounds")
+}
+
+/// Whether the manifest that is acted on is still the one in the cluster. What the watch shows can be old, and nothing is
+/// taken away on the word of an old manifest.
+async fn is_latest(object: &MachineImage, context: &Context) -> Result<bool, Error> {
+    let api = Api::<MachineImage>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let latest = api.get_metadata_opt(&object.name_any()).await?;
+    let same = |uid: Option<String>, generation| uid == object.metadata.uid && generation == object.metadata.generation;
+    Ok(latest.is_some_and(|l| same(l.metadata.uid, l.metadata.generation)))
 }
 
 /// Writes the status if it differs, and tells of transitions.

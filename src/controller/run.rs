@@ -42,6 +42,26 @@ pub struct Settings {
     pub concurrency: u16,
 }
 
+/// The doors to the outside: nothing else of the program reaches it.
+#[derive(Clone)]
+pub struct Doors {
+    /// The Kubernetes API.
+    pub kube: Client,
+    /// AWS, through the HTTP client of its SDK.
+    pub aws: Arc<Aws>,
+    /// The date. Waiting is tokio's.
+    pub clock: Clock,
+}
+
+/// What the controller tells of itself.
+#[derive(Clone, Default)]
+pub struct Telemetry {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether it is ready.
+    pub health: Health,
+}
+
 /// Why the controller stopped although nobody told it to.
 #[derive(Debug, Error)]
 pub enum Stopped {
@@ -51,21 +71,19 @@ pub enum Stopped {
     LeaseLost,
 }
 
-/// Runs the controller until `shutdown` says true. The doors to the outside are handed in: the Kubernetes client, the
-/// AWS clients (their HTTP client), and the clock.
+/// Runs the controller until `shutdown` says true.
 ///
 /// # Errors
 /// When the lease was lost.
 pub async fn run(
-    client: Client,
-    aws: Aws,
-    clock: Clock,
+    doors: Doors,
     settings: Settings,
-    metrics: Metrics,
-    health: Health,
+    telemetry: Telemetry,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), Stopped> {
-    let mut leadership = settings.lease.clone().map(|lease| Leadership::new(client.clone(), lease, clock.clone()));
+    let Telemetry { metrics, health } = &telemetry;
+    let lease = settings.lease.clone();
+    let mut leadership = lease.map(|lease| Leadership::new(doors.kube.clone(), lease, doors.clock.clone()));
     if let Some(leadership) = &mut leadership {
         tokio::select! {
             () = leadership.acquire(|in_touch| health.set_ready(in_touch)) => tracing::info!("this process is the leader"),
@@ -75,7 +93,7 @@ pub async fn run(
     metrics.leader(true);
     health.set_ready(false);
     let (stop, stopping) = watch::channel(false);
-    let mut work = pin!(work(client, aws, clock, settings, metrics.clone(), health.clone(), stopping));
+    let mut work = pin!(work(doors, settings, telemetry.clone(), stopping));
     let result = tokio::select! {
         () = &mut work => Ok(()),
         () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
@@ -110,22 +128,16 @@ async fn told(signal: &mut watch::Receiver<bool>) {
 }
 
 /// Watches and reconciles until `stopping` says true and the passes under way have ended.
-async fn work(
-    client: Client,
-    aws: Aws,
-    clock: Clock,
-    settings: Settings,
-    metrics: Metrics,
-    health: Health,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn work(doors: Doors, settings: Settings, telemetry: Telemetry, mut stopping: watch::Receiver<bool>) {
+    let Doors { kube: client, aws, clock } = doors;
+    let Telemetry { metrics, health } = telemetry;
     let api: Api<DeserializeGuard<MachineImage>> = match &settings.namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     let (wake, woken) = mpsc::unbounded_channel();
     let installation = settings.inventory.installation.clone();
-    let inventory = Arc::new(Inventory::new(Arc::new(aws), clock.clone(), settings.inventory, metrics.clone(), wake));
+    let inventory = Arc::new(Inventory::new(aws, clock.clone(), settings.inventory, metrics.clone(), wake));
     let reporter = Reporter { controller: "amiops".into(), instance: Some(settings.identity) };
     let (store, writer) = reflector::store();
     let context = Arc::new(Context::new(

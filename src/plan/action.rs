@@ -126,6 +126,11 @@ impl Action {
         }
     }
 
+    /// Whether it takes something away.
+    pub fn removes(&self) -> bool {
+        matches!(self, Self::Unpublish { .. } | Self::Deregister { .. } | Self::DeleteSnapshot { .. })
+    }
+
     /// One word for what it does, for programs.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -210,7 +215,7 @@ pub enum Reason {
         /// How many that left are kept.
         keep_last: usize,
     },
-    /// A later attempt has replaced the failed copy.
+    /// Another image or a later attempt has replaced the failed copy.
     Superseded,
     /// The version of the failed copy is not wanted any more.
     FailedAndUnwanted,
@@ -250,7 +255,7 @@ impl fmt::Display for Reason {
             Self::LeftTheList { keep_last } => {
                 write!(f, "the version has left the list and is not among the {keep_last} newest that are kept")
             }
-            Self::Superseded => f.write_str("the copy failed and a later one has taken its place"),
+            Self::Superseded => f.write_str("the copy failed and another has taken its place"),
             Self::FailedAndUnwanted => f.write_str("the copy failed and its version is not listed any more"),
             Self::LeftBehind => f.write_str("its image is gone"),
             Self::ObjectDeleted => f.write_str("the MachineImage is being deleted with deletionPolicy: Delete"),

@@ -67,8 +67,8 @@ pub enum Invalid {
     /// A field that the API server sets is missing.
     #[error("metadata.{0} is missing")]
     Metadata(&'static str),
-    /// The interval is no duration.
-    #[error("spec.interval '{0}' is not a duration: write one like 10m or 1h30m")]
+    /// The interval is no duration, or out of bounds.
+    #[error("spec.interval '{0}' is not a duration between 1m and 24h: write one like 10m or 1h30m")]
     Interval(String),
     /// The name of an image is outside EC2's bounds.
     #[error(
@@ -117,8 +117,7 @@ impl Desired {
             return Err(Invalid::Empty("regions"));
         }
         let channels = spec.channels.iter().map(|c| channel(c, &versions)).collect::<Result<Vec<_>, _>>()?;
-        let interval =
-            spec.interval.parse::<kube::core::Duration>().map_err(|_| Invalid::Interval(spec.interval.clone()))?;
+        let interval = interval(&spec.interval).ok_or_else(|| Invalid::Interval(spec.interval.clone()))?;
         Ok(Self {
             owner,
             versions,
@@ -129,7 +128,7 @@ impl Desired {
             deletion_policy: spec.deletion_policy,
             deleting: object.metadata.deletion_timestamp.is_some(),
             suspended: spec.suspend,
-            interval: Duration::from(interval),
+            interval,
         })
     }
 
@@ -177,4 +176,21 @@ fn channel(channel: &crate::api::Channel, versions: &[Version]) -> Result<Channe
     } else {
         Err(Invalid::UnknownVersion { channel: parsed.name, version: parsed.version })
     }
+}
+
+/// Reads numbers with a unit, like 1h30m, exactly as the schema's rule does; `None` outside of its bounds.
+fn interval(mut text: &str) -> Option<Duration> {
+    let mut total = 0_u64;
+    while !text.is_empty() {
+        let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+        let unit = match rest.chars().next()? {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        text = rest.split_at(1).1;
+    }
+    (60..=86400).contains(&total).then(|| Duration::from_secs(total))
 }

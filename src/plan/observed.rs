@@ -35,6 +35,8 @@ pub struct RegionView {
     pub images: Option<Vec<Image>>,
     /// The snapshots with the object's ownership tag, and those of its images. `None` if not listed yet.
     pub snapshots: Option<Vec<Snapshot>>,
+    /// Why the latest listing of snapshots failed.
+    pub snapshot_trouble: Option<Trouble>,
     /// Why the latest listing failed. What `images` says may be old then.
     pub trouble: Option<Trouble>,
     /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and
@@ -50,6 +52,11 @@ impl RegionView {
     /// Whether what is known is fresh enough to take something away.
     pub fn is_current(&self) -> bool {
         self.images.is_some() && self.trouble.is_none()
+    }
+
+    /// Until when EC2 is still given time to list a copy of the version that is known to exist.
+    pub fn awaits(&self, version: &VersionName, now: Timestamp) -> Option<Timestamp> {
+        self.awaited.get(version).copied().filter(|until| *until > now)
     }
 }
 
@@ -95,6 +102,8 @@ pub struct Image {
     pub protected: bool,
     /// Whether EC2 has not listed it yet: known only from the answer of the call that made it.
     pub assumed: bool,
+    /// Whether the latest look missed it. One miss does not mean that it is gone, but nothing is built on it either.
+    pub missed: bool,
 }
 
 impl Image {

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Plan;
 use super::action::{Action, Concern, Landing, Reason, Replica};
 use super::desired::Channel;
-use super::ids::{ImageId, ParameterName, RegionName};
+use super::ids::{ImageId, ParameterName, RegionName, VersionName};
 use super::observed::{Class, Parameter, RegionView, Trouble};
 use super::scene::Scene;
 use crate::api::ReplicaState;
@@ -71,61 +73,67 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
     landing.image = current.map(|p| p.value.clone());
     landing.since = current.and_then(|p| p.modified);
     landing.version = current.and_then(|p| version_of(scene, region, &p.value));
-    if lacking.is_none()
-        && let (Some(view), Some(image)) = (view, image)
-    {
-        landing.error = publish(scene, plan, channel, parameter, region, view, image, current);
+    if let (None, Some(view), Some(image)) = (lacking, view, image) {
+        let spot = Spot { channel, parameter, region, image };
+        landing.error = spot.publish(scene, plan, view, current);
     }
     landing
 }
 
 /// Which version of ours an image id stands for.
-fn version_of(scene: &Scene, region: &RegionName, image: &str) -> Option<super::ids::VersionName> {
+fn version_of(scene: &Scene, region: &RegionName, image: &str) -> Option<VersionName> {
     scene.owned(region).into_iter().find(|o| o.image.id.as_str() == image).map(|o| o.ownership.version)
 }
 
-/// Plans to write a parameter that does not name `image`; the answer says why it does not name it yet.
-#[expect(clippy::too_many_arguments, reason = "each is a different part of one question, asked in one place")]
-fn publish(
-    scene: &Scene,
-    plan: &mut Plan,
-    channel: &Channel,
-    parameter: &ParameterName,
-    region: &RegionName,
-    view: &RegionView,
+/// A parameter in a region, and the image that it must name.
+struct Spot<'a> {
+    channel: &'a Channel,
+    parameter: &'a ParameterName,
+    region: &'a RegionName,
     image: ImageId,
-    current: Option<&Parameter>,
-) -> Option<String> {
-    if current.is_some_and(|p| p.value == image.as_str()) {
-        return None;
+}
+
+impl Spot<'_> {
+    /// Plans to write the parameter if it does not name the image; the answer says why it does not name it yet.
+    fn publish(self, scene: &Scene, plan: &mut Plan, view: &RegionView, current: Option<&Parameter>) -> Option<String> {
+        if current.is_some_and(|p| p.value == self.image.as_str()) {
+            return None;
+        }
+        if let Some(trouble) = &view.trouble {
+            return Some(trouble.message.clone());
+        }
+        let written = current.and_then(|p| p.written.as_ref()).filter(|(written, _)| *written == self.image);
+        if let Some(waiting) = written.and_then(|(_, at)| self.unconfirmed(scene, plan, *at)) {
+            return Some(waiting);
+        }
+        let from = current.map(|p| p.value.clone()).filter(|value| !value.is_empty());
+        let action = Action::Publish {
+            region: self.region.clone(),
+            channel: self.channel.name.clone(),
+            version: self.channel.version.clone(),
+            parameter: self.parameter.clone(),
+            image: self.image,
+        };
+        scene.want(plan, action, Reason::Moved { from })
     }
-    if let Some(trouble) = &view.trouble {
-        return Some(trouble.message.clone());
-    }
-    let written = current.and_then(|p| p.written.as_ref()).filter(|(written, _)| *written == image);
-    if let Some((_, at)) = written {
-        if *at + SSM_CHECK > scene.now {
+
+    /// What to say of a value that was written at `at` and that SSM does not show yet; `None` when it is time to write again.
+    fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, at: Timestamp) -> Option<String> {
+        let Self { channel, parameter, region, image } = self;
+        if at + SSM_CHECK > scene.now {
             plan.look_again_at(scene.now + Duration::from_secs(5));
             return Some(format!("SSM is checking {image} for {parameter} in {region}"));
         }
-        if *at + SSM_REWRITE > scene.now {
-            plan.look_again_at(*at + SSM_REWRITE);
-            let message = format!(
-                "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
-                 Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"
-            );
-            let trouble = Trouble::new(Class::NeedsPerson, "ParameterNotTaken", message.clone());
-            scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
-            return Some(message);
+        if at + SSM_REWRITE <= scene.now {
+            return None;
         }
+        plan.look_again_at(at + SSM_REWRITE);
+        let message = format!(
+            "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
+             Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"
+        );
+        let trouble = Trouble::new(Class::NeedsPerson, "ParameterNotTaken", message.clone());
+        scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
+        Some(message)
     }
-    let from = current.map(|p| p.value.clone()).filter(|value| !value.is_empty());
-    let action = Action::Publish {
-        region: region.clone(),
-        channel: channel.name.clone(),
-        version: channel.version.clone(),
-        parameter: parameter.clone(),
-        image,
-    };
-    scene.want(plan, action, Reason::Moved { from })
 }

@@ -63,6 +63,8 @@ fn live<'a, 'b>(holding: &'b [Owned<'a>]) -> Option<&'b Owned<'a>> {
 
 fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
     let state = match owned.image.state {
+        _ if owned.image.missed => ReplicaState::Unknown,
+        _ if scene.is_contradicted(owned) => ReplicaState::Conflict,
         ImageState::Available => ReplicaState::Available,
         ImageState::Pending => ReplicaState::Pending,
         ImageState::Disabled | ImageState::Deregistered => ReplicaState::Disabled,
@@ -75,7 +77,7 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
         image: Some(owned.image.id.clone()),
         state,
         released_at: scene.released_at(&owned.ownership.version),
-        error: None,
+        error: owned.image.missed.then(|| "EC2 did not list it at the last look; looking again".into()),
     }
 }
 
@@ -103,8 +105,9 @@ fn wanted(
     if let Some(owned) = live(&holding) {
         let trouble = faults(version, region, owned, &holding);
         trouble.iter().for_each(|t| scene.trouble(plan, Concern::Replicate, Some(region), Some(&version.name), t));
-        let error = trouble.map(|t| t.message).or(replica.error);
-        return Replica { error, ..existing(scene, region, owned) };
+        let found = existing(scene, region, owned);
+        let error = trouble.map(|t| t.message).or(replica.error).or(found.error.clone());
+        return Replica { error, ..found };
     }
     replica.state = if holding.is_empty() { ReplicaState::Missing } else { ReplicaState::Failed };
     replica.image = holding.last().map(|o| o.image.id.clone());
@@ -212,8 +215,8 @@ fn copy(
     kms_key: Option<&str>,
     failed: &[Owned],
 ) -> Result<Option<String>, Trouble> {
-    if let Some(until) = view.awaited.get(&version.name).filter(|until| **until > scene.now) {
-        plan.look_again_at(*until);
+    if let Some(until) = view.awaits(&version.name, scene.now) {
+        plan.look_again_at(until);
         return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
     }
     let known = view.attempts.get(&version.name).copied().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Why was this image deleted, or not? The only place where it is decided that something goes.
 //!
 //! What goes: images of versions that have left the list and are not among those kept; failed copies that
-//! a later one has replaced; snapshots whose image is gone; and everything, if the object is deleted with
+//! another has replaced; snapshots whose image is gone; and everything, if the object is deleted with
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
@@ -72,6 +72,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         left_behind(scene, plan, region, view);
         if scene.desired.retires_all() {
             unpublish(scene, plan, region, view);
+            view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
         }
     }
     plan.all_gone = scene.desired.retires_all()
@@ -84,7 +85,8 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
     let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
-        && view.awaited.is_empty()
+        && view.snapshot_trouble.is_none()
+        && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
         && scene.owned(region).is_empty()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
         && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
@@ -115,7 +117,8 @@ fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionN
         return None;
     }
     if owned.image.state == ImageState::Failed {
-        let replaced = |o: &Owned| o.ownership.version == *version && o.ownership.attempt > owned.ownership.attempt;
+        let later = |o: &Owned| o.image.state != ImageState::Failed || o.ownership.attempt > owned.ownership.attempt;
+        let replaced = |o: &Owned| o.ownership.version == *version && later(o);
         return match listed {
             true => others.iter().any(replaced).then_some(Reason::Superseded),
             false => Some(Reason::FailedAndUnwanted),
@@ -180,7 +183,7 @@ impl Guard {
                 let channel = scene.desired.channels.iter().find(|c| &c.version == version);
                 channel.filter(|_| !failed && !retires_all).map(|c| format!("channel {} points to it", c.name))
             }
-            Self::Parameter => named_by(candidate).filter(|_| !failed),
+            Self::Parameter => named_by(scene, candidate).filter(|_| !failed),
             Self::Source => {
                 let source = scene.desired.versions.iter().find(|v| v.source.id == image.id && !retires_all);
                 let claimed = scene.observed.claimed.contains(&image.id);
@@ -205,8 +208,12 @@ impl Guard {
 }
 
 /// The parameter of a channel that names an image, or that cannot be read.
-fn named_by(candidate: &Candidate) -> Option<String> {
+fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let id = &candidate.owned.image.id;
+    let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
+    if let Some(unread) = parameters.find(|p| !candidate.view.parameters.contains_key(p)) {
+        return Some(format!("it counts as in use, because parameter {unread} has not been read yet"));
+    }
     candidate.view.parameters.iter().find_map(|(name, read)| match read {
         Err(trouble) => {
             Some(format!("it counts as in use, because parameter {name} cannot be read: {}", trouble.message))
@@ -223,7 +230,8 @@ fn named_by(candidate: &Candidate) -> Option<String> {
 fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
     let kept = kept_versions(scene);
     let owned = scene.owned(candidate.region);
-    owned.iter().any(|o| o.image.state == ImageState::Available && reason_to_go(scene, o, &owned, &kept).is_none())
+    let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
+    owned.iter().any(|o| sound(o) && reason_to_go(scene, o, &owned, &kept).is_none())
 }
 
 fn used(scene: &Scene, image: ImageId) -> Option<String> {
@@ -242,11 +250,14 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
     if !view.is_current() || (scene.desired.deleting && !scene.desired.retires_all()) {
         return;
     }
+    if let Some(trouble) = &view.snapshot_trouble {
+        scene.trouble(plan, Concern::Prune, Some(region), None, trouble);
+    }
     for snapshot in view.snapshots.iter().flatten().filter(|s| !s.pending) {
         let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {
             continue;
         };
-        if !is_left_behind(view, snapshot, &ownership.version) {
+        if !is_left_behind(scene, view, snapshot, &ownership.version) {
             continue;
         }
         let due = snapshot.started.map(|at| at + SNAPSHOT_GRACE);
@@ -268,13 +279,13 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
 }
 
 /// Whether no image has the snapshot, and none that is still being made could turn out to have it.
-fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
+fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
     let may_have = |image: &super::Image| {
         let unfinished = image.state == ImageState::Pending || image.assumed;
         image.snapshots.contains(&snapshot.id)
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };
-    !view.awaited.contains_key(version) && !view.images.iter().flatten().any(may_have)
+    view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
 }
 
 /// Plans to remove the parameters of an object that is deleted with its images.

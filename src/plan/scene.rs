@@ -55,6 +55,13 @@ impl<'a> Scene<'a> {
         adopted || owned.image.made_from.as_ref() == Some(&source)
     }
 
+    /// Whether an image holds other content than the manifest now says of its version.
+    pub(super) fn is_contradicted(&self, owned: &Owned) -> bool {
+        let listed = self.desired.version(&owned.ownership.version);
+        let differs = |source: &ImageRef| listed.is_some_and(|version| version.source != *source);
+        owned.ownership.source.as_ref().is_some_and(differs)
+    }
+
     /// When a version was released: as the manifest says, else as its images say, else when its source was created.
     pub(super) fn released_at(&self, version: &VersionName) -> Option<Timestamp> {
         let listed = self.desired.version(version);

@@ -24,7 +24,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
 /// The tags that an image or its snapshots lack, put on all of those that lack any.
 fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Owned) -> Option<Action> {
     let version = scene.desired.version(&owned.ownership.version)?;
-    if owned.ownership.source.as_ref().is_some_and(|source| *source != version.source) {
+    if scene.is_contradicted(owned) {
         return None;
     }
     let wanted = scene.tags(version, owned.ownership.attempt);

@@ -15,6 +15,26 @@ impl Sim {
         let connector = SharedHttpConnector::new(InProcess(self.clone()));
         http_client_fn(move |_, _| connector.clone())
     }
+
+    /// Answers one request of an AWS SDK, for a door that stands before this one.
+    ///
+    /// # Errors
+    /// As of a connection that is closed without an answer, where a fault says so.
+    pub async fn connect(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let user = |error: aws_smithy_runtime_api::http::HttpError| ConnectorError::user(error.into());
+        let (parts, body) = request.try_into_http1x().map_err(user)?.into_parts();
+        let body = body.bytes().ok_or_else(|| ConnectorError::user("the body is a stream".into()))?;
+        let answer = self
+            .answer(&parts, body)
+            .await
+            .ok_or_else(|| ConnectorError::io("the connection was closed without an answer".into()))?;
+        let response = http::Response::builder()
+            .status(answer.status)
+            .header("content-type", answer.content_type)
+            .body(SdkBody::from(answer.body))
+            .map_err(|error| ConnectorError::user(error.into()))?;
+        HttpResponse::try_from(response).map_err(user)
+    }
 }
 
 #[derive(Debug)]
@@ -23,24 +43,8 @@ struct InProcess(Sim);
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let sim = self.0.clone();
-        HttpConnectorFuture::new(async move { call(&sim, request).await })
+        HttpConnectorFuture::new(async move { sim.connect(request).await })
     }
-}
-
-async fn call(sim: &Sim, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let user = |error: aws_smithy_runtime_api::http::HttpError| ConnectorError::user(error.into());
-    let (parts, body) = request.try_into_http1x().map_err(user)?.into_parts();
-    let body = body.bytes().ok_or_else(|| ConnectorError::user("the body is a stream".into()))?;
-    let answer = sim
-        .answer(&parts, body)
-        .await
-        .ok_or_else(|| ConnectorError::io("the connection was closed without an answer".into()))?;
-    let response = http::Response::builder()
-        .status(answer.status)
-        .header("content-type", answer.content_type)
-        .body(SdkBody::from(answer.body))
-        .map_err(|error| ConnectorError::user(error.into()))?;
-    HttpResponse::try_from(response).map_err(user)
 }
 
 #[cfg(test)]
@@ -62,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn an_sdk_reaches_the_world_without_a_socket() {
         let sim = Sim::new(Config::default(), system_clock());
-        let response = call(&sim, who_am_i()).await.unwrap();
+        let response = sim.connect(who_am_i()).await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
         let body = String::from_utf8_lossy(response.body().bytes().unwrap()).into_owned();
         assert!(body.contains("<Account>222222222222</Account>"), "{body}");
@@ -72,6 +76,6 @@ mod tests {
     async fn a_closed_connection_is_an_input_output_error_to_the_sdk() {
         let sim = Sim::new(Config::default(), system_clock());
         sim.add_fault(Fault::new(Effect::RegionDown));
-        assert!(call(&sim, who_am_i()).await.unwrap_err().is_io());
+        assert!(sim.connect(who_am_i()).await.unwrap_err().is_io());
     }
 }

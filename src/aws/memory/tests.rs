@@ -1,0 +1,147 @@
+//! What is remembered when EC2 lists late, lists what is gone, or does not list at all.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use super::*;
+use crate::plan::Class;
+use crate::plan::ids::ImageRef;
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
+}
+
+fn owner() -> Owner {
+    Owner { installation: "default".into(), namespace: "images".into(), name: "web".into() }
+}
+
+fn source() -> ImageRef {
+    ImageRef { region: "us-east-1".into(), id: "ami-source".into() }
+}
+
+fn image(id: &str, state: ImageState) -> Image {
+    let ownership =
+        Ownership { owner: owner(), version: "1.4.2".into(), source: Some(source()), released_at: None, attempt: 1 };
+    Image {
+        id: id.into(),
+        name: "web-1.4.2".into(),
+        account: "111111111111".into(),
+        state,
+        state_reason: None,
+        created: Some(at(0)),
+        made_from: Some(source()),
+        snapshots: vec![SnapshotId::new("snap-1")],
+        tags: ownership.write(),
+        public: false,
+        protected: false,
+        assumed: false,
+        missed: false,
+    }
+}
+
+fn ids(memory: &mut Memory) -> Vec<String> {
+    memory.view(&owner()).images.unwrap_or_default().iter().map(|i| i.id.to_string()).collect()
+}
+
+#[test]
+fn before_the_first_listing_nothing_is_known() {
+    assert_eq!(Memory::default().view(&owner()).images, None);
+}
+
+#[test]
+fn an_image_that_was_just_made_is_not_missed_while_ec2_may_list_it_late() {
+    let mut memory = Memory::default();
+    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) }, at(0));
+    for minute in 1..14 {
+        memory.apply_listing(vec![], at(minute));
+    }
+    assert_eq!(ids(&mut memory), ["ami-1"]);
+}
+
+#[test]
+fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_used_up() {
+    let mut memory = Memory::default();
+    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) }, at(0));
+    memory.apply_listing(vec![], at(16));
+    memory.apply_listing(vec![], at(17));
+    assert!(ids(&mut memory).is_empty());
+    assert_eq!(memory.view(&owner()).attempts[&VersionName::new("1.4.2")], 1);
+}
+
+#[test]
+fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.apply_listing(vec![], at(1));
+    assert!(memory.view(&owner()).images.unwrap()[0].missed);
+    assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
+    assert_eq!(memory.apply_look(&["ami-1".into()], vec![], at(2)), BTreeSet::from([owner()]));
+    assert!(ids(&mut memory).is_empty());
+}
+
+#[test]
+fn an_image_that_was_just_removed_is_not_believed_when_it_is_listed_again() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.remove_image(&"ami-1".into(), at(1));
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(2));
+    assert!(ids(&mut memory).is_empty());
+}
+
+#[test]
+fn only_the_owner_of_what_changed_is_woken() {
+    let mut memory = Memory::default();
+    assert_eq!(memory.apply_listing(vec![image("ami-1", ImageState::Pending)], at(0)), BTreeSet::from([owner()]));
+    assert!(memory.apply_listing(vec![image("ami-1", ImageState::Pending)], at(1)).is_empty());
+    assert_eq!(memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(2)), BTreeSet::from([owner()]));
+}
+
+#[test]
+fn an_image_whose_owner_tag_was_taken_off_leaves_its_owner() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let untagged = Image { tags: Tags::new(), ..image("ami-1", ImageState::Available) };
+    assert_eq!(memory.apply_look(&["ami-1".into()], vec![untagged], at(2)), BTreeSet::from([owner()]));
+    assert!(ids(&mut memory).is_empty());
+}
+
+#[test]
+fn tags_that_were_just_written_are_believed_before_a_listing_that_may_be_older() {
+    let mut memory = Memory::default();
+    let old = image("ami-1", ImageState::Available);
+    memory.apply_listing(vec![old.clone()], at(0));
+    memory.retag(&["ami-1".into()], &Tags::from([("team".into(), "web".into())]), at(5));
+    memory.apply_listing(vec![old.clone()], at(5));
+    assert_eq!(memory.view(&owner()).images.unwrap()[0].tags["team"], "web");
+    memory.apply_listing(vec![old], at(7));
+    assert!(!memory.view(&owner()).images.unwrap()[0].tags.contains_key("team"));
+}
+
+#[test]
+fn who_asked_about_a_region_is_told_when_it_cannot_be_seen_and_when_it_can_again() {
+    let mut memory = Memory::default();
+    memory.view(&owner());
+    let trouble = || Trouble::new(Class::NeedsPerson, "AuthFailure", "the region is not enabled");
+    assert_eq!(memory.fail(trouble()), BTreeSet::from([owner()]));
+    assert!(memory.fail(trouble()).is_empty(), "the same trouble is told once");
+    assert_eq!(memory.apply_listing(vec![], at(1)), BTreeSet::from([owner()]));
+}
+
+#[test]
+fn a_copy_under_an_unknown_id_is_awaited_until_it_is_listed() {
+    let mut memory = Memory::default();
+    let made = image("ami-1", ImageState::Pending);
+    memory.await_unknown(&made.ownership().unwrap(), at(0));
+    assert!(memory.awaits_listing(at(1)));
+    memory.apply_listing(vec![made], at(2));
+    assert!(!memory.awaits_listing(at(2)));
+    assert!(memory.view(&owner()).awaited.is_empty());
+}
+
+#[test]
+fn snapshots_of_an_image_are_seen_even_without_their_tags() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let snapshot = Snapshot { id: "snap-1".into(), started: Some(at(0)), pending: false, tags: Tags::new() };
+    let changed = memory.apply_snapshots(BTreeMap::from([(snapshot.id.clone(), snapshot.clone())]));
+    assert_eq!(changed, BTreeSet::from([owner()]));
+    assert_eq!(memory.view(&owner()).snapshots.unwrap(), [snapshot]);
+}

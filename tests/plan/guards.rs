@@ -1,0 +1,227 @@
+//! What keeps an image that would go: each guard alone, and the sentence that a person reads.
+
+use amiops::plan::ids::ImageRef;
+use amiops::plan::{ImageState, Parameter, Usage, Version, candidates};
+
+use crate::fixtures::*;
+
+const PROD: &str = "/golden/web/prod";
+
+const PRUNE: &str = "
+versions:
+- {version: 1.4.2, releasedAt: '2026-11-20T09:00:00Z', source: {image: {region: us-east-1, id: ami-src-1.4.2}}}
+regions: [{region: eu-west-1}]
+channels: [{name: prod, version: 1.4.2, publish: {ssmParameter: /golden/web/prod}}]
+retention: {keepLast: 0}
+";
+
+/// The image that goes unless something keeps it.
+const OLD: &str = "ami-1.4.1-eu-west-1";
+
+/// A world in which nothing keeps the image of 1.4.1.
+fn nothing_keeps_it() -> World {
+    let mut world = complete(PRUNE);
+    world.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1");
+    world.hold_left("eu-west-1", "1.4.1", "2026-10-20T09:00:00Z");
+    world
+}
+
+/// Something that keeps an image: what it is, how it comes about, and how it reads.
+type Case = (&'static str, fn(&mut World), &'static str);
+
+/// The guards that are asked before anybody asks AWS who uses the image.
+const GUARDS: [Case; 13] = [
+    (
+        "the region cannot be seen",
+        |w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "eu-west-1 does not answer")),
+        "the region cannot be seen: eu-west-1 does not answer",
+    ),
+    ("EC2 does not list it yet", |w| w.image("eu-west-1", OLD).assumed = true, "EC2 does not list it yet"),
+    (
+        "a channel points to its version",
+        |w| w.desired.channels[0].version = version("1.4.1"),
+        "channel prod points to it",
+    ),
+    (
+        "a parameter names it",
+        |w| w.parameter("eu-west-1", PROD, OLD).modified = None,
+        "parameter /golden/web/prod names it",
+    ),
+    (
+        "a parameter was just made to name it",
+        |w| w.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written = Some((OLD.into(), now())),
+        "parameter /golden/web/prod names it",
+    ),
+    (
+        "a parameter names it whose channel has left the manifest",
+        |w| {
+            w.desired.channels.clear();
+            w.parameter("eu-west-1", PROD, OLD);
+        },
+        "parameter /golden/web/prod names it",
+    ),
+    (
+        "a parameter cannot be read",
+        |w| {
+            let denied = trouble("AccessDenied", "not allowed to read it");
+            w.region("eu-west-1").parameters.insert(PROD.into(), Err(denied));
+        },
+        "it counts as in use, because parameter /golden/web/prod cannot be read: not allowed to read it",
+    ),
+    (
+        "a parameter has not been read yet",
+        |w| w.region("eu-west-1").parameters.clear(),
+        "it counts as in use, because parameter /golden/web/prod has not been read yet",
+    ),
+    (
+        "a listed version is copied from it",
+        |w| {
+            let source = ImageRef { region: "eu-west-1".into(), id: OLD.into() };
+            let listed = Version { name: version("1.5.0"), source, ..w.desired.versions[0].clone() };
+            w.desired.versions.push(listed);
+        },
+        "version 1.5.0 is copied from it",
+    ),
+    (
+        "another manifest is copied from it",
+        |w| w.observed.claimed.extend([OLD.into()]),
+        "another MachineImage has it as a source",
+    ),
+    (
+        "it is protected",
+        |w| w.image("eu-west-1", OLD).protected = true,
+        "it is protected from deregistration: disable the protection of ami-1.4.1-eu-west-1 in eu-west-1 to let it go",
+    ),
+    (
+        "the listed version is not there yet",
+        |w| w.region("eu-west-1").images.as_mut().unwrap().retain(|i| i.id.as_str() == OLD),
+        "it is the last available image of this object in eu-west-1",
+    ),
+    (
+        "the listed version is not available yet",
+        |w| w.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending,
+        "it is the last available image of this object in eu-west-1",
+    ),
+];
+
+/// What AWS answers when it is asked who uses the image.
+const USES: [Case; 3] = [
+    (
+        "an instance runs from it",
+        |w| {
+            let by = vec!["instance i-1".to_owned(), "launch template lt-1".to_owned()];
+            w.observed.usage.insert(OLD.into(), Usage::Used(by));
+        },
+        "in use by instance i-1, launch template lt-1",
+    ),
+    (
+        "who uses it cannot be checked",
+        |w| {
+            let denied = trouble("UnauthorizedOperation", "give amiops ec2:DescribeImageReferences");
+            w.observed.usage.insert(OLD.into(), Usage::Unknown(denied));
+        },
+        "it counts as in use, because that cannot be checked: give amiops ec2:DescribeImageReferences",
+    ),
+    ("nobody has asked who uses it", |w| w.observed.usage.clear(), "whether it is in use has not been checked yet"),
+];
+
+#[test]
+fn an_image_that_nothing_keeps_goes() {
+    let world = nothing_keeps_it();
+    assert_eq!(
+        world.steps(),
+        ["deregister ami-1.4.1-eu-west-1 (1.4.1) in eu-west-1 and delete its snapshots \
+          (the version has left the list and is not among the 0 newest that are kept)"]
+    );
+    assert_eq!(departure(&world.plan(), OLD).blocked_by, None);
+}
+
+#[test]
+fn each_guard_alone_keeps_the_image_and_says_why() {
+    for (case, change, sentence) in GUARDS.into_iter().chain(USES) {
+        let mut world = nothing_keeps_it();
+        change(&mut world);
+        let plan = world.plan();
+        assert!(!plan.steps.iter().any(|s| s.action.verb() == "Deregister"), "{case}: {:?}", plan.steps);
+        assert_eq!(departure(&plan, OLD).blocked_by.as_deref(), Some(sentence), "{case}");
+    }
+}
+
+#[test]
+fn aws_is_asked_who_uses_an_image_only_when_nothing_else_keeps_it() {
+    let asked = |world: &World| candidates(&world.desired, &world.observed).into_values().flatten().count();
+    assert_eq!(asked(&nothing_keeps_it()), 1);
+    for (case, change, _) in GUARDS {
+        let mut world = nothing_keeps_it();
+        change(&mut world);
+        assert_eq!(asked(&world), 0, "{case}");
+    }
+    for (case, change, _) in USES {
+        let mut world = nothing_keeps_it();
+        change(&mut world);
+        assert_eq!(asked(&world), 1, "{case}");
+    }
+}
+
+#[test]
+fn a_check_of_use_that_fails_is_told_as_a_problem() {
+    let mut world = nothing_keeps_it();
+    world.observed.usage.insert(OLD.into(), Usage::Unknown(trouble("UnauthorizedOperation", "give it")));
+    let plan = world.plan();
+    let problem = problem(&plan, "UnauthorizedOperation");
+    assert_eq!((problem.region.clone(), problem.version.clone()), (Some("eu-west-1".into()), Some("1.4.1".into())));
+}
+
+#[test]
+fn a_deregistration_that_was_refused_waits_for_its_time_and_says_why() {
+    let mut world = nothing_keeps_it();
+    world.failed_before(key("Deregister", "eu-west-1", OLD), "not allowed to deregister", now() + minutes(5));
+    let plan = world.plan();
+    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(5))));
+    assert_eq!(departure(&plan, OLD).blocked_by.as_deref(), Some("not allowed to deregister"));
+    assert_eq!(problem(&plan, "UnauthorizedOperation").message, "not allowed to deregister");
+}
+
+#[test]
+fn two_images_that_are_the_last_do_not_let_each_other_go() {
+    let mut world = nothing_keeps_it();
+    world.hold_left("eu-west-1", "1.4.0", "2026-09-20T09:00:00Z");
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending;
+    let plan = world.plan();
+    assert_eq!(plan.steps, []);
+    for id in [OLD, "ami-1.4.0-eu-west-1"] {
+        let sentence = "it is the last available image of this object in eu-west-1";
+        assert_eq!(departure(&plan, id).blocked_by.as_deref(), Some(sentence));
+    }
+}
+
+#[test]
+fn an_image_copied_by_hand_does_not_count_as_the_one_that_stays() {
+    let mut world = nothing_keeps_it();
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").made_from = None;
+    assert!(departure(&world.plan(), OLD).blocked_by.is_some());
+}
+
+#[test]
+fn a_disabled_image_goes_even_where_none_is_available() {
+    let mut world = nothing_keeps_it();
+    world.image("eu-west-1", OLD).state = ImageState::Disabled;
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending;
+    assert_eq!(departure(&world.plan(), OLD).blocked_by, None);
+}
+
+#[test]
+fn a_parameter_of_another_region_keeps_nothing_here() {
+    let mut world = nothing_keeps_it();
+    world.parameter("us-east-1", PROD, OLD);
+    assert_eq!(departure(&world.plan(), OLD).blocked_by, None);
+}
+
+#[test]
+fn a_parameter_that_ssm_has_not_made_yet_keeps_only_what_was_written() {
+    let mut world = nothing_keeps_it();
+    let written = Some(("ami-1.4.2-eu-west-1".into(), now()));
+    let unconfirmed = Parameter { value: String::new(), modified: None, written };
+    world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(unconfirmed)));
+    assert_eq!(departure(&world.plan(), OLD).blocked_by, None);
+}

@@ -1,0 +1,217 @@
+//! The object on its way out, and the object that is suspended.
+
+use amiops::plan::{ImageState, Plan, Usage};
+
+use crate::fixtures::{self, *};
+
+const PROD: &str = "/golden/web/prod";
+
+const DELETE: &str = "
+versions:
+- {version: 1.4.2, releasedAt: '2026-11-20T09:00:00Z', source: {image: {region: us-east-1, id: ami-src-1.4.2}}}
+regions: [{region: eu-west-1}]
+channels: [{name: prod, version: 1.4.2, publish: {ssmParameter: /golden/web/prod}}]
+deletionPolicy: Delete
+";
+
+const IMAGE: &str = "ami-1.4.2-eu-west-1";
+
+/// Everything is as it should be, and the object is being deleted with its images, which nobody uses.
+fn deleting() -> World {
+    let mut world = complete(DELETE);
+    world.desired.deleting = true;
+    world.observed.usage.insert(IMAGE.into(), Usage::Unused);
+    world
+}
+
+/// The object is being deleted, and nothing of it is left.
+fn empty() -> World {
+    let mut world = world(DELETE);
+    world.desired.deleting = true;
+    world
+}
+
+fn verbs(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|s| s.action.verb()).collect()
+}
+
+#[test]
+fn the_parameter_goes_before_the_image_that_it_names() {
+    let mut world = deleting();
+    world.parameter("eu-west-1", PROD, IMAGE);
+    assert_eq!(
+        world.steps(),
+        ["remove parameter /golden/web/prod of channel prod in eu-west-1 \
+          (the MachineImage is being deleted with deletionPolicy: Delete)"]
+    );
+    assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
+}
+
+#[test]
+fn listed_versions_go_with_the_object_although_they_are_the_last_of_their_region() {
+    assert_eq!(
+        deleting().steps(),
+        ["deregister ami-1.4.2-eu-west-1 (1.4.2) in eu-west-1 and delete its snapshots \
+          (the MachineImage is being deleted with deletionPolicy: Delete)"]
+    );
+}
+
+#[test]
+fn snapshots_go_with_the_object_without_a_grace() {
+    let mut world = empty();
+    world.hold("eu-west-1", "1.4.2");
+    world.region("eu-west-1").images = Some(vec![]);
+    world.snapshot("eu-west-1", "snap-ami-1.4.2-eu-west-1").started = Some(now());
+    assert_eq!(verbs(&world.plan()), ["DeleteSnapshot"]);
+}
+
+#[test]
+fn failed_and_pending_copies_go_with_the_object() {
+    let mut world = empty();
+    world.hold_failed("eu-west-1", "1.4.2", 1, minutes(0));
+    world.hold("eu-west-1", "1.4.1").state = ImageState::Pending;
+    world.observed.usage.insert("ami-1.4.1-eu-west-1".into(), Usage::Unused);
+    assert_eq!(verbs(&world.plan()), ["Deregister", "Deregister"]);
+}
+
+#[test]
+fn a_source_that_was_handed_over_goes_with_the_object() {
+    let mut world = deleting();
+    world.desired.versions[0].adopt = true;
+    let source = world.desired.versions[0].source.clone();
+    let mut adopted = fixtures::source(&source);
+    adopted.tags = world.tags("1.4.2", 1);
+    world.region("us-east-1").images = Some(vec![adopted]);
+    world.observed.usage.insert(source.id.clone(), Usage::Unused);
+    let gone: Vec<_> = world.plan().departures.into_iter().filter(|d| d.id == source.id.as_str()).collect();
+    assert_eq!((gone.len(), gone[0].blocked_by.clone()), (1, None));
+}
+
+#[test]
+fn what_is_in_use_or_needed_elsewhere_stays_although_the_object_goes() {
+    let cases: [(fn(&mut World), &str); 4] = [
+        (
+            |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec!["instance i-1".into()])),
+            "in use by instance i-1",
+        ),
+        (|w| w.observed.usage.clear(), "whether it is in use has not been checked yet"),
+        (|w| w.observed.claimed.extend([IMAGE.into()]), "another MachineImage has it as a source"),
+        (
+            |w| w.image("eu-west-1", IMAGE).protected = true,
+            "it is protected from deregistration: disable the protection of ami-1.4.2-eu-west-1 in eu-west-1 to let it go",
+        ),
+    ];
+    for (change, sentence) in cases {
+        let mut world = deleting();
+        change(&mut world);
+        let plan = world.plan();
+        assert_eq!((verbs(&plan), plan.all_gone), (vec![], false), "{sentence}");
+        assert_eq!(departure(&plan, IMAGE).blocked_by.as_deref(), Some(sentence));
+    }
+}
+
+#[test]
+fn nothing_is_copied_tagged_or_published_for_an_object_that_goes() {
+    let mut world = empty();
+    world.hold("us-east-1", "1.4.2").tags.remove("team");
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.landings), (vec![], vec![]));
+    assert!(plan.replicas.iter().all(|r| !r.wanted));
+}
+
+#[test]
+fn all_is_gone_when_every_region_was_seen_and_holds_nothing() {
+    let plan = empty().plan();
+    assert_eq!((verbs(&plan), plan.all_gone), (vec![], true));
+}
+
+#[test]
+fn an_object_that_stays_is_never_gone() {
+    let mut world = empty();
+    world.desired.deleting = false;
+    assert!(!world.plan().all_gone);
+}
+
+#[test]
+fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
+    let cases: [(&str, fn(&mut World)); 9] = [
+        ("an image is left", |w| _ = w.hold("eu-west-1", "1.4.2")),
+        ("an image is left in a region that left the manifest", |w| _ = w.hold("us-east-1", "1.4.2")),
+        ("a snapshot is left", |w| {
+            w.hold("eu-west-1", "1.4.2");
+            w.region("eu-west-1").images = Some(vec![]);
+        }),
+        ("a parameter is left", |w| _ = w.parameter("eu-west-1", PROD, "ami-by-hand")),
+        ("the parameter was not read", |w| w.region("eu-west-1").parameters.clear()),
+        ("a copy is awaited", |w| {
+            w.region("eu-west-1").awaited.insert(version("1.4.2"), now() + minutes(10));
+        }),
+        ("the images were not listed", |w| w.region("eu-west-1").images = None),
+        ("the snapshots were not listed", |w| w.region("eu-west-1").snapshots = None),
+        ("the region is in trouble", |w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer"))),
+    ];
+    for (case, change) in cases {
+        let mut world = empty();
+        change(&mut world);
+        assert!(!world.plan().all_gone, "{case}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_does_not_hold_the_object() {
+    let mut world = empty();
+    world.hold("eu-west-1", "1.4.2").made_from = None;
+    world.snapshot("eu-west-1", "snap-ami-1.4.2-eu-west-1").tags.clear();
+    assert!(world.plan().all_gone);
+}
+
+#[test]
+fn an_awaited_copy_holds_the_object_only_until_ec2_has_had_its_time() {
+    let mut world = empty();
+    let until = now() + minutes(10);
+    world.region("eu-west-1").awaited.insert(version("1.4.2"), until);
+    assert_eq!((world.plan().all_gone, world.plan().look_again), (false, Some(until)));
+    world.now = until;
+    assert!(world.plan().all_gone);
+}
+
+#[test]
+fn a_parameter_that_cannot_be_read_holds_the_object_and_is_told() {
+    let mut world = empty();
+    let denied = trouble("AccessDenied", "not allowed to read it");
+    world.region("eu-west-1").parameters.insert(PROD.into(), Err(denied));
+    let plan = world.plan();
+    assert!(!plan.all_gone);
+    assert_eq!(problem(&plan, "AccessDenied").message, "not allowed to read it");
+}
+
+#[test]
+fn with_retain_nothing_is_changed_and_nothing_goes() {
+    let mut world = deleting();
+    world.desired.deletion_policy = amiops::api::DeletionPolicy::Retain;
+    world.desired.keep_last = Some(0);
+    world.hold_left("eu-west-1", "1.4.1", "2026-01-01T00:00:00Z");
+    world.hold_failed("eu-west-1", "1.4.2", 2, minutes(0));
+    world.parameter("eu-west-1", PROD, IMAGE);
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.departures, plan.look_again), (vec![], vec![], None));
+}
+
+#[test]
+fn a_suspended_object_changes_nothing_but_still_tells_how_it_stands() {
+    let mut world = world(DELETE);
+    world.hold_failed("eu-west-1", "1.4.2", 1, minutes(0));
+    world.desired.suspended = true;
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.look_again), (vec![], None));
+    assert_eq!((plan.replicas.len(), plan.landings.len(), plan.problems.len()), (1, 1, 1));
+}
+
+#[test]
+fn a_suspended_object_that_is_deleted_keeps_its_images() {
+    let mut world = deleting();
+    world.desired.suspended = true;
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.all_gone), (vec![], false));
+    assert!(departure(&plan, IMAGE).blocked_by.is_none(), "it tells what would go");
+}

@@ -85,11 +85,13 @@ async fn pass(object: &MachineImage, context: &Context) -> Result<Action, Error>
         delete::protect(object, context).await?;
     }
     let (plan, done) = rounds(object, context, &desired, &before).await?;
-    let status = report::status(object, &desired, &plan, &before, context.clock.now());
-    publish(object, context, &before, status, &done).await?;
     if plan.all_gone {
+        // No report: it would go with the object, and writing it would make the object newer than the one let go.
+        events::actions(context, object, &done).await;
         return delete::release(object, context).await;
     }
+    let status = report::status(object, &desired, &plan, &before, context.clock.now());
+    publish(object, context, &before, status, &done).await?;
     Ok(Action::requeue(next_look(context, &desired, &plan)))
 }
 

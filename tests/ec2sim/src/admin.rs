@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::Answer;
 use crate::sim::Sim;
-use crate::world::OptIn;
+use crate::world::{Membership, OptIn};
 
 /// Where the endpoint is.
 pub(crate) const PREFIX: &str = "/_admin/";
@@ -26,6 +26,15 @@ struct Advance {
 struct OptInChange {
     region: String,
     opt_in: OptIn,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MembershipChange {
+    account: String,
+    organization: Option<String>,
+    #[serde(default)]
+    units: Vec<String>,
 }
 
 /// Answers an administrator.
@@ -62,6 +71,18 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
         ("POST", "regions") => {
             let OptInChange { region, opt_in } = read(body)?;
             sim.set_opt_in(&region, opt_in)?;
+            Ok(json!({}))
+        }
+        ("POST", "memberships") => {
+            let change: MembershipChange = read(body)?;
+            let (organization, units) = (change.organization, change.units);
+            sim.set_membership(
+                &change.account,
+                Membership {
+                    organization,
+                    units,
+                },
+            );
             Ok(json!({}))
         }
         ("GET", "faults") => Ok(json!(sim.faults())),

@@ -1,11 +1,12 @@
 //! One call, and what becomes of it, free of any transport.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::world::image::Grant;
 use crate::world::sts::Identity;
 
 /// The services that are simulated.
@@ -82,6 +83,8 @@ pub(crate) struct Context {
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) caller: Identity,
+    /// All the ways in which something can be shared with the account.
+    pub(crate) principals: BTreeSet<Grant>,
     /// The fault that makes the copy started by this call fail at its end.
     pub(crate) fail_copy: Option<String>,
 }

@@ -13,7 +13,9 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::{Answer, Outcome, Request};
 use crate::wire;
-use crate::world::{OptIn, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
+use crate::world::{
+    Membership, OptIn, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
+};
 
 /// A simulated AWS. Clones are handles on the same one.
 #[derive(Clone)]
@@ -112,6 +114,11 @@ impl Sim {
     /// Puts a launch template into the world and answers its id.
     pub fn seed_launch_template(&self, seed: SeedLaunchTemplate) -> Result<String, ApiError> {
         self.settled(|world| world.seed_launch_template(seed))
+    }
+
+    /// Says in which organisation and units an account is; in none, for a membership without an organisation.
+    pub fn set_membership(&self, account: &str, membership: Membership) {
+        self.settled(|world| world.set_membership(account, membership));
     }
 
     /// Enables a region or switches it off.

@@ -83,7 +83,7 @@ impl World {
         } else {
             Tags::new()
         };
-        tags.extend(image_tags);
+        tags.extend(image_tags.iter());
         let ends = after(cx.now, self.config.copy_time);
         let image = Image {
             description: input.description.clone().or(source.description),
@@ -195,7 +195,7 @@ impl World {
                 .snapshots
                 .get(id)
                 .ok_or_else(|| unavailable(&source.id))?;
-            if !snapshot.is_readable_by(&cx.account) {
+            if !snapshot.is_readable_by(cx) {
                 return Err(ApiError::new(
                     "InvalidRequest",
                     "You do not have permission to access the storage of this ami",

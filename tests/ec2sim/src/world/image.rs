@@ -196,14 +196,10 @@ impl Image {
         self.grants.contains(&Grant::All)
     }
 
-    pub(crate) fn is_shared_with(&self, account: &str) -> bool {
-        self.grants.contains(&Grant::Account(account.to_owned()))
-    }
-
-    pub(crate) fn is_visible_to(&self, account: &str) -> bool {
-        self.owner == account
-            || (self.state != ImageState::Disabled
-                && (self.is_public() || self.is_shared_with(account)))
+    /// Whether the caller may launch it, be it the account itself or its organisation that it is shared with.
+    pub(crate) fn is_visible_to(&self, cx: &Context) -> bool {
+        self.owner == cx.account
+            || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
     }
 
     pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
@@ -309,12 +305,11 @@ impl Image {
 
     /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
     pub(crate) fn tags_for(&self, account: &str) -> Tags {
-        let sees = |key: &str| self.owner == account || key.starts_with("ec2:SharedTag/");
-        self.tags
-            .iter()
-            .filter(|(key, _)| sees(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        let mut tags = self.tags.clone();
+        if self.owner != account {
+            tags.retain(|key, _| is_shared(key));
+        }
+        tags
     }
 
     pub(crate) fn write_devices(&self, x: &mut Xml) {
@@ -336,6 +331,12 @@ impl Image {
             });
         }
     }
+}
+
+/// Whether the accounts that an image is shared with see the tag:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#sharing-tags>.
+pub(crate) fn is_shared(tag: &str) -> bool {
+    tag.starts_with("ec2:SharedTag/")
 }
 
 /// The error for an image that exists but cannot be used.

@@ -2,7 +2,7 @@
 
 use crate::world::agenda::written as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
-use crate::world::image::Image;
+use crate::world::image::{Image, is_shared};
 use crate::world::tags::Tags;
 
 impl Filtered for Image {
@@ -98,5 +98,9 @@ impl Filtered for Image {
 
     fn tags(&self) -> &Tags {
         &self.tags
+    }
+
+    fn shows_tag(&self, viewer: &str, key: &str) -> bool {
+        self.owner == viewer || is_shared(key)
     }
 }

@@ -83,7 +83,7 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image);
+        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
         let (page, token) = if input.image_ids.is_empty() {
             paging.page(&region.images, keep)
         } else {
@@ -157,7 +157,7 @@ impl DescribeImages {
     fn wants(&self, cx: &Context, image: &Image) -> bool {
         let owned = image.owner == cx.account;
         image.is_listed(cx.now)
-            && image.is_visible_to(&cx.account)
+            && image.is_visible_to(cx)
             && (self.include_disabled || image.state != ImageState::Disabled)
             // Owners always see deprecated images, and so does who names the id.
             && (owned || self.include_deprecated || !self.image_ids.is_empty() || !image.is_deprecated(cx.now))
@@ -174,11 +174,16 @@ fn is_owner(owner: &str, image: &Image, cx: &Context) -> bool {
     }
 }
 
-/// Whether the image is shared explicitly with the user; `all` are public images.
+/// Whether the image is shared explicitly with the user; `all` are public images. Of the caller also the organisation
+/// counts, of other accounts only themselves:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>.
 fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
     match user {
         "all" => image.is_public(),
-        "self" => image.is_shared_with(&cx.account),
+        user if user == "self" || user == cx.account => image
+            .grants
+            .iter()
+            .any(|grant| *grant != Grant::All && cx.principals.contains(grant)),
         account => image.grants.contains(&Grant::Account(account.to_owned())),
     }
 }
@@ -194,7 +199,7 @@ fn named_images<'r>(
         region
             .images
             .get(id)
-            .filter(|image| image.is_visible_to(&cx.account) && image.is_listed(cx.now))
+            .filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now))
     };
     let missing: Vec<&str> = ids
         .iter()

@@ -221,7 +221,7 @@ impl World {
         let (page, token) = paging.page(&region.instances, |instance| {
             visible(instance)
                 && (input.instance_ids.is_empty() || input.instance_ids.contains(&instance.id))
-                && matcher.passes(instance)
+                && matcher.passes(instance, &cx.account)
         });
         let mut x = Xml::new();
         x.list("reservationSet", page, |x, instance| {

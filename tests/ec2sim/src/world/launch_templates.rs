@@ -196,7 +196,7 @@ impl World {
             template.owner == cx.account
                 && (input.ids.is_empty() || input.ids.contains(&template.id))
                 && (input.names.is_empty() || input.names.contains(&template.name))
-                && matcher.passes(template)
+                && matcher.passes(template, &cx.account)
         });
         let mut x = Xml::new();
         x.list("launchTemplates", page, |x, template| template.write(x));

@@ -7,7 +7,7 @@ mod dispatch;
 mod dump;
 mod filters;
 mod ids;
-mod image;
+pub(crate) mod image;
 mod image_filters;
 mod images;
 mod instances;
@@ -15,6 +15,7 @@ mod kms;
 mod launch_template;
 mod launch_templates;
 mod lifecycle;
+mod organizations;
 mod paging;
 mod references;
 mod region;
@@ -24,6 +25,7 @@ mod snapshot;
 mod snapshots;
 mod ssm;
 pub(crate) mod sts;
+mod tag_set;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -42,6 +44,7 @@ use region::Region;
 use sts::Identity;
 
 pub use image::{ImageState, Machine};
+pub use organizations::Membership;
 pub use region::OptIn;
 pub use seed::{SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate};
 
@@ -54,6 +57,8 @@ pub struct World {
     ids: Ids,
     regions: BTreeMap<String, Region>,
     agenda: Agenda,
+    /// Where accounts are in organisations.
+    memberships: BTreeMap<String, Membership>,
     /// Who the access keys belong to that AssumeRole has given out.
     issued: BTreeMap<String, Identity>,
     now: Timestamp,
@@ -69,6 +74,7 @@ impl World {
             calls: CallLog::default(),
             regions: regions::all(),
             agenda: Agenda::default(),
+            memberships: BTreeMap::new(),
             issued: BTreeMap::new(),
             now: Timestamp::MIN,
         }
@@ -89,6 +95,7 @@ impl World {
             now,
             region: request.region.clone(),
             account: caller.account.clone(),
+            principals: self.principals(&caller.account),
             caller,
             fail_copy: None,
         };

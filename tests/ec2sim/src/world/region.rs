@@ -130,10 +130,7 @@ impl Region {
     /// The image, if the caller may see it.
     pub(crate) fn visible_image(&self, cx: &Context, id: &str) -> Result<&Image, ApiError> {
         IMAGE.check(id)?;
-        let image = self
-            .images
-            .get(id)
-            .filter(|image| image.is_visible_to(&cx.account));
+        let image = self.images.get(id).filter(|image| image.is_visible_to(cx));
         let image = image.ok_or_else(|| IMAGE.not_found(id))?;
         image.check_registered()?;
         Ok(image)

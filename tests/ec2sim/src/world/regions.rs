@@ -130,7 +130,7 @@ impl World {
         let mut x = Xml::new();
         x.list(
             "regionInfo",
-            regions.filter(|region| matcher.passes(region)),
+            regions.filter(|region| matcher.passes(region, &cx.account)),
             |x, region| {
                 x.text("regionName", &region.name)
                     .text("regionEndpoint", &region.endpoint)

@@ -14,6 +14,7 @@ use crate::world::kms::{self, Encryption};
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::Snapshot;
+use crate::world::tags::Tags;
 
 /// An image to put into the world. What is left out gets a usual value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -131,6 +132,7 @@ impl World {
             now: self.now,
             region: region.to_owned(),
             account: caller.account.clone(),
+            principals: self.principals(&caller.account),
             caller,
             fail_copy: None,
         })
@@ -171,6 +173,7 @@ impl World {
         if seed.public {
             grants.insert(Grant::All);
         }
+        let tags: Tags = seed.tags.iter().collect();
         let mut devices = Vec::new();
         for number in 0..seed.volumes {
             let template = Snapshot::new(
@@ -193,7 +196,7 @@ impl World {
                 } else {
                     Default::default()
                 },
-                tags: seed.tags.clone(),
+                tags: tags.clone(),
                 ..template
             };
             devices.push(BlockDevice {
@@ -214,7 +217,7 @@ impl World {
             state: seed.state,
             devices,
             grants,
-            tags: seed.tags,
+            tags,
             ..Image::new(id.clone(), &cx.account, name, seed.machine, created)
         };
         self.seed_region_mut(&seed.region)?.add_image(image);
@@ -247,7 +250,12 @@ impl World {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         IMAGE.check(&seed.image)?;
         Ok(self
-            .launch(&cx, &seed.image, "t3.micro".to_owned(), seed.tags)?
+            .launch(
+                &cx,
+                &seed.image,
+                "t3.micro".to_owned(),
+                seed.tags.iter().collect(),
+            )?
             .id)
     }
 
@@ -275,7 +283,7 @@ impl World {
             created: cx.now,
             default_version: 1,
             versions: BTreeMap::from([(1, first)]),
-            tags: BTreeMap::new(),
+            tags: Tags::new(),
         };
         self.seed_region_mut(&seed.region)?
             .launch_templates

@@ -81,10 +81,19 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn is_readable_by(&self, account: &str) -> bool {
-        self.owner == account
-            || self.grants.contains(&Grant::All)
-            || self.grants.contains(&Grant::Account(account.to_owned()))
+    /// Whether the caller may make volumes and copies of it.
+    pub(crate) fn is_readable_by(&self, cx: &Context) -> bool {
+        self.owner == cx.account || !self.grants.is_disjoint(&cx.principals)
+    }
+
+    /// Whether it is shared explicitly with an account, or is its own; `all` are public snapshots.
+    pub(crate) fn is_restorable_by(&self, account: &str) -> bool {
+        match account {
+            "all" => self.grants.contains(&Grant::All),
+            account => {
+                self.owner == account || self.grants.contains(&Grant::Account(account.to_owned()))
+            }
+        }
     }
 
     fn progress(&self, now: Timestamp) -> String {
@@ -137,6 +146,10 @@ impl Filtered for Snapshot {
     fn tags(&self) -> &Tags {
         &self.tags
     }
+
+    fn shows_tag(&self, viewer: &str, _: &str) -> bool {
+        self.owner == viewer
+    }
 }
 
 impl Region {
@@ -145,7 +158,7 @@ impl Region {
         SNAPSHOT.check(id)?;
         self.snapshots
             .get(id)
-            .filter(|snapshot| snapshot.is_readable_by(&cx.account))
+            .filter(|snapshot| snapshot.is_readable_by(cx))
             .ok_or_else(|| SNAPSHOT.not_found(id))
     }
 }

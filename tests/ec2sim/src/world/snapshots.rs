@@ -79,18 +79,17 @@ impl World {
         let region = self.region(cx)?;
         let is =
             |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
-        let listed = |snapshot: &Snapshot| {
-            snapshot.listed_from <= cx.now && snapshot.is_readable_by(&cx.account)
-        };
+        let listed =
+            |snapshot: &Snapshot| snapshot.listed_from <= cx.now && snapshot.is_readable_by(cx);
         let keep = |snapshot: &Snapshot| {
             listed(snapshot)
                 && (input.owners.is_empty()
                     || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
                 && (input.restorable_by.is_empty()
                     || input.restorable_by.iter().any(|who| {
-                        snapshot.is_readable_by(if who == "self" { &cx.account } else { who })
+                        snapshot.is_restorable_by(if who == "self" { &cx.account } else { who })
                     }))
-                && matcher.passes(snapshot)
+                && matcher.passes(snapshot, &cx.account)
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
             paging.page(&region.snapshots, keep)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) use super::tag_set::Tags;
 use serde::Deserialize;
 
 use crate::error::ApiError;
@@ -12,9 +13,6 @@ use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
 use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
-
-/// Tags of one resource.
-pub(crate) type Tags = BTreeMap<String, String>;
 
 const MAX_TAGS: usize = 50;
 const MAX_KEY: usize = 127;
@@ -91,7 +89,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
     let mut changed = tags.clone();
     changed.extend(
         new.iter()
-            .map(|tag| (tag.key.clone(), tag.value.clone().unwrap_or_default())),
+            .map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())),
     );
     if changed.len() > MAX_TAGS {
         return Err(ApiError::new(
@@ -106,7 +104,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
 /// Writes `tagSet`.
 pub(crate) fn write(x: &mut Xml, tags: &Tags) {
     if !tags.is_empty() {
-        x.list("tagSet", tags, |x, (key, value)| {
+        x.list("tagSet", tags.iter(), |x, (key, value)| {
             x.text("key", key).text("value", value);
         });
     }
@@ -165,7 +163,7 @@ impl World {
             // Without tags, all go. A tag with a value goes only if it has that value.
             tags.retain(|key, value| {
                 let named =
-                    |tag: &Tag| tag.key == *key && tag.value.as_ref().is_none_or(|v| v == value);
+                    |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
                 !input.tags.is_empty() && !input.tags.iter().any(named)
             });
             Ok(())
@@ -202,7 +200,7 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let all = all_tags(self.region(cx)?, &cx.account);
-        let (page, token) = paging.page(&all, |tag| matcher.passes(tag));
+        let (page, token) = paging.page(&all, |tag| matcher.passes(tag, &cx.account));
         let mut x = Xml::new();
         x.list("tagSet", page, |x, tag| {
             x.text("resourceId", &tag.resource)
@@ -257,13 +255,13 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
         if owner != account {
             return;
         }
-        for (key, value) in tags {
+        for (key, value) in tags.iter() {
             let tag = Tagged {
-                key: key.clone(),
-                value: value.clone(),
+                key: key.to_owned(),
+                value: value.to_owned(),
                 resource: id.to_owned(),
                 resource_type: kind.resource_type,
-                itself: Tags::from([(key.clone(), value.clone())]),
+                itself: Tags::from_iter([(key, value)]),
             };
             all.insert(format!("{id} {key}"), tag);
         }

@@ -51,7 +51,7 @@ impl World {
         input: RemoveTags,
     ) -> Result<Value, ApiError> {
         let tags = self.parameter_tags(cx, &input.resource_type, &input.resource_id)?;
-        tags.retain(|key, _| !input.tag_keys.contains(key));
+        tags.retain(|key, _| !input.tag_keys.iter().any(|gone| gone == key));
         Ok(json!({}))
     }
 

@@ -19,6 +19,8 @@ pub enum Service {
     Ssm,
     /// Security Token Service.
     Sts,
+    /// Key Management Service.
+    Kms,
 }
 
 impl Service {
@@ -28,6 +30,7 @@ impl Service {
             Service::Ec2 => "ec2",
             Service::Ssm => "ssm",
             Service::Sts => "sts",
+            Service::Kms => "kms",
         }
     }
 }
@@ -37,7 +40,7 @@ impl Service {
 pub enum Params {
     /// EC2 and STS: names with dots.
     Query(BTreeMap<String, String>),
-    /// SSM: a JSON object.
+    /// SSM and KMS: a JSON object.
     Json(Value),
 }
 

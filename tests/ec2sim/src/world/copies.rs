@@ -62,9 +62,18 @@ impl World {
         let snapshot_tags =
             tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
+        let by_default = self.region_mut(cx)?.holdings(&cx.account).ebs.encrypt;
         for snapshot in &source_snapshots {
-            input.encryption().applies_to(snapshot)?;
+            input
+                .encryption()
+                .applies_to(snapshot.encrypted, by_default)?;
         }
+        // Reading what is encrypted needs the key of the source as well.
+        let source_region = self.source_region(&input.source_region)?;
+        let locked = source_snapshots
+            .iter()
+            .filter_map(|snapshot| snapshot.key.as_ref())
+            .any(|key| source_region.usable_key(&cx.account, key).is_none());
         self.check_room(cx, &input.name)?;
 
         let id = self.ids.resource(&IMAGE);
@@ -75,9 +84,10 @@ impl World {
             &id,
             &snapshot_tags,
         )?;
-        let key_missing = copies
-            .iter()
-            .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
+        let key_missing = locked
+            || copies
+                .iter()
+                .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
         let mut tags = if input.copy_image_tags {
             source.tags_for(&cx.account)
         } else {

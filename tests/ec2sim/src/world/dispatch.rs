@@ -14,6 +14,7 @@ impl World {
         match request.service {
             Service::Ec2 => self.dispatch_ec2(cx, &request.operation, &request.params),
             Service::Ssm => self.dispatch_ssm(cx, &request.operation, &request.params),
+            Service::Kms => self.dispatch_kms(cx, &request.operation, &request.params),
             Service::Sts => self.dispatch_sts(cx, &request.operation, &request.params),
         }
     }
@@ -40,6 +41,12 @@ impl World {
             "DeleteLaunchTemplate" => call.run(World::delete_launch_template),
             "DeleteSnapshot" => call.run(World::delete_snapshot),
             "DeleteTags" => call.run(World::delete_tags),
+            "DisableEbsEncryptionByDefault" => call.run(World::disable_encryption_by_default),
+            "EnableEbsEncryptionByDefault" => call.run(World::enable_encryption_by_default),
+            "GetEbsDefaultKmsKeyId" => call.run(World::get_default_key),
+            "GetEbsEncryptionByDefault" => call.run(World::get_encryption_by_default),
+            "ModifyEbsDefaultKmsKeyId" => call.run(World::modify_default_key),
+            "ResetEbsDefaultKmsKeyId" => call.run(World::reset_default_key),
             "DeregisterImage" => call.run(World::deregister_image),
             "DescribeImageAttribute" => call.run(World::describe_image_attribute),
             "DescribeImageReferences" => call.run(World::describe_image_references),
@@ -90,12 +97,7 @@ impl World {
         operation: &str,
         params: &Params,
     ) -> Result<Reply, ApiError> {
-        self.region(cx).map_err(|_| {
-            ApiError::new(
-                "UnrecognizedClientException",
-                "The security token included in the request is invalid.",
-            )
-        })?;
+        self.region(cx).map_err(|_| unrecognized())?;
         let call = Json {
             world: self,
             cx,
@@ -114,12 +116,54 @@ impl World {
             "ListTagsForResource" => call.run(World::list_parameter_tags),
             "PutParameter" => call.run(World::put_parameter),
             "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
-            _ => Err(ApiError::new(
-                "UnknownOperationException",
-                format!("{operation} is not simulated"),
-            )),
+            _ => Err(unknown_operation(operation)),
         }
     }
+
+    fn dispatch_kms(
+        &mut self,
+        cx: &Context,
+        operation: &str,
+        params: &Params,
+    ) -> Result<Reply, ApiError> {
+        self.region(cx).map_err(|_| unrecognized())?;
+        let call = Json {
+            world: self,
+            cx,
+            params,
+        };
+        match operation {
+            "CancelKeyDeletion" => call.run(World::cancel_key_deletion),
+            "CreateAlias" => call.run(World::create_alias),
+            "CreateGrant" => call.run(World::create_grant),
+            "CreateKey" => call.run(World::create_key),
+            "DeleteAlias" => call.run(World::delete_alias),
+            "DescribeKey" => call.run(World::describe_key),
+            "DisableKey" => call.run(World::disable_key),
+            "EnableKey" => call.run(World::enable_key),
+            "GetKeyPolicy" => call.run(World::get_key_policy),
+            "ListAliases" => call.run(World::list_aliases),
+            "ListGrants" => call.run(World::list_grants),
+            "ListKeys" => call.run(World::list_keys),
+            "PutKeyPolicy" => call.run(World::put_key_policy),
+            "RevokeGrant" => call.run(World::revoke_grant),
+            "ScheduleKeyDeletion" => call.run(World::schedule_key_deletion),
+            "UpdateAlias" => call.run(World::update_alias),
+            _ => Err(unknown_operation(operation)),
+        }
+    }
+}
+
+fn unknown_operation(operation: &str) -> ApiError {
+    let message = format!("{operation} is not simulated");
+    ApiError::new("UnknownOperationException", message)
+}
+
+fn unrecognized() -> ApiError {
+    ApiError::new(
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+    )
 }
 
 fn invalid_action(operation: &str) -> ApiError {

@@ -5,6 +5,7 @@ mod attributes;
 mod copies;
 mod dispatch;
 mod dump;
+mod ebs_defaults;
 mod filters;
 mod ids;
 pub(crate) mod image;

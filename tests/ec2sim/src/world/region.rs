@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::copies::Token;
+use crate::world::ebs_defaults::EbsDefaults;
 use crate::world::ids::IMAGE;
 use crate::world::image::Image;
 use crate::world::instances::Instance;
@@ -63,6 +64,7 @@ pub(crate) struct Holdings {
     /// How many image copies are in flight.
     pub(crate) copies: usize,
     pub(crate) keys: Keys,
+    pub(crate) ebs: EbsDefaults,
     pub(crate) parameters: Parameters,
 }
 

@@ -10,6 +10,7 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::ids::{IMAGE, LAUNCH_TEMPLATE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
+use crate::world::kms::key::{self, Key};
 use crate::world::kms::{self, Encryption};
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::region::{OptIn, Region};
@@ -94,6 +95,8 @@ pub struct SeedKey {
     pub alias: Option<String>,
     /// Whether it cannot be used.
     pub disabled: bool,
+    /// The other accounts that may use it.
+    pub shared_with: Vec<String>,
 }
 
 /// An instance to put into the world.
@@ -228,6 +231,10 @@ impl World {
     pub(crate) fn seed_key(&mut self, seed: SeedKey) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let fresh = self.ids.uuid();
+        let sharers: Vec<&str> = std::iter::once(cx.account.as_str())
+            .chain(seed.shared_with.iter().map(String::as_str))
+            .collect();
+        let policy = key::policy_for(&sharers);
         let keys = &mut self
             .seed_region_mut(&seed.region)?
             .holdings(&cx.account)
@@ -238,7 +245,14 @@ impl World {
             .and_then(|alias| keys.aliases.get(alias))
             .cloned();
         let id = seed.id.or(known).unwrap_or(fresh);
-        keys.enabled.insert(id.clone(), !seed.disabled);
+        let key = keys
+            .by_id
+            .entry(id.clone())
+            .or_insert_with(|| Key::new(id.clone(), &cx.account, cx.now));
+        key.enabled = !seed.disabled;
+        if !seed.shared_with.is_empty() {
+            key.policy = policy;
+        }
         if let Some(alias) = seed.alias {
             keys.aliases.insert(alias, id.clone());
         }

@@ -36,6 +36,12 @@ pub struct Config {
     pub parameter_delay: SignedDuration,
     /// What a replayed ClientToken answers when its image is dead.
     pub replay_dead: ReplayDead,
+    /// How long an instance takes to start, stop or terminate. At zero only the answer of the call shows that.
+    pub instance_time: SignedDuration,
+    /// How long a ClientToken is kept; forever if left out.
+    pub token_life: Option<SignedDuration>,
+    /// How many images an account may have in a region.
+    pub images: usize,
     /// How many image copies an account may have in flight to one region.
     pub copies_in_flight: usize,
 }
@@ -51,6 +57,9 @@ impl Default for Config {
             name_linger: SignedDuration::ZERO,
             parameter_delay: SignedDuration::ZERO,
             replay_dead: ReplayDead::SameId,
+            instance_time: SignedDuration::ZERO,
+            token_life: None,
+            images: 50_000,
             copies_in_flight: 300,
         }
     }

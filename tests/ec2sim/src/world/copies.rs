@@ -15,18 +15,12 @@ use crate::world::kms::Encryption;
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::{Snapshot, SnapshotState};
 use crate::world::tags::{self, TagSpecification, Tags};
+use crate::world::tokens;
 
 /// The sentence of StateReason and StateMessage when a key cannot be used.
 const KEY_NOT_ACCESSIBLE: &str = "Given key ID is not accessible";
 const MAX_DESCRIPTION: usize = 255;
-const MAX_TOKEN: usize = 64;
-
-/// A ClientToken that was seen: what it asked for, and the image it made.
-#[derive(Debug)]
-pub(crate) struct Token {
-    asked: String,
-    image: String,
-}
+const OPERATION: &str = "CopyImage";
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -124,15 +118,13 @@ impl World {
         region.add_image(image);
         let holdings = region.holdings(&cx.account);
         holdings.copies += 1;
-        if let Some(token) = &input.client_token {
-            holdings.tokens.insert(
-                token.clone(),
-                Token {
-                    asked: input.fingerprint(),
-                    image: id.clone(),
-                },
-            );
-        }
+        self.remember(
+            cx,
+            OPERATION,
+            input.client_token.as_deref(),
+            input.fingerprint(),
+            vec![id.clone()],
+        )?;
         self.agenda.add(
             ends,
             Event::ImageCopied {
@@ -145,35 +137,21 @@ impl World {
 
     /// The image that an earlier call with the same token made.
     fn replay(&self, cx: &Context, input: &CopyImage) -> Result<Option<String>, ApiError> {
-        let Some(name) = &input.client_token else {
+        let token = input.client_token.as_deref();
+        let made = self.remembered(cx, OPERATION, token, &input.fingerprint())?;
+        let Some(image) = made.and_then(|made| made.into_iter().next()) else {
             return Ok(None);
         };
-        let region = self.region(cx)?;
-        let Some(token) = region
-            .accounts
-            .get(&cx.account)
-            .and_then(|holdings| holdings.tokens.get(name))
-        else {
-            return Ok(None);
-        };
-        let mismatch = || {
-            ApiError::new(
-                "IdempotentParameterMismatch",
-                "The client token you have provided is already in use with different parameters",
-            )
-        };
-        if token.asked != input.fingerprint() {
-            return Err(mismatch());
-        }
         let alive =
             |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
-        if region.images.get(&token.image).filter(alive).is_some() {
-            return Ok(Some(token.image.clone()));
+        let images = &self.region(cx)?.images;
+        if images.get(&image).filter(alive).is_some() {
+            return Ok(Some(image));
         }
         match self.config.replay_dead {
-            ReplayDead::SameId => Ok(Some(token.image.clone())),
+            ReplayDead::SameId => Ok(Some(image)),
             ReplayDead::NewCopy => Ok(None),
-            ReplayDead::Mismatch => Err(mismatch()),
+            ReplayDead::Mismatch => Err(tokens::mismatch()),
         }
     }
 
@@ -221,6 +199,8 @@ impl World {
         let limit = self.config.copies_in_flight;
         let region = self.region_mut(cx)?;
         region.check_name(cx, name)?;
+        self.check_quota(cx)?;
+        let region = self.region_mut(cx)?;
         if region.holdings(&cx.account).copies >= limit {
             return Err(ApiError::new(
                 "ResourceLimitExceeded",
@@ -244,7 +224,12 @@ impl World {
             .filter(|device| device.snapshot.is_some());
         let mut copies = Vec::new();
         for (device, original) in devices.zip(snapshots) {
-            let (encrypted, key) = self.encrypt(cx, original, &input.encryption())?;
+            let (encrypted, key) = self.encrypt(
+                cx,
+                original.encrypted,
+                original.key.as_deref(),
+                &input.encryption(),
+            )?;
             let snapshot = Snapshot {
                 description: format!(
                     "Copied for DestinationAmi {target} from SourceAmi {} for SourceSnapshot {}. Task created on {}.",
@@ -281,7 +266,7 @@ impl World {
             return;
         };
         let owner = image.owner.clone();
-        let cancelled = image.deregistered.is_some();
+        let in_flight = image.deregistered.is_none() && image.is_copy();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let unusable = |key: &String| region.usable_key(&owner, key).is_none();
         let key_lost = snapshots
@@ -311,7 +296,7 @@ impl World {
             };
             image.state_reason = reason;
         }
-        if !cancelled {
+        if in_flight {
             let holdings = region.holdings(&owner);
             holdings.copies = holdings.copies.saturating_sub(1);
         }
@@ -321,24 +306,7 @@ impl World {
 impl CopyImage {
     fn check(&self) -> Result<(), ApiError> {
         IMAGE.check(&self.source_image_id)?;
-        if self
-            .client_token
-            .as_ref()
-            .is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii())
-        {
-            return Err(ApiError::invalid(format!(
-                "The client token must be ASCII and no longer than {MAX_TOKEN} characters"
-            )));
-        }
-        if self
-            .description
-            .as_ref()
-            .is_some_and(|text| text.chars().count() > MAX_DESCRIPTION)
-        {
-            return Err(ApiError::invalid(format!(
-                "The description is longer than {MAX_DESCRIPTION} characters"
-            )));
-        }
+        check_description(self.description.as_deref())?;
         match self.snapshot_copy_completion_duration_minutes {
             Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
                 Err(ApiError::invalid_value(
@@ -363,7 +331,17 @@ impl CopyImage {
     }
 }
 
-fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
+pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+        return Err(ApiError::invalid(format!(
+            "The description is longer than {MAX_DESCRIPTION} characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Why an image will fail that has just been started.
+pub(crate) fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
     match &cx.fail_copy {
         Some(reason) => Some(StateReason {
             code: "Server.InternalError".to_owned(),

@@ -92,6 +92,20 @@ pub(crate) struct BlockDevice {
     pub(crate) delete_on_termination: bool,
 }
 
+impl BlockDevice {
+    /// The usual root device of an instance whose image is not there.
+    pub(crate) fn root(machine: &Machine) -> Self {
+        Self {
+            device_name: machine.root_device_name.clone(),
+            snapshot: None,
+            size: 8,
+            volume_type: "gp3".to_owned(),
+            encrypted: false,
+            delete_on_termination: true,
+        }
+    }
+}
+
 /// Someone an image is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -155,6 +169,8 @@ pub(crate) struct Image {
     pub(crate) grants: BTreeSet<Grant>,
     pub(crate) tags: Tags,
     pub(crate) origin: Option<Origin>,
+    /// The instance that CreateImage made it of.
+    pub(crate) source_instance: Option<String>,
     pub(crate) deprecated_from: Option<Timestamp>,
     pub(crate) protection: Protection,
     pub(crate) last_launched: Option<Timestamp>,
@@ -185,6 +201,7 @@ impl Image {
             grants: BTreeSet::new(),
             tags: Tags::new(),
             origin: None,
+            source_instance: None,
             deprecated_from: None,
             protection: Protection::Off,
             last_launched: None,
@@ -200,6 +217,16 @@ impl Image {
     pub(crate) fn is_visible_to(&self, cx: &Context) -> bool {
         self.owner == cx.account
             || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
+    }
+
+    /// Whether it counts towards the quota.
+    pub(crate) fn counts(&self) -> bool {
+        self.deregistered.is_none()
+    }
+
+    /// Whether it is the work of CopyImage, of which only so many may be in flight.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.origin.is_some() && self.source_instance.is_none()
     }
 
     pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
@@ -296,6 +323,7 @@ impl Image {
             x.text("deregistrationProtection", self.protection_name(cx.now));
             x.maybe("lastLaunchedTime", self.last_launched.map(date));
         }
+        x.maybe("sourceInstanceId", self.source_instance.as_ref());
         if let Some(origin) = &self.origin {
             x.text("sourceImageId", &origin.image)
                 .text("sourceImageRegion", &origin.region);

@@ -68,6 +68,9 @@ impl Filtered for Image {
         ("source-image-id", |image| {
             maybe(image.origin.as_ref().map(|origin| origin.image.as_str()))
         }),
+        ("source-instance-id", |image| {
+            maybe(image.source_instance.as_deref())
+        }),
         ("source-image-region", |image| {
             maybe(image.origin.as_ref().map(|origin| origin.region.as_str()))
         }),

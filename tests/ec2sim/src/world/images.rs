@@ -7,6 +7,8 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
+use crate::world::copies::check_description;
+use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::{IMAGE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
@@ -52,23 +54,6 @@ pub(crate) struct RegisterImage {
     tag_specifications: Vec<TagSpecification>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct DeviceInput {
-    device_name: String,
-    ebs: EbsInput,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct EbsInput {
-    snapshot_id: Option<String>,
-    volume_size: Option<u32>,
-    volume_type: Option<String>,
-    delete_on_termination: Option<bool>,
-    encrypted: Option<bool>,
-}
-
 impl World {
     pub(crate) fn describe_images(
         &mut self,
@@ -108,6 +93,8 @@ impl World {
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let id = self.ids.resource(&IMAGE);
         let listed_from = after(cx.now, self.config.late_listing);
+        check_description(input.description.as_deref())?;
+        self.check_quota(cx)?;
         let region = self.region_mut(cx)?;
         region.check_name(cx, &input.name)?;
         let root = input
@@ -115,9 +102,12 @@ impl World {
             .ok_or_else(|| ApiError::missing("rootDeviceName"))?;
         let devices: Vec<BlockDevice> = input
             .devices
-            .into_iter()
+            .iter()
             .map(|device| device.check(region, cx))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect();
         if !devices
             .iter()
             .any(|device| device.device_name == root && device.snapshot.is_some())
@@ -210,26 +200,4 @@ fn named_images<'r>(
         return Err(IMAGE.not_found(&missing.join(", ")));
     }
     Ok(ids.iter().filter_map(find).collect())
-}
-
-impl DeviceInput {
-    fn check(self, region: &Region, cx: &Context) -> Result<BlockDevice, ApiError> {
-        let ebs = self.ebs;
-        let snapshot = ebs
-            .snapshot_id
-            .as_deref()
-            .map(|id| region.visible_snapshot(cx, id))
-            .transpose()?;
-        let size = ebs.volume_size.or(snapshot.map(|snapshot| snapshot.size));
-        Ok(BlockDevice {
-            device_name: self.device_name,
-            size: size.ok_or_else(|| ApiError::missing("VolumeSize"))?,
-            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| {
-                snapshot.encrypted
-            }),
-            snapshot: ebs.snapshot_id,
-            volume_type: ebs.volume_type.unwrap_or_else(|| "gp2".to_owned()),
-            delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
-        })
-    }
 }

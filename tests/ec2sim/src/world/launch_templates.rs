@@ -139,18 +139,11 @@ impl World {
             Some(version) => template.version(version)?.data.clone(),
             None => TemplateData::default(),
         };
-        let data = input.launch_template_data;
         let version = Version {
             number: template.latest() + 1,
             description: input.version_description,
             created: cx.now,
-            data: TemplateData {
-                image_id: data.image_id.or(base.image_id),
-                instance_type: data.instance_type.or(base.instance_type),
-                key_name: data.key_name.or(base.key_name),
-                user_data: data.user_data.or(base.user_data),
-                ebs_optimized: data.ebs_optimized.or(base.ebs_optimized),
-            },
+            data: input.launch_template_data.over(base),
         };
         let mut x = Xml::new();
         x.nest("launchTemplateVersion", |x| {

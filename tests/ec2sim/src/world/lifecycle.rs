@@ -72,7 +72,7 @@ impl World {
             at: cx.now,
             listed_until,
         });
-        let pending = image.state == ImageState::Pending;
+        let pending = image.state == ImageState::Pending && image.is_copy();
         let name = image.name.clone();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let holdings = region.holdings(&cx.account);

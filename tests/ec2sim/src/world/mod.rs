@@ -3,6 +3,8 @@
 mod agenda;
 mod attributes;
 mod copies;
+mod create_image;
+mod devices;
 mod dispatch;
 mod dump;
 mod ebs_defaults;
@@ -11,8 +13,10 @@ mod ids;
 pub(crate) mod image;
 mod image_filters;
 mod images;
+mod instance;
 mod instances;
 mod kms;
+mod launch;
 mod launch_template;
 mod launch_templates;
 mod lifecycle;
@@ -28,6 +32,9 @@ mod ssm;
 pub(crate) mod sts;
 mod tag_set;
 mod tags;
+mod tokens;
+mod volume;
+mod volumes;
 
 use std::collections::BTreeMap;
 

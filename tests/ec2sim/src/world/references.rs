@@ -159,7 +159,7 @@ fn references_to<'a>(
             instance.owner == cx.account
                 && instance.image == image
                 && instance.is_shown(cx.now)
-                && counts(instance.state())
+                && counts(instance.state(cx.now).name)
         });
         found.extend(users.map(|instance| Reference {
             image,

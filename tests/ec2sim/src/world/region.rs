@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::copies::Token;
 use crate::world::ebs_defaults::EbsDefaults;
 use crate::world::ids::IMAGE;
 use crate::world::image::Image;
-use crate::world::instances::Instance;
+use crate::world::instance::Instance;
 use crate::world::kms::Keys;
 use crate::world::launch_template::LaunchTemplate;
 use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
+use crate::world::tokens::Token;
+use crate::world::volume::Volume;
 
 /// Whether a region can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,7 @@ pub(crate) struct Region {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
     pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) launch_templates: BTreeMap<String, LaunchTemplate>,
     /// By account.
     pub(crate) accounts: BTreeMap<String, Holdings>,
@@ -59,7 +61,7 @@ pub(crate) struct Region {
 pub(crate) struct Holdings {
     /// The image that has a name, and until when it holds the name once it is gone.
     pub(crate) names: BTreeMap<String, NameHolder>,
-    /// The ClientTokens that were seen.
+    /// The ClientTokens that were seen, by operation and token.
     pub(crate) tokens: BTreeMap<String, Token>,
     /// How many image copies are in flight.
     pub(crate) copies: usize,
@@ -83,6 +85,7 @@ impl Region {
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             instances: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             launch_templates: BTreeMap::new(),
             accounts: BTreeMap::new(),
         }
@@ -163,6 +166,21 @@ impl Region {
 }
 
 impl World {
+    /// Refuses another image where the account has as many as it may:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-quotas.html>.
+    pub(crate) fn check_quota(&self, cx: &Context) -> Result<(), ApiError> {
+        let limit = self.config.images;
+        let images = self.region(cx)?.images.values();
+        let held = images.filter(|image| image.owner == cx.account && image.counts());
+        if held.count() >= limit {
+            return Err(ApiError::new(
+                "ResourceLimitExceeded",
+                format!("You have reached your quota of {limit} images in this region"),
+            ));
+        }
+        Ok(())
+    }
+
     /// The region that is called, if it can be used.
     pub(crate) fn region(&self, cx: &Context) -> Result<&Region, ApiError> {
         self.regions

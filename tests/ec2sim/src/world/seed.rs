@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::ids::{IMAGE, LAUNCH_TEMPLATE, SNAPSHOT};
+use crate::world::ids::{IMAGE, INSTANCE, LAUNCH_TEMPLATE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
 use crate::world::kms::key::{self, Key};
 use crate::world::kms::{self, Encryption};
+use crate::world::launch::Launch;
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::Snapshot;
@@ -189,7 +190,7 @@ impl World {
                 asked: Some(seed.encrypted),
                 key: seed.kms_key_id.as_deref(),
             };
-            let (encrypted, key) = self.encrypt(&cx, &template, &how)?;
+            let (encrypted, key) = self.encrypt(&cx, false, None, &how)?;
             let snapshot = Snapshot {
                 description: format!("Created for {id}"),
                 encrypted,
@@ -263,14 +264,20 @@ impl World {
     pub(crate) fn seed_instance(&mut self, seed: SeedInstance) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         IMAGE.check(&seed.image)?;
-        Ok(self
-            .launch(
-                &cx,
-                &seed.image,
-                "t3.micro".to_owned(),
-                seed.tags.iter().collect(),
-            )?
-            .id)
+        let launch = Launch {
+            image: seed.image,
+            instance_type: "t3.micro".to_owned(),
+            reservation: self.ids.resource(&INSTANCE).replacen("i-", "r-", 1),
+            tags: seed.tags.iter().collect(),
+            ..Launch::default()
+        };
+        let id = self.launch(&cx, launch)?;
+        // What is put in runs already.
+        let instances = &mut self.seed_region_mut(&seed.region)?.instances;
+        if let Some(instance) = instances.get_mut(&id) {
+            instance.settles = cx.now;
+        }
+        Ok(id)
     }
 
     /// Puts in a launch template and answers its id.

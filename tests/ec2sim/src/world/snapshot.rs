@@ -28,7 +28,7 @@ pub(crate) enum SnapshotState {
 }
 
 impl SnapshotState {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             SnapshotState::Pending => "pending",
             SnapshotState::Completed => "completed",

@@ -60,9 +60,6 @@ pub(crate) struct CopySnapshot {
     tag_specifications: Vec<TagSpecification>,
 }
 
-/// The size of volumes, which are not simulated.
-const VOLUME_SIZE: u32 = 8;
-
 impl World {
     pub(crate) fn describe_snapshots(
         &mut self,
@@ -141,15 +138,12 @@ impl World {
         cx: &Context,
         input: CreateSnapshot,
     ) -> Result<Xml, ApiError> {
-        if !input.volume_id.starts_with("vol-") {
-            let message = format!("The volume '{}' does not exist.", input.volume_id);
-            return Err(ApiError::new("InvalidVolume.NotFound", message));
-        }
+        let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        let region = self.region(cx)?;
+        let volume = region.owned_volume(cx, &input.volume_id)?.clone();
         let snapshot = Snapshot {
-            volume: input.volume_id,
-            tags: tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?,
             description: input.description.unwrap_or_default(),
-            ..self.pending_snapshot(cx, VOLUME_SIZE)
+            ..self.volume_snapshot(cx, &volume, &tags)
         };
         let mut x = Xml::new();
         snapshot.write(&mut x, cx);
@@ -171,7 +165,7 @@ impl World {
             asked: input.encrypted,
             key: input.kms_key_id.as_deref(),
         };
-        let (encrypted, key) = self.encrypt(cx, &source, &how)?;
+        let (encrypted, key) = self.encrypt(cx, source.encrypted, source.key.as_deref(), &how)?;
         let snapshot = Snapshot {
             tags,
             description: input.description.unwrap_or_default(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 pub(crate) use super::tag_set::Tags;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
-use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT};
+use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT, VOLUME};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
@@ -20,20 +20,36 @@ const MAX_VALUE: usize = 255;
 const MAX_RESOURCES: usize = 1000;
 
 /// A tag as the caller writes it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(
+    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
+    deny_unknown_fields
+)]
 pub(crate) struct Tag {
     pub(crate) key: String,
     pub(crate) value: Option<String>,
 }
 
 /// Tags that a call gives to what it creates.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(
+    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
+    deny_unknown_fields
+)]
 pub(crate) struct TagSpecification {
     resource_type: String,
-    #[serde(default, rename = "Tag")]
+    #[serde(default, rename(deserialize = "Tag"))]
     tags: Vec<Tag>,
+}
+
+impl TagSpecification {
+    pub(crate) fn write(&self, x: &mut Xml) {
+        x.text("resourceType", &self.resource_type)
+            .list("tagSet", &self.tags, |x, tag| {
+                x.text("key", &tag.key)
+                    .text("value", tag.value.as_deref().unwrap_or_default());
+            });
+    }
 }
 
 /// The tags for one type of resource; refuses specifications of types that the call does not create.
@@ -214,7 +230,7 @@ impl World {
 }
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
-    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &LAUNCH_TEMPLATE]
+    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE]
         .into_iter()
         .find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
@@ -234,6 +250,11 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
             .get_mut(id)
             .filter(|s| owned(&s.owner))
             .map(|s| &mut s.tags),
+        "vol-" => region
+            .volumes
+            .get_mut(id)
+            .filter(|v| owned(&v.owner))
+            .map(|v| &mut v.tags),
         "i-" => region
             .instances
             .get_mut(id)
@@ -279,6 +300,10 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
         .instances
         .values()
         .for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
+    region
+        .volumes
+        .values()
+        .for_each(|v| take(&VOLUME, &v.owner, &v.id, &v.tags));
     region
         .launch_templates
         .values()

@@ -11,7 +11,6 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::region::Region;
-use crate::world::snapshot::Snapshot;
 use key::Key;
 
 /// The alias of the key that EBS uses unless another is named. AWS makes it when it is first needed.
@@ -123,12 +122,13 @@ impl Encryption<'_> {
 }
 
 impl World {
-    /// Whether the copy of a snapshot is encrypted, and with which key if that can be used: the one named, else the
+    /// Whether the copy of a snapshot or volume is encrypted, and with which key if that can be used: the one named, else the
     /// source's where encryption is inherited within the region, else the default of EBS.
     pub(crate) fn encrypt(
         &mut self,
         cx: &Context,
-        source: &Snapshot,
+        source_encrypted: bool,
+        source_key: Option<&str>,
         how: &Encryption<'_>,
     ) -> Result<(bool, Option<String>), ApiError> {
         let fresh = self.ids.uuid();
@@ -136,16 +136,13 @@ impl World {
         let name = region.name.clone();
         let holdings = region.holdings(&cx.account);
         let by_default = holdings.ebs.encrypt;
-        if !how.applies_to(source.encrypted, by_default)? {
+        if !how.applies_to(source_encrypted, by_default)? {
             return Ok((false, None));
         }
         let default = holdings.ebs.key.clone();
         let default = default.as_deref().unwrap_or(DEFAULT_ALIAS);
         let local = format!("arn:aws:kms:{name}:{}:", cx.account);
-        let inherited = source
-            .key
-            .as_deref()
-            .filter(|key| how.asked.is_none() && key.starts_with(&local));
+        let inherited = source_key.filter(|key| how.asked.is_none() && key.starts_with(&local));
         let named = how.key.or(inherited).unwrap_or(default);
         if named == DEFAULT_ALIAS {
             holdings.keys.add_default(cx, fresh);

@@ -73,6 +73,10 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
             sim.set_opt_in(&region, opt_in)?;
             Ok(json!({}))
         }
+        ("POST", "retention-rules") => {
+            sim.set_retention(read(body)?)?;
+            Ok(json!({}))
+        }
         ("POST", "memberships") => {
             let change: MembershipChange = read(body)?;
             let (organization, units) = (change.organization, change.units);

@@ -14,7 +14,7 @@ use crate::faults::Fault;
 use crate::request::{Answer, Outcome, Request};
 use crate::wire;
 use crate::world::{
-    Membership, OptIn, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
+    Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
 };
 
 /// A simulated AWS. Clones are handles on the same one.
@@ -119,6 +119,11 @@ impl Sim {
     /// Says in which organisation and units an account is; in none, for a membership without an organisation.
     pub fn set_membership(&self, account: &str, membership: Membership) {
         self.settled(|world| world.set_membership(account, membership));
+    }
+
+    /// Makes an account keep what it deletes in the Recycle Bin.
+    pub fn set_retention(&self, rule: RetentionRule) -> Result<(), ApiError> {
+        self.settled(|world| world.set_retention(rule))
     }
 
     /// Enables a region or switches it off.

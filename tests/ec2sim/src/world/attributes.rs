@@ -8,12 +8,15 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::agenda::written as date;
+use crate::world::agenda::{after, written as date};
+use crate::world::copies::check_description;
 use crate::world::image::{Grant, Image};
+use crate::world::lifecycle::TWO_YEARS;
 use crate::world::region::Region;
 
 const LAUNCH_PERMISSION: &str = "launchPermission";
 const DESCRIPTION: &str = "description";
+const IMDS_SUPPORT: &str = "imdsSupport";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -51,16 +54,16 @@ struct Value {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Changes {
+pub(crate) struct Changes {
     #[serde(default)]
-    add: Vec<Permission>,
+    pub(crate) add: Vec<Permission>,
     #[serde(default)]
-    remove: Vec<Permission>,
+    pub(crate) remove: Vec<Permission>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Permission {
+pub(crate) struct Permission {
     user_id: Option<String>,
     group: Option<String>,
     organization_arn: Option<String>,
@@ -92,12 +95,21 @@ impl World {
         match input.attribute.as_str() {
             DESCRIPTION => value(image.description.as_deref()),
             "bootMode" => value(image.machine.boot_mode.as_deref()),
-            "imdsSupport" => value(image.machine.imds_support.as_deref()),
+            IMDS_SUPPORT => value(image.machine.imds_support.as_deref()),
             "tpmSupport" => value(image.machine.tpm_support.as_deref()),
             "sriovNetSupport" => value(image.machine.sriov_net_support.as_deref()),
             "lastLaunchedTime" => value(image.last_launched.map(date).as_deref()),
             "deregistrationProtection" => value(Some(image.protection_name(cx.now))),
-            "blockDeviceMapping" => image.write_devices(&mut x),
+            // Not there on images of this kind.
+            "kernel" | "ramdisk" | "uefiData" => value(None),
+            // No longer answered; AWS says so by this error.
+            "blockDeviceMapping" => {
+                return Err(ApiError::new(
+                    "AuthFailure",
+                    "Unauthorized attempt to access restricted resource",
+                )
+                .with_status(403));
+            }
             "productCodes" => image.write_product_codes(&mut x),
             LAUNCH_PERMISSION => write_permissions(&mut x, image),
             other => return Err(ApiError::invalid_value("attribute", other)),
@@ -112,18 +124,41 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let image = input.image_id.clone();
         let change = input.change()?;
+        let (sharees, public_images) = (self.config.sharees, self.config.public_images);
         let region = self.region_mut(cx)?;
         match change {
-            Change::Description(text) => region.owned_image(cx, &image)?.description = Some(text),
+            Change::Description(text) => {
+                check_description(Some(&text))?;
+                region.owned_image(cx, &image)?.description = Some(text);
+            }
             Change::ImdsSupport(version) => {
                 region.owned_image(cx, &image)?.machine.imds_support = Some(version)
             }
             Change::Permissions { add, remove } => {
                 region.owned_image(cx, &image)?.check_available()?;
                 check_shareable(region, &image, &add)?;
+                let mut shared = region.owned_image(cx, &image)?.grants.clone();
+                let was_public = shared.contains(&Grant::All);
+                shared.extend(add);
+                shared.retain(|grant| !remove.contains(grant));
+                let made_public = !was_public && shared.contains(&Grant::All);
+                if shared.iter().filter(|grant| **grant != Grant::All).count() > sharees {
+                    return Err(ApiError::new(
+                        "ResourceLimitExceeded",
+                        format!("An image can be shared with at most {sharees}"),
+                    ));
+                }
+                if made_public {
+                    region.check_public(cx, &image, public_images)?;
+                }
                 let image = region.owned_image(cx, &image)?;
-                image.grants.extend(add);
-                image.grants.retain(|grant| !remove.contains(grant));
+                image.grants = shared;
+                if made_public {
+                    // Public images are deprecated after two years unless that comes sooner anyway.
+                    let last = after(image.created, TWO_YEARS);
+                    let sooner = image.deprecated_from.filter(|at| *at < last);
+                    image.deprecated_from = Some(sooner.unwrap_or(last));
+                }
             }
         }
         Ok(Xml::done())
@@ -171,8 +206,17 @@ impl ModifyImageAttribute {
                 "Only one attribute can be changed in a call",
             ));
         }
-        if let Some(support) = self.imds_support {
-            return Ok(Change::ImdsSupport(support.value));
+        let imds = self
+            .imds_support
+            .as_ref()
+            .map(|support| support.value.clone());
+        let named = self.attribute.as_deref() == Some(IMDS_SUPPORT);
+        if let Some(version) = imds.or_else(|| self.value.clone().filter(|_| named)) {
+            // It cannot be taken back.
+            return match version.as_str() {
+                "v2.0" => Ok(Change::ImdsSupport(version)),
+                other => Err(ApiError::invalid_value("ImdsSupport", other)),
+            };
         }
         if let Some(permissions) = self.launch_permission {
             return Ok(Change::Permissions {
@@ -198,24 +242,16 @@ impl ModifyImageAttribute {
     }
 
     fn listed_change(self) -> Result<Change, ApiError> {
-        let permission = Permission::default;
-        let all = (self.users.into_iter().map(|id| Permission {
-            user_id: Some(id),
-            ..permission()
-        }))
-        .chain(self.groups.into_iter().map(|group| Permission {
-            group: Some(group),
-            ..permission()
-        }))
-        .chain(self.organizations.into_iter().map(|arn| Permission {
+        let organizations = self.organizations.into_iter().map(|arn| Permission {
             organization_arn: Some(arn),
-            ..permission()
-        }))
-        .chain(self.organizational_units.into_iter().map(|arn| Permission {
+            ..Permission::default()
+        });
+        let units = self.organizational_units.into_iter().map(|arn| Permission {
             organizational_unit_arn: Some(arn),
-            ..permission()
-        }));
-        let all = grants(all.collect())?;
+            ..Permission::default()
+        });
+        let mut all = listed_grants(self.users, self.groups)?;
+        all.extend(grants(organizations.chain(units).collect())?);
         match self.operation_type.as_deref() {
             Some("add") => Ok(Change::Permissions {
                 add: all,
@@ -231,7 +267,23 @@ impl ModifyImageAttribute {
     }
 }
 
-fn grants(permissions: Vec<Permission>) -> Result<BTreeSet<Grant>, ApiError> {
+/// The grants to listed accounts and groups.
+pub(crate) fn listed_grants(
+    users: Vec<String>,
+    groups: Vec<String>,
+) -> Result<BTreeSet<Grant>, ApiError> {
+    let users = users.into_iter().map(|id| Permission {
+        user_id: Some(id),
+        ..Permission::default()
+    });
+    let groups = groups.into_iter().map(|group| Permission {
+        group: Some(group),
+        ..Permission::default()
+    });
+    grants(users.chain(groups).collect())
+}
+
+pub(crate) fn grants(permissions: Vec<Permission>) -> Result<BTreeSet<Grant>, ApiError> {
     permissions.into_iter().map(Permission::grant).collect()
 }
 
@@ -330,13 +382,35 @@ fn check_shareable(region: &Region, image: &str, add: &BTreeSet<Grant>) -> Resul
     Ok(())
 }
 
+impl Region {
+    /// Refuses to make an image public: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html>.
+    fn check_public(&self, cx: &Context, image: &str, limit: usize) -> Result<(), ApiError> {
+        if self.blocks_public_images(cx) {
+            return Err(ApiError::new(
+                "OperationNotPermitted",
+                "You can't publicly share this image because block public access for AMIs is enabled in this region",
+            ));
+        }
+        let image = self.images.get(image);
+        if image.is_some_and(|image| !image.machine.product_codes.is_empty()) {
+            return Err(ApiError::new(
+                "InvalidParameter",
+                "Images with product codes cannot be made public",
+            ));
+        }
+        let public = self.images.values().filter(|image| {
+            image.owner == cx.account && image.deregistered.is_none() && image.is_public()
+        });
+        if public.count() >= limit {
+            return Err(ApiError::new(
+                "ResourceLimitExceeded",
+                format!("You have reached your quota of {limit} public images in this region"),
+            ));
+        }
+        Ok(())
+    }
+}
+
 fn write_permissions(x: &mut Xml, image: &Image) {
-    x.list(LAUNCH_PERMISSION, &image.grants, |x, grant| {
-        match grant {
-            Grant::All => x.text("group", "all"),
-            Grant::Account(id) => x.text("userId", id),
-            Grant::Organization(arn) => x.text("organizationArn", arn),
-            Grant::OrganizationalUnit(arn) => x.text("organizationalUnitArn", arn),
-        };
-    });
+    x.list(LAUNCH_PERMISSION, &image.grants, |x, grant| grant.write(x));
 }

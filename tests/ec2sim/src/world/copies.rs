@@ -183,7 +183,7 @@ impl World {
                 .snapshots
                 .get(id)
                 .ok_or_else(|| unavailable(&source.id))?;
-            if !snapshot.is_readable_by(cx) {
+            if !region.may_read(cx, snapshot) {
                 return Err(ApiError::new(
                     "InvalidRequest",
                     "You do not have permission to access the storage of this ami",

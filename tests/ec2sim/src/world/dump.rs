@@ -49,6 +49,7 @@ fn dump_region(region: &Region) -> Value {
         "snapshots": region.snapshots.values().collect::<Vec<_>>(),
         "volumes": region.volumes.values().collect::<Vec<_>>(),
         "instances": region.instances.values().collect::<Vec<_>>(),
+        "recycleBin": region.bin.values().collect::<Vec<_>>(),
         "launchTemplates": region.launch_templates.values().collect::<Vec<_>>(),
         "parameters": parameters,
     })

@@ -89,6 +89,13 @@ pub(crate) const VOLUME: Kind = Kind {
     malformed: "InvalidVolumeID.Malformed",
     not_found: "InvalidVolume.NotFound",
 };
+pub(crate) const USAGE_REPORT: Kind = Kind {
+    prefix: "amiur-",
+    noun: "image usage report",
+    resource_type: "image-usage-report",
+    malformed: "InvalidImageUsageReportId.Malformed",
+    not_found: "InvalidImageUsageReportId.NotFound",
+};
 pub(crate) const LAUNCH_TEMPLATE: Kind = Kind {
     prefix: "lt-",
     noun: "launch template ID",

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
+use crate::world::recycle_bin::Stay;
 use crate::world::tags::{self, Tags};
 
 /// Where an image is in its life.
@@ -117,6 +118,17 @@ pub(crate) enum Grant {
     OrganizationalUnit(String),
 }
 
+impl Grant {
+    pub(crate) fn write(&self, x: &mut Xml) {
+        match self {
+            Grant::All => x.text("group", "all"),
+            Grant::Account(id) => x.text("userId", id),
+            Grant::Organization(arn) => x.text("organizationArn", arn),
+            Grant::OrganizationalUnit(arn) => x.text("organizationalUnitArn", arn),
+        };
+    }
+}
+
 /// Protection against deregistration. Switched off with a cooldown it still holds for 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -175,6 +187,8 @@ pub(crate) struct Image {
     pub(crate) protection: Protection,
     pub(crate) last_launched: Option<Timestamp>,
     pub(crate) deregistered: Option<Deregistered>,
+    /// While it is in the Recycle Bin.
+    pub(crate) recycled: Option<Stay>,
 }
 
 impl Image {
@@ -206,6 +220,7 @@ impl Image {
             protection: Protection::Off,
             last_launched: None,
             deregistered: None,
+            recycled: None,
         }
     }
 
@@ -219,9 +234,9 @@ impl Image {
             || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
     }
 
-    /// Whether it counts towards the quota.
+    /// Whether it counts towards the quota, as it does in the Recycle Bin too.
     pub(crate) fn counts(&self) -> bool {
-        self.deregistered.is_none()
+        self.deregistered.is_none() || self.recycled.is_some()
     }
 
     /// Whether it is the work of CopyImage, of which only so many may be in flight.

@@ -1,7 +1,9 @@
 //! The simulated AWS: a state machine over explicit time. It does no I/O and never asks what time it is.
 
 mod agenda;
+mod ancestry;
 mod attributes;
+mod buckets;
 mod copies;
 mod create_image;
 mod devices;
@@ -22,17 +24,21 @@ mod launch_templates;
 mod lifecycle;
 mod organizations;
 mod paging;
+mod public_access;
+mod recycle_bin;
 mod references;
 mod region;
 mod regions;
 mod seed;
 mod snapshot;
+mod snapshot_attributes;
 mod snapshots;
 mod ssm;
 pub(crate) mod sts;
 mod tag_set;
 mod tags;
 mod tokens;
+mod usage_reports;
 mod volume;
 mod volumes;
 
@@ -47,12 +53,14 @@ use crate::faults::{self, CallKey, Effect, Faults};
 use crate::request::{Answer, Context, Outcome, Request};
 use crate::wire;
 use agenda::Agenda;
+use buckets::Buckets;
 use ids::Ids;
 use region::Region;
 use sts::Identity;
 
 pub use image::{ImageState, Machine};
 pub use organizations::Membership;
+pub use recycle_bin::RetentionRule;
 pub use region::OptIn;
 pub use seed::{SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate};
 
@@ -65,6 +73,7 @@ pub struct World {
     ids: Ids,
     regions: BTreeMap<String, Region>,
     agenda: Agenda,
+    buckets: Buckets,
     /// Where accounts are in organisations.
     memberships: BTreeMap<String, Membership>,
     /// Who the access keys belong to that AssumeRole has given out.
@@ -82,6 +91,7 @@ impl World {
             calls: CallLog::default(),
             regions: regions::all(),
             agenda: Agenda::default(),
+            buckets: Buckets::default(),
             memberships: BTreeMap::new(),
             issued: BTreeMap::new(),
             now: Timestamp::MIN,
@@ -107,7 +117,16 @@ impl World {
             caller,
             fail_copy: None,
         };
-        let (code, answer) = match verdict.effect {
+        let over_limit = |buckets: &mut Buckets| !buckets.take(&cx, request);
+        let effect = match verdict.effect {
+            None | Some(Effect::Delay(_))
+                if self.config.request_limits && over_limit(&mut self.buckets) =>
+            {
+                Some(Effect::Throttle)
+            }
+            other => other,
+        };
+        let (code, answer) = match effect {
             Some(Effect::DropRequest) => ("DroppedRequest".to_owned(), None),
             Some(Effect::RegionDown) => ("RegionDown".to_owned(), None),
             Some(Effect::DropReply) => {

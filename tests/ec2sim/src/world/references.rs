@@ -12,11 +12,11 @@ use crate::world::paging::Paging;
 use crate::world::region::Region;
 
 const MAX_IMAGES: usize = 10;
-const INSTANCES: &str = "ec2:Instance";
-const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
+pub(crate) const INSTANCES: &str = "ec2:Instance";
+pub(crate) const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
 const PARAMETERS: &str = "ssm:Parameter";
 /// Image Builder is not simulated: its recipes are never found.
-const TYPES: [&str; 5] = [
+pub(crate) const TYPES: [&str; 5] = [
     INSTANCES,
     LAUNCH_TEMPLATES,
     PARAMETERS,
@@ -39,15 +39,37 @@ pub(crate) struct DescribeImageReferences {
     next_token: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A type of resource that is asked for, and how it is looked at.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ResourceType {
+pub(crate) struct ResourceType {
     resource_type: String,
     #[serde(default, rename = "ResourceTypeOption")]
     options: Vec<TypeOption>,
 }
 
-#[derive(Debug, Deserialize)]
+impl ResourceType {
+    pub(crate) fn name(&self) -> &str {
+        &self.resource_type
+    }
+
+    pub(crate) fn write(&self, x: &mut Xml) {
+        x.text("resourceType", &self.resource_type);
+        if !self.options.is_empty() {
+            x.list("resourceTypeOptionSet", &self.options, |x, option| {
+                x.text("optionName", &option.option_name).list(
+                    "optionValueSet",
+                    &option.values,
+                    |x, value| {
+                        x.raw(value);
+                    },
+                );
+            });
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct TypeOption {
     option_name: String,

@@ -14,9 +14,12 @@ use crate::world::image::Image;
 use crate::world::instance::Instance;
 use crate::world::kms::Keys;
 use crate::world::launch_template::LaunchTemplate;
+use crate::world::public_access::PublicAccess;
+use crate::world::recycle_bin::{Bin, Retention};
 use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
 use crate::world::tokens::Token;
+use crate::world::usage_reports::UsageReport;
 use crate::world::volume::Volume;
 
 /// Whether a region can be used.
@@ -52,6 +55,9 @@ pub(crate) struct Region {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) launch_templates: BTreeMap<String, LaunchTemplate>,
+    pub(crate) reports: BTreeMap<String, UsageReport>,
+    /// The snapshots in the Recycle Bin.
+    pub(crate) bin: Bin,
     /// By account.
     pub(crate) accounts: BTreeMap<String, Holdings>,
 }
@@ -67,6 +73,8 @@ pub(crate) struct Holdings {
     pub(crate) copies: usize,
     pub(crate) keys: Keys,
     pub(crate) ebs: EbsDefaults,
+    pub(crate) public_access: PublicAccess,
+    pub(crate) retention: Retention,
     pub(crate) parameters: Parameters,
 }
 
@@ -87,6 +95,8 @@ impl Region {
             instances: BTreeMap::new(),
             volumes: BTreeMap::new(),
             launch_templates: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            bin: Bin::new(),
             accounts: BTreeMap::new(),
         }
     }

@@ -129,7 +129,11 @@ pub struct SeedLaunchTemplate {
 }
 
 impl World {
-    fn seed_context(&self, region: &str, account: Option<&String>) -> Result<Context, ApiError> {
+    pub(crate) fn seed_context(
+        &self,
+        region: &str,
+        account: Option<&String>,
+    ) -> Result<Context, ApiError> {
         self.seed_region(region)?;
         let caller = self.identity(account.unwrap_or(&self.config.account));
         Ok(Context {
@@ -151,7 +155,7 @@ impl World {
         })
     }
 
-    fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
+    pub(crate) fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
         self.regions.get_mut(region).ok_or_else(|| {
             ApiError::new(
                 "InvalidRegion",

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
-use crate::world::filters::{Filtered, Values, maybe, one, written};
+use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::SNAPSHOT;
 use crate::world::image::Grant;
 use crate::world::region::Region;
@@ -81,11 +81,6 @@ impl Snapshot {
         }
     }
 
-    /// Whether the caller may make volumes and copies of it.
-    pub(crate) fn is_readable_by(&self, cx: &Context) -> bool {
-        self.owner == cx.account || !self.grants.is_disjoint(&cx.principals)
-    }
-
     /// Whether it is shared explicitly with an account, or is its own; `all` are public snapshots.
     pub(crate) fn is_restorable_by(&self, account: &str) -> bool {
         match account {
@@ -138,7 +133,8 @@ impl Filtered for Snapshot {
         ("snapshot-id", |snapshot| one(&snapshot.id)),
         ("start-time", |snapshot| written(date(snapshot.started))),
         ("status", |snapshot| one(snapshot.state.name())),
-        ("storage-tier", |_| maybe(Some("standard"))),
+        ("storage-tier", |_| one("standard")),
+        ("transfer-type", |_| one("standard")),
         ("volume-id", |snapshot| one(&snapshot.volume)),
         ("volume-size", |snapshot| written(snapshot.size)),
     ];
@@ -158,7 +154,7 @@ impl Region {
         SNAPSHOT.check(id)?;
         self.snapshots
             .get(id)
-            .filter(|snapshot| snapshot.is_readable_by(cx))
+            .filter(|snapshot| self.may_read(cx, snapshot))
             .ok_or_else(|| SNAPSHOT.not_found(id))
     }
 }

@@ -77,7 +77,7 @@ impl World {
         let is =
             |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
         let listed =
-            |snapshot: &Snapshot| snapshot.listed_from <= cx.now && snapshot.is_readable_by(cx);
+            |snapshot: &Snapshot| snapshot.listed_from <= cx.now && region.may_read(cx, snapshot);
         let keep = |snapshot: &Snapshot| {
             listed(snapshot)
                 && (input.owners.is_empty()
@@ -120,16 +120,14 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let id = input.snapshot_id;
-        if region.visible_snapshot(cx, &id)?.owner != cx.account {
-            return Err(SNAPSHOT.not_found(&id));
-        }
+        region.owned_snapshot(cx, &id)?;
         if let Some(image) = region.users_of_snapshot(&id).next() {
             return Err(ApiError::new(
                 "InvalidSnapshot.InUse",
                 format!("The snapshot {id} is currently in use by {}", image.id),
             ));
         }
-        region.snapshots.remove(&id);
+        self.remove_snapshot(cx, &id)?;
         Ok(Xml::done())
     }
 

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
+use crate::world::agenda::{Event, after};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
 use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT, VOLUME};
 use crate::world::paging::Paging;
@@ -135,6 +136,13 @@ pub(crate) struct TagsInput {
     tags: Vec<Tag>,
 }
 
+/// Tags that are not seen yet.
+#[derive(Debug)]
+pub(crate) struct LandingTags {
+    cx: Context,
+    input: TagsInput,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeTags {
@@ -171,7 +179,30 @@ impl World {
         if input.tags.is_empty() {
             return Err(ApiError::missing("Tag"));
         }
-        self.change_tags(cx, &input.resources, |tags| add(tags, &input.tags))
+        let delay = self.config.late_tags;
+        if delay.is_zero() {
+            return self.change_tags(cx, &input.resources, |tags| add(tags, &input.tags));
+        }
+        // Refused at once, seen later.
+        let region = self.region_mut(cx)?;
+        for resource in &input.resources {
+            add(&mut tags_of(region, cx, resource)?.clone(), &input.tags)?;
+        }
+        let landing = LandingTags {
+            cx: cx.clone(),
+            input,
+        };
+        let at = after(cx.now, delay);
+        self.agenda.add(at, Event::TagsLanded(Box::new(landing)));
+        Ok(Xml::done())
+    }
+
+    /// Gives tags to those of the resources that are still there.
+    pub(crate) fn land_tags(&mut self, LandingTags { cx, input }: LandingTags) {
+        for resource in &input.resources {
+            let one = std::slice::from_ref(resource);
+            let _ = self.change_tags(&cx, one, |tags| add(tags, &input.tags));
+        }
     }
 
     pub(crate) fn delete_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {

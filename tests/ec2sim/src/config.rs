@@ -58,6 +58,8 @@ pub struct Config {
     pub images: usize,
     /// How many image copies an account may have in flight to one region.
     pub copies_in_flight: usize,
+    /// How many CopySnapshot an account may have in flight to one region.
+    pub snapshot_copies_in_flight: usize,
 }
 
 impl Default for Config {
@@ -82,6 +84,7 @@ impl Default for Config {
             public_images: 5,
             images: 50_000,
             copies_in_flight: 300,
+            snapshot_copies_in_flight: 20,
         }
     }
 }

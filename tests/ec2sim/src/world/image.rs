@@ -239,6 +239,11 @@ impl Image {
         self.deregistered.is_none() || self.recycled.is_some()
     }
 
+    pub(crate) fn location(&self) -> String {
+        let owner = self.owner_alias.as_ref().unwrap_or(&self.owner);
+        format!("{owner}/{}", self.name)
+    }
+
     /// Whether it is the work of CopyImage, of which only so many may be in flight.
     pub(crate) fn is_copy(&self) -> bool {
         self.origin.is_some() && self.source_instance.is_none()
@@ -289,14 +294,7 @@ impl Image {
         let machine = &self.machine;
         let owned = self.owner == cx.account;
         x.text("imageId", &self.id)
-            .text(
-                "imageLocation",
-                format_args!(
-                    "{}/{}",
-                    self.owner_alias.as_ref().unwrap_or(&self.owner),
-                    self.name
-                ),
-            )
+            .text("imageLocation", self.location())
             .text("imageState", self.state.name())
             .text("imageOwnerId", &self.owner)
             .maybe("imageOwnerAlias", self.owner_alias.as_ref())

@@ -38,6 +38,15 @@ impl Filtered for Image {
         ("creation-date", |image| written(date(image.created))),
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
+        ("free-tier-eligible", |_| one("false")),
+        ("image-allowed", |_| one("true")),
+        ("kernel-id", |_| Vec::new()),
+        ("ramdisk-id", |_| Vec::new()),
+        ("manifest-location", |image| written(image.location())),
+        ("product-code.type", |image| {
+            let codes = image.machine.product_codes.iter();
+            codes.flat_map(|_| one("marketplace")).collect()
+        }),
         ("hypervisor", |_| one("xen")),
         ("image-id", |image| one(&image.id)),
         ("image-type", |_| one("machine")),

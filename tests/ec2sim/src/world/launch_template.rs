@@ -24,6 +24,8 @@ pub(crate) struct LaunchTemplate {
     pub(crate) name: String,
     pub(crate) created: Timestamp,
     pub(crate) default_version: u64,
+    /// The number that was given last: numbers do not come back.
+    pub(crate) last: u64,
     pub(crate) versions: BTreeMap<u64, Version>,
     pub(crate) tags: Tags,
 }

@@ -20,10 +20,12 @@ mod instances;
 mod kms;
 mod launch;
 mod launch_template;
+mod launch_template_versions;
 mod launch_templates;
 mod lifecycle;
 mod organizations;
 mod paging;
+mod permissions;
 mod public_access;
 mod recycle_bin;
 mod references;
@@ -41,6 +43,7 @@ mod tokens;
 mod usage_reports;
 mod volume;
 mod volumes;
+mod zones;
 
 use std::collections::BTreeMap;
 

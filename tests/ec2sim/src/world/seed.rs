@@ -307,6 +307,7 @@ impl World {
             name: seed.name.unwrap_or_else(|| id.clone()),
             created: cx.now,
             default_version: 1,
+            last: 1,
             versions: BTreeMap::from([(1, first)]),
             tags: Tags::new(),
         };

@@ -44,6 +44,8 @@ pub(crate) struct Snapshot {
     pub(crate) id: String,
     pub(crate) owner: String,
     pub(crate) volume: String,
+    /// Whether CopySnapshot made it.
+    pub(crate) is_copy: bool,
     pub(crate) description: String,
     pub(crate) state: SnapshotState,
     pub(crate) state_message: Option<String>,
@@ -67,6 +69,7 @@ impl Snapshot {
             id,
             owner: owner.to_owned(),
             volume: COPIED_VOLUME.to_owned(),
+            is_copy: false,
             description: String::new(),
             state: SnapshotState::Completed,
             state_message: None,

@@ -9,9 +9,9 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::attributes::{Changes, grants, listed_grants};
 use crate::world::ids::SNAPSHOT;
 use crate::world::image::Grant;
+use crate::world::permissions::{Changes, grants, listed_grants};
 use crate::world::region::Region;
 use crate::world::snapshot::Snapshot;
 

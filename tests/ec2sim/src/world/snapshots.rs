@@ -159,6 +159,7 @@ impl World {
             .source_region(&input.source_region)?
             .visible_snapshot(cx, &input.source_snapshot_id)?
             .clone();
+        self.check_snapshot_copies(cx)?;
         let how = Encryption {
             asked: input.encrypted,
             key: input.kms_key_id.as_deref(),
@@ -169,6 +170,7 @@ impl World {
             description: input.description.unwrap_or_default(),
             encrypted,
             key,
+            is_copy: true,
             ..self.pending_snapshot(cx, source.size)
         };
         let mut x = Xml::new();
@@ -176,6 +178,25 @@ impl World {
         tags::write(&mut x, &snapshot.tags);
         self.add_pending_snapshot(cx, snapshot)?;
         Ok(x)
+    }
+
+    /// Refuses another copy to this region where the account has as many in flight as it may.
+    fn check_snapshot_copies(&self, cx: &Context) -> Result<(), ApiError> {
+        let limit = self.config.snapshot_copies_in_flight;
+        let in_flight = self.region(cx)?.snapshots.values().filter(|snapshot| {
+            snapshot.owner == cx.account
+                && snapshot.is_copy
+                && snapshot.state == SnapshotState::Pending
+        });
+        if in_flight.count() < limit {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "ResourceLimitExceeded",
+            format!(
+                "Too many snapshot copies in progress. The limit is {limit} for this destination region."
+            ),
+        ))
     }
 
     /// A snapshot that is complete after the time that a copy takes.

@@ -17,7 +17,7 @@ use crate::world::region::Region;
 
 const MAX_TAGS: usize = 50;
 const MAX_KEY: usize = 127;
-const MAX_VALUE: usize = 255;
+const MAX_VALUE: usize = 256;
 const MAX_RESOURCES: usize = 1000;
 
 /// A tag as the caller writes it.
@@ -60,7 +60,14 @@ pub(crate) fn specified(
     wanted: &Kind,
 ) -> Result<Tags, ApiError> {
     let mut tags = Tags::new();
-    for specification in specifications {
+    for (at, specification) in specifications.iter().enumerate() {
+        let same = |s: &TagSpecification| s.resource_type == specification.resource_type;
+        if specifications[..at].iter().any(same) {
+            return Err(ApiError::invalid(format!(
+                "Tag specification for '{}' is given twice",
+                specification.resource_type
+            )));
+        }
         if !created
             .iter()
             .any(|kind| kind.resource_type == specification.resource_type)
@@ -85,7 +92,12 @@ pub(crate) fn specified(
 /// Adds tags under the rules of
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>; all or none.
 pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
-    for Tag { key, value } in new {
+    for (at, Tag { key, value }) in new.iter().enumerate() {
+        if new[..at].iter().any(|earlier| earlier.key == *key) {
+            return Err(ApiError::invalid(format!(
+                "Duplicate tag key '{key}' specified."
+            )));
+        }
         let value = value.as_deref().unwrap_or_default();
         if key.is_empty() || key.chars().count() > MAX_KEY {
             return Err(ApiError::invalid(format!(

@@ -14,6 +14,7 @@ use crate::world::paging::Paging;
 use crate::world::snapshot::SnapshotState;
 use crate::world::tags::{self, TagSpecification};
 use crate::world::volume::{Attachment, Volume};
+use crate::world::zones::check_zone;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -290,17 +291,6 @@ impl World {
         let mut x = Xml::new();
         attachment.write(&mut x, &volume.id, "detaching");
         Ok(x)
-    }
-}
-
-/// A zone is the region and a letter.
-fn check_zone(cx: &Context, zone: &str) -> Result<(), ApiError> {
-    match zone.strip_prefix(cx.region.as_str()) {
-        Some("a" | "b" | "c") => Ok(()),
-        _ => Err(ApiError::new(
-            "InvalidZone.NotFound",
-            format!("The zone '{zone}' does not exist."),
-        )),
     }
 }
 

@@ -25,6 +25,7 @@ struct Advance {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OptInChange {
     region: String,
+    account: Option<String>,
     opt_in: OptIn,
 }
 
@@ -69,8 +70,15 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
             .map(|(name, opt_in)| (name, json!(opt_in)))
             .collect()),
         ("POST", "regions") => {
-            let OptInChange { region, opt_in } = read(body)?;
-            sim.set_opt_in(&region, opt_in)?;
+            let OptInChange {
+                region,
+                account,
+                opt_in,
+            } = read(body)?;
+            match account {
+                Some(account) => sim.set_account_opt_in(&region, &account, opt_in)?,
+                None => sim.set_opt_in(&region, opt_in)?,
+            }
             Ok(json!({}))
         }
         ("POST", "retention-rules") => {

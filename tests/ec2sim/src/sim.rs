@@ -131,6 +131,16 @@ impl Sim {
         self.settled(|world| world.set_opt_in(region, opt_in))
     }
 
+    /// Enables a region for one account, or switches it off.
+    pub fn set_account_opt_in(
+        &self,
+        region: &str,
+        account: &str,
+        opt_in: OptIn,
+    ) -> Result<(), ApiError> {
+        self.settled(|world| world.set_account_opt_in(region, account, opt_in))
+    }
+
     /// The regions and whether they can be used.
     pub fn opt_ins(&self) -> Vec<(String, OptIn)> {
         self.lock().world.opt_ins()

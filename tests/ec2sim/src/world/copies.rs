@@ -63,7 +63,7 @@ impl World {
                 .applies_to(snapshot.encrypted, by_default)?;
         }
         // Reading what is encrypted needs the key of the source as well.
-        let source_region = self.source_region(&input.source_region)?;
+        let source_region = self.source_region(cx, &input.source_region)?;
         let locked = source_snapshots
             .iter()
             .filter_map(|snapshot| snapshot.key.as_ref())
@@ -156,10 +156,10 @@ impl World {
     }
 
     /// A region that is copied from.
-    pub(crate) fn source_region(&self, name: &str) -> Result<&Region, ApiError> {
+    pub(crate) fn source_region(&self, cx: &Context, name: &str) -> Result<&Region, ApiError> {
         self.regions
             .get(name)
-            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
             .ok_or_else(|| {
                 ApiError::new("InvalidRegion", format!("The region '{name}' is not valid"))
             })
@@ -171,7 +171,7 @@ impl World {
         cx: &Context,
         input: &CopyImage,
     ) -> Result<(Image, Vec<Snapshot>), ApiError> {
-        let region = self.source_region(&input.source_region)?;
+        let region = self.source_region(cx, &input.source_region)?;
         let source = region.visible_image(cx, &input.source_image_id)?;
         if source.listed_from > cx.now {
             return Err(IMAGE.not_found(&source.id));

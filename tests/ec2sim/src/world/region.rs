@@ -50,6 +50,8 @@ impl OptIn {
 pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) opt_in: OptIn,
+    /// The accounts that have chosen otherwise.
+    pub(crate) opt_ins: BTreeMap<String, OptIn>,
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
     pub(crate) instances: BTreeMap<String, Instance>,
@@ -90,6 +92,7 @@ impl Region {
         Self {
             name: name.to_owned(),
             opt_in,
+            opt_ins: BTreeMap::new(),
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -99,6 +102,10 @@ impl Region {
             bin: Bin::new(),
             accounts: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn opt_in_of(&self, account: &str) -> OptIn {
+        self.opt_ins.get(account).copied().unwrap_or(self.opt_in)
     }
 
     pub(crate) fn holdings(&mut self, account: &str) -> &mut Holdings {
@@ -195,7 +202,7 @@ impl World {
     pub(crate) fn region(&self, cx: &Context) -> Result<&Region, ApiError> {
         self.regions
             .get(&cx.region)
-            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
             .ok_or_else(region_refused)
     }
 
@@ -203,7 +210,7 @@ impl World {
     pub(crate) fn region_mut(&mut self, cx: &Context) -> Result<&mut Region, ApiError> {
         self.regions
             .get_mut(&cx.region)
-            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
             .ok_or_else(region_refused)
     }
 }

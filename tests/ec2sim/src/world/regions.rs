@@ -116,7 +116,9 @@ impl World {
         let named = |region: &&Region| {
             input.region_names.is_empty() || input.region_names.contains(&region.name)
         };
-        let shown = |region: &&Region| input.all_regions || region.opt_in != OptIn::NotOptedIn;
+        let shown = |region: &&Region| {
+            input.all_regions || region.opt_in_of(&cx.account) != OptIn::NotOptedIn
+        };
         let regions = self
             .regions
             .values()
@@ -125,7 +127,7 @@ impl World {
             .map(|region| Listed {
                 name: region.name.clone(),
                 endpoint: format!("ec2.{}.amazonaws.com", region.name),
-                opt_in: region.opt_in,
+                opt_in: region.opt_in_of(&cx.account),
             });
         let mut x = Xml::new();
         x.list(

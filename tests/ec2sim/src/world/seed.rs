@@ -319,7 +319,21 @@ impl World {
 
     /// Enables a region or switches it off.
     pub(crate) fn set_opt_in(&mut self, region: &str, opt_in: OptIn) -> Result<(), ApiError> {
-        self.seed_region_mut(region)?.opt_in = opt_in;
+        let region = self.seed_region_mut(region)?;
+        region.opt_in = opt_in;
+        region.opt_ins.clear();
+        Ok(())
+    }
+
+    /// Enables a region for one account, or switches it off.
+    pub(crate) fn set_account_opt_in(
+        &mut self,
+        region: &str,
+        account: &str,
+        opt_in: OptIn,
+    ) -> Result<(), ApiError> {
+        let region = self.seed_region_mut(region)?;
+        region.opt_ins.insert(account.to_owned(), opt_in);
         Ok(())
     }
 }

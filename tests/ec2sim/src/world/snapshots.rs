@@ -156,7 +156,7 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
         let source = self
-            .source_region(&input.source_region)?
+            .source_region(cx, &input.source_region)?
             .visible_snapshot(cx, &input.source_snapshot_id)?
             .clone();
         self.check_snapshot_copies(cx)?;

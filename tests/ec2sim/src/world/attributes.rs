@@ -116,7 +116,7 @@ impl World {
                 region.owned_image(cx, &image)?.description = Some(text);
             }
             Change::ImdsSupport(version) => {
-                region.owned_image(cx, &image)?.machine.imds_support = Some(version)
+                region.owned_image(cx, &image)?.machine.own().imds_support = Some(version)
             }
             Change::Permissions { add, remove } => {
                 region.owned_image(cx, &image)?.check_available()?;

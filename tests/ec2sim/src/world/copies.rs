@@ -97,10 +97,10 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: copies.iter().map(|copy| copy.device.clone()).collect(),
             tags,
-            origin: Some(Origin {
+            origin: Some(Box::new(Origin {
                 image: source.id,
                 region: input.source_region.clone(),
-            }),
+            })),
             ..Image::new(
                 id.clone(),
                 &cx.account,
@@ -341,19 +341,19 @@ pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiErro
 }
 
 /// Why an image will fail that has just been started.
-pub(crate) fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
+pub(crate) fn failure(cx: &Context, key_missing: bool) -> Option<Box<StateReason>> {
     match &cx.fail_copy {
-        Some(reason) => Some(StateReason {
+        Some(reason) => Some(Box::new(StateReason {
             code: "Server.InternalError".to_owned(),
             message: reason.clone(),
-        }),
+        })),
         None => key_missing.then(key_reason),
     }
 }
 
-fn key_reason() -> StateReason {
-    StateReason {
+fn key_reason() -> Box<StateReason> {
+    Box::new(StateReason {
         code: "Client.InternalError".to_owned(),
         message: KEY_NOT_ACCESSIBLE.to_owned(),
-    }
+    })
 }

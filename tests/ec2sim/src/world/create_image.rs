@@ -63,7 +63,7 @@ impl World {
                     device_name: attachment.device.clone(),
                     snapshot: None,
                     size: volume.size,
-                    volume_type: volume.volume_type.clone(),
+                    volume_type: volume.volume_type,
                     encrypted: volume.encrypted,
                     delete_on_termination: attachment.delete_on_termination,
                 };
@@ -104,10 +104,10 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: finished,
             tags,
-            origin: Some(Origin {
+            origin: Some(Box::new(Origin {
                 image: instance.image,
                 region: cx.region.clone(),
-            }),
+            })),
             source_instance: Some(instance.id),
             ..Image::new(
                 id.clone(),
@@ -139,7 +139,7 @@ impl World {
         tags: &Tags,
     ) -> Snapshot {
         Snapshot {
-            volume: volume.id.clone(),
+            volume: Some(volume.id.clone()),
             encrypted: volume.encrypted,
             key: volume.key.clone(),
             tags: tags.clone(),

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::image::BlockDevice;
 use crate::world::region::Region;
-use crate::world::volumes::check_type;
+use crate::world::volumes::known_type;
 
 const DEFAULT_TYPE: &str = "gp2";
 
@@ -70,8 +70,7 @@ impl DeviceInput {
         if let Some(snapshot) = snapshot.filter(|snapshot| size < snapshot.size) {
             return Err(too_small(&snapshot.id, snapshot.size, size));
         }
-        let volume_type = ebs.volume_type.as_deref().unwrap_or(DEFAULT_TYPE);
-        check_type(volume_type)?;
+        let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(DEFAULT_TYPE))?;
         Ok(Some(BlockDevice {
             device_name: self.device_name.clone(),
             size,
@@ -79,7 +78,7 @@ impl DeviceInput {
                 snapshot.encrypted
             }),
             snapshot: ebs.snapshot_id.clone(),
-            volume_type: volume_type.to_owned(),
+            volume_type,
             delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
         }))
     }
@@ -92,10 +91,7 @@ impl DeviceInput {
             let snapshot = device.snapshot.as_deref().unwrap_or("of the image");
             return Err(too_small(snapshot, device.size, size));
         }
-        let volume_type = ebs
-            .volume_type
-            .unwrap_or_else(|| device.volume_type.clone());
-        check_type(&volume_type)?;
+        let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(device.volume_type))?;
         Ok(BlockDevice {
             size,
             volume_type,

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
+use crate::world::machine::{Machine, SharedMachine};
 use crate::world::recycle_bin::Stay;
 use crate::world::tags::{self, Tags};
 
@@ -37,49 +38,6 @@ impl ImageState {
     }
 }
 
-/// What an image is made for. A copy inherits all of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Machine {
-    /// The architecture.
-    pub architecture: String,
-    /// The device that holds the root volume.
-    pub root_device_name: String,
-    /// `hvm` or `paravirtual`.
-    pub virtualization_type: String,
-    /// The platform that is billed.
-    pub platform_details: String,
-    /// Enhanced networking.
-    pub ena_support: bool,
-    /// `simple`, where the older enhanced networking is supported.
-    pub sriov_net_support: Option<String>,
-    /// How it boots.
-    pub boot_mode: Option<String>,
-    /// `v2.0` where instances must use version 2 of the metadata service.
-    pub imds_support: Option<String>,
-    /// `v2.0` where there is a TPM.
-    pub tpm_support: Option<String>,
-    /// The codes of the Marketplace.
-    pub product_codes: Vec<String>,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self {
-            architecture: "x86_64".to_owned(),
-            root_device_name: "/dev/xvda".to_owned(),
-            virtualization_type: "hvm".to_owned(),
-            platform_details: "Linux/UNIX".to_owned(),
-            ena_support: true,
-            sriov_net_support: Some("simple".to_owned()),
-            boot_mode: Some("uefi-preferred".to_owned()),
-            imds_support: Some("v2.0".to_owned()),
-            tpm_support: None,
-            product_codes: Vec::new(),
-        }
-    }
-}
-
 /// A volume that an instance gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +46,7 @@ pub(crate) struct BlockDevice {
     /// Absent while a copy has not yet made it.
     pub(crate) snapshot: Option<String>,
     pub(crate) size: u32,
-    pub(crate) volume_type: String,
+    pub(crate) volume_type: &'static str,
     pub(crate) encrypted: bool,
     pub(crate) delete_on_termination: bool,
 }
@@ -100,7 +58,7 @@ impl BlockDevice {
             device_name: machine.root_device_name.clone(),
             snapshot: None,
             size: 8,
-            volume_type: "gp3".to_owned(),
+            volume_type: "gp3",
             encrypted: false,
             delete_on_termination: true,
         }
@@ -172,15 +130,15 @@ pub(crate) struct Image {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) state: ImageState,
-    pub(crate) state_reason: Option<StateReason>,
+    pub(crate) state_reason: Option<Box<StateReason>>,
     pub(crate) created: Timestamp,
     /// From when lists show it.
     pub(crate) listed_from: Timestamp,
-    pub(crate) machine: Machine,
+    pub(crate) machine: SharedMachine,
     pub(crate) devices: Vec<BlockDevice>,
     pub(crate) grants: BTreeSet<Grant>,
     pub(crate) tags: Tags,
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<Box<Origin>>,
     /// The instance that CreateImage made it of.
     pub(crate) source_instance: Option<String>,
     pub(crate) deprecated_from: Option<Timestamp>,
@@ -197,7 +155,7 @@ impl Image {
         id: String,
         owner: &str,
         name: String,
-        machine: Machine,
+        machine: SharedMachine,
         created: Timestamp,
     ) -> Self {
         Self {
@@ -359,7 +317,7 @@ impl Image {
                 x.text("deleteOnTermination", device.delete_on_termination)
                     .maybe("snapshotId", device.snapshot.as_ref())
                     .text("volumeSize", device.size)
-                    .text("volumeType", &device.volume_type)
+                    .text("volumeType", device.volume_type)
                     .text("encrypted", device.encrypted);
             });
         });

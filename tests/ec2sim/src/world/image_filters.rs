@@ -24,7 +24,7 @@ impl Filtered for Image {
             i.devices.iter().flat_map(|d| written(d.size)).collect()
         }),
         ("block-device-mapping.volume-type", |i| {
-            i.devices.iter().flat_map(|d| one(&d.volume_type)).collect()
+            i.devices.iter().flat_map(|d| one(d.volume_type)).collect()
         }),
         ("block-device-mapping.delete-on-termination", |i| {
             i.devices

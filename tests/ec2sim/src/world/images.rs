@@ -11,7 +11,8 @@ use crate::world::copies::check_description;
 use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::{IMAGE, SNAPSHOT};
-use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
+use crate::world::image::{BlockDevice, Grant, Image, ImageState};
+use crate::world::machine::Machine;
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification};
@@ -70,7 +71,7 @@ impl World {
         let region = self.region(cx)?;
         let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
         let (page, token) = if input.image_ids.is_empty() {
-            paging.page(&region.images, keep)
+            paging.of_shelf(&region.images, keep)
         } else {
             let named = named_images(region, cx, &input.image_ids)?;
             (
@@ -130,6 +131,8 @@ impl World {
             tpm_support: input.tpm_support,
             ..Machine::default()
         };
+        let machine = self.machines.shared(machine);
+        let region = self.region_mut(cx)?;
         let image = Image {
             description: input.description,
             listed_from,

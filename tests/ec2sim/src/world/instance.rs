@@ -9,7 +9,8 @@ use crate::wire::xml::Xml;
 use crate::world::agenda::{after, written as date};
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::ids::INSTANCE;
-use crate::world::image::{Machine, StateReason};
+use crate::world::image::StateReason;
+use crate::world::machine::SharedMachine;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
@@ -69,7 +70,7 @@ pub(crate) struct Instance {
     pub(crate) reason: Option<StateReason>,
     pub(crate) terminated: Option<Timestamp>,
     pub(crate) protected: bool,
-    pub(crate) machine: Machine,
+    pub(crate) machine: SharedMachine,
     pub(crate) tags: Tags,
 }
 

@@ -10,10 +10,11 @@ use crate::world::World;
 use crate::world::agenda::after;
 use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::{INSTANCE, VOLUME};
-use crate::world::image::{BlockDevice, Image, Machine, StateReason};
+use crate::world::image::{BlockDevice, Image, StateReason};
 use crate::world::instance::{Instance, Phase};
 use crate::world::kms::Encryption;
 use crate::world::launch_template::{TemplateChoice, TemplateData};
+use crate::world::machine::Machine;
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
 
@@ -166,6 +167,7 @@ impl World {
         let id = self.ids.resource(&INSTANCE);
         let settles = after(cx.now, self.config.instance_time);
         let zone = launch.zone.unwrap_or_else(|| format!("{}a", cx.region));
+        let usual = self.machines.shared(Machine::default());
         let region = self.region_mut(cx)?;
         let image = region.images.get_mut(&launch.image).map(|image| {
             image.last_launched = Some(cx.now);
@@ -176,10 +178,7 @@ impl World {
                 machine, devices, ..
             }) => (machine, devices),
             // Instances outlive images and can be put in without one: they have a root volume all the same.
-            None => (
-                Machine::default(),
-                vec![BlockDevice::root(&Machine::default())],
-            ),
+            None => (usual, vec![BlockDevice::root(&Machine::default())]),
         };
         let devices = devices::overridden(region, cx, &own, &launch.devices)?;
         let mut volumes = Vec::new();

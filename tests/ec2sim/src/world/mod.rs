@@ -23,6 +23,7 @@ mod launch_template;
 mod launch_template_versions;
 mod launch_templates;
 mod lifecycle;
+mod machine;
 mod organizations;
 mod paging;
 mod permissions;
@@ -32,6 +33,7 @@ mod references;
 mod region;
 mod regions;
 mod seed;
+mod shelf;
 mod snapshot;
 mod snapshot_attributes;
 mod snapshots;
@@ -58,10 +60,12 @@ use crate::wire;
 use agenda::Agenda;
 use buckets::Buckets;
 use ids::Ids;
+use machine::Machines;
 use region::Region;
 use sts::Identity;
 
-pub use image::{ImageState, Machine};
+pub use image::ImageState;
+pub use machine::Machine;
 pub use organizations::Membership;
 pub use recycle_bin::RetentionRule;
 pub use region::OptIn;
@@ -77,6 +81,7 @@ pub struct World {
     regions: BTreeMap<String, Region>,
     agenda: Agenda,
     buckets: Buckets,
+    machines: Machines,
     /// Where accounts are in organisations.
     memberships: BTreeMap<String, Membership>,
     /// Who the access keys belong to that AssumeRole has given out.
@@ -95,6 +100,7 @@ impl World {
             regions: regions::all(),
             agenda: Agenda::default(),
             buckets: Buckets::default(),
+            machines: Machines::default(),
             memberships: BTreeMap::new(),
             issued: BTreeMap::new(),
             now: Timestamp::MIN,

@@ -169,7 +169,7 @@ impl World {
         if let Some(missing) = input.ids.iter().find(|id| here(id).is_none()) {
             return Err(IMAGE.not_found(missing));
         }
-        let (page, token) = paging.page(&region.images, |image| {
+        let (page, token) = paging.of_shelf(&region.images, |image| {
             here(&image.id).is_some() && (input.ids.is_empty() || input.ids.contains(&image.id))
         });
         let mut x = Xml::new();
@@ -200,7 +200,7 @@ impl World {
         region.check_name(cx, &image.name)?;
         if let Some(gone) = image
             .snapshots()
-            .find(|s| !region.snapshots.contains_key(*s))
+            .find(|s| !region.snapshots.contains_key(s))
         {
             return Err(SNAPSHOT.not_found(gone));
         }
@@ -228,7 +228,7 @@ impl World {
         let mut x = Xml::new();
         x.list("snapshotSet", page, |x, deleted| {
             x.text("snapshotId", &deleted.snapshot.id)
-                .text("volumeId", &deleted.snapshot.volume)
+                .text("volumeId", deleted.snapshot.volume_id())
                 .text("description", &deleted.snapshot.description);
             write_stay(x, Some(deleted.stay));
         });

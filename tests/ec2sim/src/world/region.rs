@@ -16,6 +16,7 @@ use crate::world::kms::Keys;
 use crate::world::launch_template::LaunchTemplate;
 use crate::world::public_access::PublicAccess;
 use crate::world::recycle_bin::{Bin, Retention};
+use crate::world::shelf::Shelf;
 use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
 use crate::world::tokens::Token;
@@ -52,8 +53,8 @@ pub(crate) struct Region {
     pub(crate) opt_in: OptIn,
     /// The accounts that have chosen otherwise.
     pub(crate) opt_ins: BTreeMap<String, OptIn>,
-    pub(crate) images: BTreeMap<String, Image>,
-    pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    pub(crate) images: Shelf<Image>,
+    pub(crate) snapshots: Shelf<Snapshot>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) launch_templates: BTreeMap<String, LaunchTemplate>,
@@ -93,8 +94,8 @@ impl Region {
             name: name.to_owned(),
             opt_in,
             opt_ins: BTreeMap::new(),
-            images: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
+            images: Shelf::new(),
+            snapshots: Shelf::new(),
             instances: BTreeMap::new(),
             volumes: BTreeMap::new(),
             launch_templates: BTreeMap::new(),

@@ -9,11 +9,12 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::ids::{IMAGE, INSTANCE, LAUNCH_TEMPLATE, SNAPSHOT};
-use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
+use crate::world::image::{BlockDevice, Grant, Image, ImageState};
 use crate::world::kms::key::{self, Key};
 use crate::world::kms::{self, Encryption};
 use crate::world::launch::Launch;
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
+use crate::world::machine::Machine;
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::Snapshot;
 use crate::world::tags::Tags;
@@ -182,7 +183,8 @@ impl World {
             grants.insert(Grant::All);
         }
         let tags: Tags = seed.tags.iter().collect();
-        let mut devices = Vec::new();
+        let machine = self.machines.shared(seed.machine);
+        let mut devices = Vec::with_capacity(seed.volumes as usize);
         for number in 0..seed.volumes {
             let template = Snapshot::new(
                 self.ids.resource(&SNAPSHOT),
@@ -208,10 +210,10 @@ impl World {
                 ..template
             };
             devices.push(BlockDevice {
-                device_name: device_name(&seed.machine, number),
+                device_name: device_name(&machine, number),
                 snapshot: Some(snapshot.id.clone()),
                 size: seed.volume_size,
-                volume_type: "gp3".to_owned(),
+                volume_type: "gp3",
                 encrypted,
                 delete_on_termination: true,
             });
@@ -226,7 +228,7 @@ impl World {
             devices,
             grants,
             tags,
-            ..Image::new(id.clone(), &cx.account, name, seed.machine, created)
+            ..Image::new(id.clone(), &cx.account, name, machine, created)
         };
         self.seed_region_mut(&seed.region)?.add_image(image);
         Ok(id)

@@ -16,7 +16,7 @@ use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
 /// The volume id that AWS gives to snapshots which were copied.
-pub(crate) const COPIED_VOLUME: &str = "vol-ffffffff";
+const COPIED_VOLUME: &str = "vol-ffffffff";
 
 /// Where a snapshot is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +43,8 @@ impl SnapshotState {
 pub(crate) struct Snapshot {
     pub(crate) id: String,
     pub(crate) owner: String,
-    pub(crate) volume: String,
+    /// The volume it was taken of; a copy has none.
+    pub(crate) volume: Option<String>,
     /// Whether CopySnapshot made it.
     pub(crate) is_copy: bool,
     pub(crate) description: String,
@@ -68,7 +69,7 @@ impl Snapshot {
         Self {
             id,
             owner: owner.to_owned(),
-            volume: COPIED_VOLUME.to_owned(),
+            volume: None,
             is_copy: false,
             description: String::new(),
             state: SnapshotState::Completed,
@@ -94,6 +95,11 @@ impl Snapshot {
         }
     }
 
+    /// What AWS calls the volume; copies have a made-up one.
+    pub(crate) fn volume_id(&self) -> &str {
+        self.volume.as_deref().unwrap_or(COPIED_VOLUME)
+    }
+
     fn progress(&self, now: Timestamp) -> String {
         let percent = match self.state {
             SnapshotState::Completed => 100,
@@ -107,7 +113,7 @@ impl Snapshot {
 
     pub(crate) fn write(&self, x: &mut Xml, cx: &Context) {
         x.text("snapshotId", &self.id)
-            .text("volumeId", &self.volume)
+            .text("volumeId", self.volume_id())
             .text("status", self.state.name())
             .maybe("statusMessage", self.state_message.as_ref())
             .text("startTime", date(self.started))
@@ -138,7 +144,7 @@ impl Filtered for Snapshot {
         ("status", |snapshot| one(snapshot.state.name())),
         ("storage-tier", |_| one("standard")),
         ("transfer-type", |_| one("standard")),
-        ("volume-id", |snapshot| one(&snapshot.volume)),
+        ("volume-id", |snapshot| one(snapshot.volume_id())),
         ("volume-size", |snapshot| written(snapshot.size)),
     ];
 

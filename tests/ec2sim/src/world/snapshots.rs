@@ -89,7 +89,7 @@ impl World {
                 && matcher.passes(snapshot, &cx.account)
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
-            paging.page(&region.snapshots, keep)
+            paging.of_shelf(&region.snapshots, keep)
         } else {
             let mut named = Vec::new();
             for id in &input.snapshot_ids {

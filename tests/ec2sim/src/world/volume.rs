@@ -19,7 +19,7 @@ pub(crate) struct Volume {
     pub(crate) id: String,
     pub(crate) owner: String,
     pub(crate) size: u32,
-    pub(crate) volume_type: String,
+    pub(crate) volume_type: &'static str,
     pub(crate) snapshot: Option<String>,
     pub(crate) encrypted: bool,
     /// The ARN of its key.
@@ -55,7 +55,7 @@ impl Volume {
             .text("availabilityZone", &self.zone)
             .text("status", state)
             .text("createTime", date(self.created))
-            .text("volumeType", &self.volume_type)
+            .text("volumeType", self.volume_type)
             .text("encrypted", self.encrypted)
             .maybe("kmsKeyId", self.key.as_ref())
             .text("multiAttachEnabled", false)
@@ -105,7 +105,7 @@ impl Filtered for Volume {
         ("snapshot-id", |v| maybe(v.snapshot.as_deref())),
         ("status", |v| one(v.state())),
         ("volume-id", |v| one(&v.id)),
-        ("volume-type", |v| one(&v.volume_type)),
+        ("volume-type", |v| one(v.volume_type)),
     ];
 
     fn tags(&self) -> &Tags {

@@ -108,11 +108,7 @@ impl World {
             .clone()
             .ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
-        let volume_type = input
-            .volume_type
-            .clone()
-            .unwrap_or_else(|| "gp2".to_owned());
-        check_type(&volume_type)?;
+        let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
         let region = self.region(cx)?;
         let snapshot = input
             .snapshot_id
@@ -294,12 +290,13 @@ impl World {
     }
 }
 
-pub(crate) fn check_type(volume_type: &str) -> Result<(), ApiError> {
-    if TYPES.contains(&volume_type) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        "UnknownVolumeType",
-        format!("Unsupported volume type '{volume_type}' for volume creation."),
-    ))
+/// The type of volume that a call names.
+pub(crate) fn known_type(named: &str) -> Result<&'static str, ApiError> {
+    let known = TYPES.into_iter().find(|known| *known == named);
+    known.ok_or_else(|| {
+        ApiError::new(
+            "UnknownVolumeType",
+            format!("Unsupported volume type '{named}' for volume creation."),
+        )
+    })
 }

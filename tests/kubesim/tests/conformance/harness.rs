@@ -55,19 +55,22 @@ fn namespace_for(behaviour: &str) -> String {
 
 /// Starts etcd and kube-apiserver, to be stopped when this process ends.
 fn start_world() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../env/world");
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // What former runs left behind.
+    // What former runs left behind. One that has just ended may still be stopping, and needs its folder for that.
     for former in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
         let name = former.file_name().into_string().unwrap_or_default();
         let pid = name.strip_prefix("kubesim-world-");
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(former.path());
+            let down = Command::new(&script).arg("down").arg(former.path()).status();
+            if down.is_ok_and(|down| down.success()) {
+                let _ = std::fs::remove_dir_all(former.path());
+            }
         }
     }
     let pid = std::process::id();
     let world = scratch.join(format!("kubesim-world-{pid}"));
-    let up = Command::new(root.join("tests/env/world")).arg("up").arg(&world).arg(pid.to_string()).status();
+    let up = Command::new(&script).arg("up").arg(&world).arg(pid.to_string()).status();
     assert!(up.unwrap().success(), "the real API server did not start");
     world
 }

@@ -252,7 +252,7 @@ impl fmt::Display for Reason {
                 write!(f, "the version has left the list and is not among the {keep_last} newest that are kept")
             }
             Self::Superseded => f.write_str("the copy failed and another has taken its place"),
-            Self::FailedAndUnwanted => f.write_str("the copy failed and its version is not listed any more"),
+            Self::FailedAndUnwanted => f.write_str("the copy failed and is not asked for any more"),
             Self::LeftBehind => f.write_str("its image is gone"),
             Self::ObjectDeleted => f.write_str("the MachineImage is being deleted with deletionPolicy: Delete"),
         }

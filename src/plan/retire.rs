@@ -101,7 +101,7 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     for (region, view) in &scene.observed.regions {
         let owned = scene.owned(region);
         for image in &owned {
-            if let Some(reason) = reason_to_go(scene, image, &owned, &kept) {
+            if let Some(reason) = reason_to_go(scene, region, image, &owned, &kept) {
                 leaving.push(Candidate { region, view, owned: image.clone(), reason });
             }
         }
@@ -109,9 +109,16 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     leaving
 }
 
-fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionName]) -> Option<Reason> {
+fn reason_to_go(
+    scene: &Scene,
+    region: &RegionName,
+    owned: &Owned,
+    others: &[Owned],
+    kept: &[VersionName],
+) -> Option<Reason> {
     let version = &owned.ownership.version;
     let listed = scene.desired.version(version).is_some();
+    let wanted = listed && scene.desired.regions.contains_key(region);
     if scene.desired.retires_all() {
         return Some(Reason::ObjectDeleted);
     }
@@ -121,7 +128,7 @@ fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionN
     if owned.image.state == ImageState::Failed {
         let later = |o: &Owned| o.image.state != ImageState::Failed || o.ownership.attempt > owned.ownership.attempt;
         let replaced = |o: &Owned| o.ownership.version == *version && later(o);
-        return match listed {
+        return match wanted {
             true => others.iter().any(replaced).then_some(Reason::Superseded),
             false => Some(Reason::FailedAndUnwanted),
         };
@@ -233,7 +240,7 @@ fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
     let kept = kept_versions(scene);
     let owned = scene.owned(candidate.region);
     let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
-    owned.iter().any(|o| sound(o) && reason_to_go(scene, o, &owned, &kept).is_none())
+    owned.iter().any(|o| sound(o) && reason_to_go(scene, candidate.region, o, &owned, &kept).is_none())
 }
 
 fn used(scene: &Scene, image: ImageId) -> Option<String> {

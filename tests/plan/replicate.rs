@@ -173,6 +173,17 @@ fn an_image_whose_source_tag_was_lost_is_known_by_the_source_of_the_manifest() {
 }
 
 #[test]
+fn a_version_whose_content_was_changed_is_not_copied_to_the_regions_that_lack_it() {
+    let mut world = complete(WEB);
+    *world.region("us-east-1") = listed();
+    world.desired.versions[0].source = source_ref("new");
+    world.observed.sources.insert(source_ref("new"), Ok(source(&source_ref("new"))));
+    let plan = world.plan();
+    assert!(plan.steps.iter().all(|s| s.action.version().is_none_or(|v| v.as_str() != "1.4.2")), "{:?}", plan.steps);
+    assert!(problem(&plan, "SourceChanged").message.contains("give the new content a new version"));
+}
+
+#[test]
 fn a_source_that_was_changed_needs_a_new_version() {
     let mut world = complete(WEB);
     world.desired.versions[0].source = source_ref("new");

@@ -180,8 +180,16 @@ fn a_failed_copy_of_a_version_that_left_goes_whatever_is_kept() {
     assert_eq!(
         world.steps(),
         ["deregister ami-failed-1 (1.0.0) in eu-west-1 and delete its snapshots \
-          (the copy failed and its version is not listed any more)"]
+          (the copy failed and is not asked for any more)"]
     );
+}
+
+#[test]
+fn a_failed_copy_in_a_region_that_left_the_manifest_goes() {
+    let mut world = complete(LISTED);
+    world.hold_failed("eu-west-1", "2.0.0", 2, minutes(60));
+    world.desired.regions.remove(&"eu-west-1".into());
+    assert_eq!(deregistered(&world.plan()), ["2.0.0"]);
 }
 
 #[test]

@@ -78,17 +78,10 @@ fn client_token(owner: &Owner, version: &VersionName, region: &RegionName, attem
 async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
     let Copy { region, version, source, .. } = copy;
     let subject = format!("version {version} (source {source})");
-    let mut answer = copy_image(inventory, owner, copy).await;
-    if let Err(error) = &answer
-        && error.code == "InvalidAMIName.Duplicate"
-    {
-        match resolve_name(inventory, owner, copy).await? {
-            Holder::OurCopy(id) => return Ok(Outcome::done(format!("{version} is already copied to {region}: {id}"))),
-            Holder::FailedCopyRemoved => answer = copy_image(inventory, owner, copy).await,
-            Holder::Nobody => {}
-        }
+    if let Some(id) = resolve_name(inventory, owner, copy).await? {
+        return Ok(Outcome::done(format!("{version} is already copied to {region}: {id}")));
     }
-    match answer {
+    match copy_image(inventory, owner, copy).await {
         Ok(id) => {
             inventory.note(region, |memory, now| memory.assume(pending_copy(copy, &id, now), now));
             Ok(Outcome::done(format!("started the copy of {version} to {region}: {id}")))
@@ -155,30 +148,22 @@ fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
     }
 }
 
-/// Who holds the name that a copy was to get.
-enum Holder {
-    /// The copy itself, made earlier.
-    OurCopy(ImageId),
-    /// A failed copy of an earlier attempt did; it is removed now.
-    FailedCopyRemoved,
-    /// Nobody that can be seen: the name of a deregistered image can linger.
-    Nobody,
-}
-
-async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Holder, Trouble> {
+/// Looks who holds the name that a copy is to get: names are unique in an account and region. The answer is the copy itself,
+/// if it was made earlier and the inventory does not know of it. A failed copy of ours that holds the name is removed.
+async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Option<ImageId>, Trouble> {
     let Copy { region, version, name, .. } = copy;
     let holder =
         images::named(inventory.aws(), region, name).await.map_err(|e| e.about(&format!("the image named {name}")))?;
-    let Some(holder) = holder else { return Ok(Holder::Nobody) };
+    let Some(holder) = holder else { return Ok(None) };
     let ours = holder.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
     if ours && holder.state == ImageState::Failed {
         deregister(inventory, owner, region, version, &holder.id).await?;
-        return Ok(Holder::FailedCopyRemoved);
+        return Ok(None);
     }
     if ours && holder.made_from.as_ref() == Some(&copy.source) {
         let id = holder.id.clone();
         inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
-        return Ok(Holder::OurCopy(id));
+        return Ok(Some(id));
     }
     let whose = holder.ownership().map_or_else(
         || "which amiops did not make".to_owned(),
@@ -264,7 +249,7 @@ async fn deregister(
     Ok(Outcome { note: format!("deregistered {image} ({version}) in {region} and deleted its snapshots"), warning })
 }
 
-/// Deletes a snapshot, if it still carries our tags.
+/// Deletes a snapshot, if it still carries our tags and no image has it.
 async fn delete_snapshot(
     inventory: &Arc<Inventory>,
     owner: &Owner,
@@ -275,6 +260,16 @@ async fn delete_snapshot(
     let about = |error: CallError| error.about(snapshot.as_str());
     let found = images::snapshots_by_id(aws, region, std::slice::from_ref(snapshot)).await.map_err(about)?;
     let ours = found.get(snapshot).is_none_or(|s| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner));
+    let holder = images::with_snapshot(aws, region, snapshot).await.map_err(about)?;
+    if let Some(holder) = holder.filter(|_| ours) {
+        let message = format!(
+            "snapshot {snapshot} in {region} carries the tags of {owner}, but {} has it, which does not. It stays until that \
+             image is gone; to mend: tag the image {}={owner} to hand it back, or remove the tags of the snapshot",
+            holder.id,
+            crate::plan::tags::OWNER
+        );
+        return Err(Trouble::new(Class::NeedsPerson, "SnapshotHeld", message));
+    }
     if ours {
         let call = aws.lane(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
         match aws.call("DeleteSnapshot", region, call).await {

@@ -41,6 +41,17 @@ pub(super) async fn named(aws: &Aws, region: &RegionName, name: &str) -> Result<
     Ok(images.into_iter().find(|image| image.name == name && image.state != ImageState::Deregistered))
 }
 
+/// Finds an image of the account that has a snapshot.
+pub(super) async fn with_snapshot(
+    aws: &Aws,
+    region: &RegionName,
+    snapshot: &SnapshotId,
+) -> Result<Option<Image>, CallError> {
+    let filter = Filter::builder().name("block-device-mapping.snapshot-id").values(snapshot.as_str()).build();
+    let images = describe(aws, region, &filter).await?;
+    Ok(images.into_iter().find(|image| image.state != ImageState::Deregistered))
+}
+
 async fn describe(aws: &Aws, region: &RegionName, filter: &Filter) -> Result<Vec<Image>, CallError> {
     let ec2 = &aws.lane(region).ec2;
     let mut images = Vec::new();

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{
-    ImageAttributeName, ImageReferenceOptionName, ImageReferenceResourceType, LaunchPermission, PermissionGroup,
-    ResourceTypeOption, ResourceTypeRequest,
+    ImageAttributeName, ImageReference, ImageReferenceOptionName, ImageReferenceResourceType, LaunchPermission,
+    PermissionGroup, ResourceTypeOption, ResourceTypeRequest,
 };
 
 use super::client::Aws;
 use super::errors::CallError;
-use crate::plan::Usage;
-use crate::plan::ids::{ImageId, RegionName};
+use crate::plan::ids::{ImageId, ParameterName, RegionName};
+use crate::plan::{Usage, User};
 
 /// DescribeImageReferences takes this many images at most.
 const IMAGES_PER_CALL: usize = 10;
@@ -40,9 +40,9 @@ async fn references(
     aws: &Aws,
     region: &RegionName,
     images: &[ImageId],
-) -> Result<BTreeMap<ImageId, Vec<String>>, CallError> {
+) -> Result<BTreeMap<ImageId, Vec<User>>, CallError> {
     let ec2 = &aws.lane(region).ec2;
-    let mut found = BTreeMap::<_, Vec<String>>::new();
+    let mut found = BTreeMap::<_, Vec<User>>::new();
     let mut token = None;
     loop {
         let page = ec2
@@ -53,9 +53,7 @@ async fn references(
         let page = aws.call("DescribeImageReferences", region, page.set_next_token(token).send()).await?;
         for reference in page.image_references() {
             let image = ImageId::new(reference.image_id().unwrap_or_default());
-            let kind = reference.resource_type().map_or("resource", |t| t.as_str());
-            let name = reference.arn().and_then(|arn| arn.rsplit(['/', ':']).next()).unwrap_or("unknown");
-            found.entry(image).or_default().push(format!("{kind} {name}"));
+            found.entry(image).or_default().push(user(reference));
         }
         token = page.next_token().filter(|t| !t.is_empty()).map(str::to_owned);
         if token.is_none() {
@@ -63,6 +61,17 @@ async fn references(
             return Ok(found);
         }
     }
+}
+
+/// What a reference stands for. The ARN of a parameter ends with its path, which begins with the only slash after `parameter`.
+fn user(reference: &ImageReference) -> User {
+    let arn = reference.arn().unwrap_or("unknown");
+    if let Some((_, path)) = arn.split_once(":parameter/") {
+        return User::Parameter(ParameterName::new(format!("/{path}")));
+    }
+    let kind = reference.resource_type().map_or("resource", |t| t.as_str());
+    let name = arn.rsplit(['/', ':']).next().unwrap_or(arn);
+    User::Other(format!("{kind} {name}"))
 }
 
 /// The call looks at the ten newest versions of a launch template and at terminated instances unless told otherwise. An old
@@ -84,11 +93,11 @@ fn whole_depth() -> Vec<ResourceTypeRequest> {
 }
 
 /// An image that others may launch may be in use where it cannot be seen.
-async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<String>) -> Usage {
+async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<User>) -> Usage {
     let attribute = ImageAttributeName::LaunchPermission;
     let call = aws.lane(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
     match aws.call("DescribeImageAttribute", region, call).await {
-        Ok(attribute) => by.extend(attribute.launch_permissions().iter().map(sharee)),
+        Ok(attribute) => by.extend(attribute.launch_permissions().iter().map(sharee).map(User::Other)),
         Err(error) => return Usage::Unknown(error.about(image.as_str())),
     }
     if by.is_empty() { Usage::Unused } else { Usage::Used(by) }

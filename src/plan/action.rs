@@ -40,12 +40,10 @@ pub enum Action {
         /// The image to name.
         image: ImageId,
     },
-    /// Remove the parameter of a channel.
+    /// Remove a parameter that is or was that of a channel.
     Unpublish {
         /// The region.
         region: RegionName,
-        /// The channel.
-        channel: ChannelName,
         /// The parameter.
         parameter: ParameterName,
     },
@@ -178,9 +176,7 @@ impl fmt::Display for Action {
             Self::Publish { region, channel, version, parameter, image } => {
                 write!(f, "publish {channel}={version} in {region}: {parameter} = {image}")
             }
-            Self::Unpublish { region, channel, parameter } => {
-                write!(f, "remove parameter {parameter} of channel {channel} in {region}")
-            }
+            Self::Unpublish { region, parameter } => write!(f, "remove parameter {parameter} in {region}"),
             Self::Deregister { region, version, image } => {
                 write!(f, "deregister {image} ({version}) in {region} and delete its snapshots")
             }
@@ -256,7 +252,7 @@ impl fmt::Display for Reason {
                 write!(f, "the version has left the list and is not among the {keep_last} newest that are kept")
             }
             Self::Superseded => f.write_str("the copy failed and another has taken its place"),
-            Self::FailedAndUnwanted => f.write_str("the copy failed and its version is not listed any more"),
+            Self::FailedAndUnwanted => f.write_str("the copy failed and is not asked for any more"),
             Self::LeftBehind => f.write_str("its image is gone"),
             Self::ObjectDeleted => f.write_str("the MachineImage is being deleted with deletionPolicy: Delete"),
         }

@@ -143,10 +143,28 @@ pub struct Parameter {
 pub enum Usage {
     /// Nobody that can be seen.
     Unused,
-    /// These: instances, launch templates, parameters, accounts it is shared with.
-    Used(Vec<String>),
+    /// These.
+    Used(Vec<User>),
     /// The check could not be made, so it counts as in use.
     Unknown(Trouble),
+}
+
+/// What uses an image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum User {
+    /// A parameter names it.
+    Parameter(ParameterName),
+    /// An instance, a launch template, an account it is shared with, in words.
+    Other(String),
+}
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Parameter(name) => write!(f, "parameter {name}"),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
 }
 
 /// What kind of trouble an error is, and so when to try again.

@@ -103,7 +103,7 @@ fn wanted(
     }
     let holding = scene.holding(region, &version.name);
     if let Some(owned) = live(&holding) {
-        let trouble = faults(version, region, owned, &holding);
+        let trouble = faults(scene, version, region, owned, &holding);
         trouble.iter().for_each(|t| scene.trouble(plan, Concern::Replicate, Some(region), Some(&version.name), t));
         let found = existing(scene, region, owned);
         let error = trouble.map(|t| t.message).or(replica.error).or(found.error.clone());
@@ -112,7 +112,9 @@ fn wanted(
     replica.state = if holding.is_empty() { ReplicaState::Missing } else { ReplicaState::Failed };
     replica.image = holding.last().map(|o| o.image.id.clone());
     if view.is_current() {
-        let outcome = if version.adopt && &version.source.region == region {
+        let outcome = if let Some(trouble) = other_content(scene, version) {
+            Err(trouble)
+        } else if version.adopt && &version.source.region == region {
             adopt(scene, plan, version)
         } else {
             copy(scene, plan, version, region, view, kms_key, &holding)
@@ -128,20 +130,30 @@ fn wanted(
     replica
 }
 
+/// Whether another region holds other content of a version. Then none is added: one version would have two contents.
+fn other_content(scene: &Scene, version: &Version) -> Option<Trouble> {
+    let regions = scene.observed.regions.keys();
+    let held = regions.flat_map(|region| scene.holding(region, &version.name).into_iter().map(move |o| (region, o)));
+    let mut differing = held.filter(|(_, o)| o.image.state != ImageState::Failed && scene.is_contradicted(o));
+    differing.next().map(|(region, owned)| source_changed(version, region, &owned))
+}
+
+fn source_changed(version: &Version, region: &RegionName, owned: &Owned) -> Trouble {
+    let former = owned.ownership.source.as_ref().map_or_else(|| "another image".to_owned(), |s| s.to_string());
+    let message = format!(
+        "{} in {region} holds {} as copied from {former}, but the manifest now names {} as its source. A version never \
+         changes its content: give the new content a new version",
+        owned.image.id, version.name, version.source
+    );
+    Trouble::new(Class::Terminal, "SourceChanged", message)
+}
+
 /// What is wrong with a replica that exists.
-fn faults(version: &Version, region: &RegionName, owned: &Owned, holding: &[Owned]) -> Option<Trouble> {
+fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, holding: &[Owned]) -> Option<Trouble> {
     let name = &version.name;
     let id = &owned.image.id;
-    if let Some(source) = owned.ownership.source.as_ref().filter(|source| **source != version.source) {
-        return Some(Trouble::new(
-            Class::Terminal,
-            "SourceChanged",
-            format!(
-                "{id} in {region} holds {name} as copied from {source}, but the manifest now names {} as its source. \
-                 A version never changes its content: give the new content a new version",
-                version.source
-            ),
-        ));
+    if scene.is_contradicted(owned) {
+        return Some(source_changed(version, region, owned));
     }
     if owned.image.state == ImageState::Disabled {
         return Some(Trouble::new(

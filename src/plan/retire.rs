@@ -5,14 +5,14 @@
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::action::{Action, Concern, Departure, Reason};
 use super::ids::{ImageId, RegionName, VersionName};
-use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
+use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage, User};
 use super::scene::{Owned, Scene};
 use super::tags::Ownership;
 use super::{Desired, Plan};
@@ -82,7 +82,9 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
 /// Whether a region that can be seen holds nothing of the object any more.
 fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let owner = &scene.desired.owner;
-    let ours = |s: &&Snapshot| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
+    let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
+    let ours = |s: &&Snapshot| !held(s) && Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
     let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
         && view.snapshot_trouble.is_none()
@@ -99,7 +101,7 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     for (region, view) in &scene.observed.regions {
         let owned = scene.owned(region);
         for image in &owned {
-            if let Some(reason) = reason_to_go(scene, image, &owned, &kept) {
+            if let Some(reason) = reason_to_go(scene, region, image, &owned, &kept) {
                 leaving.push(Candidate { region, view, owned: image.clone(), reason });
             }
         }
@@ -107,9 +109,16 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     leaving
 }
 
-fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionName]) -> Option<Reason> {
+fn reason_to_go(
+    scene: &Scene,
+    region: &RegionName,
+    owned: &Owned,
+    others: &[Owned],
+    kept: &[VersionName],
+) -> Option<Reason> {
     let version = &owned.ownership.version;
     let listed = scene.desired.version(version).is_some();
+    let wanted = listed && scene.desired.regions.contains_key(region);
     if scene.desired.retires_all() {
         return Some(Reason::ObjectDeleted);
     }
@@ -119,7 +128,7 @@ fn reason_to_go(scene: &Scene, owned: &Owned, others: &[Owned], kept: &[VersionN
     if owned.image.state == ImageState::Failed {
         let later = |o: &Owned| o.image.state != ImageState::Failed || o.ownership.attempt > owned.ownership.attempt;
         let replaced = |o: &Owned| o.ownership.version == *version && later(o);
-        return match listed {
+        return match wanted {
             true => others.iter().any(replaced).then_some(Reason::Superseded),
             false => Some(Reason::FailedAndUnwanted),
         };
@@ -231,13 +240,16 @@ fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
     let kept = kept_versions(scene);
     let owned = scene.owned(candidate.region);
     let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
-    owned.iter().any(|o| sound(o) && reason_to_go(scene, o, &owned, &kept).is_none())
+    owned.iter().any(|o| sound(o) && reason_to_go(scene, candidate.region, o, &owned, &kept).is_none())
 }
 
 fn used(scene: &Scene, image: ImageId) -> Option<String> {
     match scene.observed.usage.get(&image) {
         Some(Usage::Unused) => None,
-        Some(Usage::Used(by)) => Some(format!("in use by {}", by.join(", "))),
+        Some(Usage::Used(by)) => {
+            let by: Vec<_> = by.iter().map(|user| user.to_string()).collect();
+            Some(format!("in use by {}", by.join(", ")))
+        }
         Some(Usage::Unknown(trouble)) => {
             Some(format!("it counts as in use, because that cannot be checked: {}", trouble.message))
         }
@@ -288,21 +300,26 @@ fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version
     view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
 }
 
-/// Plans to remove the parameters of an object that is deleted with its images.
+/// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
+/// an image, such as the parameter of a channel that has left the manifest. Only what is tagged as ours is removed then.
 fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    for channel in &scene.desired.channels {
-        let Some(parameter) = &channel.parameter else { continue };
+    let mut parameters = BTreeSet::new();
+    for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         match view.parameters.get(parameter) {
             Some(Ok(Some(_))) => {
-                let action = Action::Unpublish {
-                    region: region.clone(),
-                    channel: channel.name.clone(),
-                    parameter: parameter.clone(),
-                };
-                scene.want(plan, action, Reason::ObjectDeleted);
+                parameters.insert(parameter);
             }
             Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
             Some(Ok(None)) | None => {}
         }
+    }
+    let owned = scene.owned(region);
+    let usage = owned.iter().filter_map(|o| scene.observed.usage.get(&o.image.id));
+    for users in usage.filter_map(|usage| if let Usage::Used(users) = usage { Some(users) } else { None }) {
+        parameters.extend(users.iter().filter_map(|u| if let User::Parameter(name) = u { Some(name) } else { None }));
+    }
+    for parameter in parameters {
+        let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
+        scene.want(plan, action, Reason::ObjectDeleted);
     }
 }

@@ -45,14 +45,16 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether EC2's own record of where an image came from agrees with its tag `amiops.dev/source`. Tags can be
-    /// copied along with an image (CopyImageTags); that record cannot.
+    /// copied along with an image (CopyImageTags); that record cannot. A source that was adopted is ours as long as
+    /// the manifest does not list it as a source that is to be left alone.
     fn is_made_by_us(&self, owned: &Owned, region: &RegionName) -> bool {
         let by_manifest = || self.desired.version(&owned.ownership.version).map(|v| v.source.clone());
         let Some(source) = owned.ownership.source.clone().or_else(by_manifest) else {
             return false;
         };
         let adopted = source.id == owned.image.id && &source.region == region;
-        adopted || owned.image.made_from.as_ref() == Some(&source)
+        let taken_back = || self.desired.versions.iter().any(|v| v.source == source && !v.adopt);
+        if adopted { !taken_back() } else { owned.image.made_from.as_ref() == Some(&source) }
     }
 
     /// Whether an image holds other content than the manifest now says of its version.

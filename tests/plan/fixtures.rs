@@ -37,7 +37,10 @@ pub(crate) const fn minutes(n: u64) -> Duration {
 
 /// The object `images/web` with this spec.
 pub(crate) fn manifest(spec: &str) -> MachineImage {
-    let spec: MachineImageSpec = serde_saphyr::from_str(spec).unwrap();
+    manifest_of(serde_saphyr::from_str(spec).unwrap())
+}
+
+pub(crate) fn manifest_of(spec: MachineImageSpec) -> MachineImage {
     let mut object = MachineImage::new("web", spec);
     object.metadata.namespace = Some("images".into());
     object
@@ -53,6 +56,9 @@ pub(crate) struct World {
     pub(crate) observed: Observed,
     pub(crate) now: Timestamp,
 }
+
+/// What a case of a table does to a world that is in order.
+pub(crate) type Change = fn(&mut World);
 
 /// A world without images of ours: every region was listed, every source found, no parameter exists.
 pub(crate) fn world(spec: &str) -> World {

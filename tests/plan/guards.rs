@@ -1,7 +1,7 @@
 //! What keeps an image that would go: each guard alone, and the sentence that a person reads.
 
 use amiops::plan::ids::ImageRef;
-use amiops::plan::{ImageState, Parameter, Usage, Version, candidates};
+use amiops::plan::{ImageState, Parameter, Usage, User, Version, candidates};
 
 use crate::fixtures::*;
 
@@ -27,7 +27,7 @@ fn nothing_keeps_it() -> World {
 }
 
 /// Something that keeps an image: what it is, how it comes about, and how it reads.
-type Case = (&'static str, fn(&mut World), &'static str);
+type Case = (&'static str, Change, &'static str);
 
 /// The guards that are asked before anybody asks AWS who uses the image.
 const GUARDS: [Case; 13] = [
@@ -109,7 +109,7 @@ const USES: [Case; 3] = [
     (
         "an instance runs from it",
         |w| {
-            let by = vec!["instance i-1".to_owned(), "launch template lt-1".to_owned()];
+            let by = vec![User::Other("instance i-1".into()), User::Other("launch template lt-1".into())];
             w.observed.usage.insert(OLD.into(), Usage::Used(by));
         },
         "in use by instance i-1, launch template lt-1",

@@ -165,6 +165,19 @@ fn a_parameter_that_cannot_be_read_is_not_written() {
 }
 
 #[test]
+fn the_same_trouble_of_two_channels_is_told_once() {
+    let mut world = complete(CHANNEL);
+    let mut second = world.desired.channels[0].clone();
+    (second.name, second.parameter) = ("next".into(), Some("/golden/web/next".into()));
+    world.desired.channels.push(second);
+    for parameter in [PROD, "/golden/web/next"] {
+        let denied = trouble("AccessDenied", "not allowed to read parameters in eu-west-1");
+        world.region("eu-west-1").parameters.insert(parameter.into(), Err(denied));
+    }
+    problem(&world.plan(), "AccessDenied");
+}
+
+#[test]
 fn a_parameter_that_was_not_read_yet_is_not_written() {
     let mut world = complete(CHANNEL);
     world.region("eu-west-1").parameters.clear();

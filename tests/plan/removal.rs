@@ -1,6 +1,6 @@
 //! The object on its way out, and the object that is suspended.
 
-use amiops::plan::{ImageState, Plan, Usage};
+use amiops::plan::{ImageState, Plan, Usage, User};
 
 use crate::fixtures::{self, *};
 
@@ -41,7 +41,7 @@ fn the_parameter_goes_before_the_image_that_it_names() {
     world.parameter("eu-west-1", PROD, IMAGE);
     assert_eq!(
         world.steps(),
-        ["remove parameter /golden/web/prod of channel prod in eu-west-1 \
+        ["remove parameter /golden/web/prod in eu-west-1 \
           (the MachineImage is being deleted with deletionPolicy: Delete)"]
     );
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
@@ -89,9 +89,9 @@ fn a_source_that_was_handed_over_goes_with_the_object() {
 
 #[test]
 fn what_is_in_use_or_needed_elsewhere_stays_although_the_object_goes() {
-    let cases: [(fn(&mut World), &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (
-            |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec!["instance i-1".into()])),
+            |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec![User::Other("instance i-1".into())])),
             "in use by instance i-1",
         ),
         (|w| w.observed.usage.clear(), "whether it is in use has not been checked yet"),
@@ -134,7 +134,7 @@ fn an_object_that_stays_is_never_gone() {
 
 #[test]
 fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
-    let cases: [(&str, fn(&mut World)); 9] = [
+    let cases: [(&str, Change); 9] = [
         ("an image is left", |w| _ = w.hold("eu-west-1", "1.4.2")),
         ("an image is left in a region that left the manifest", |w| _ = w.hold("us-east-1", "1.4.2")),
         ("a snapshot is left", |w| {
@@ -161,7 +161,6 @@ fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
 fn what_is_not_ours_does_not_hold_the_object() {
     let mut world = empty();
     world.hold("eu-west-1", "1.4.2").made_from = None;
-    world.snapshot("eu-west-1", "snap-ami-1.4.2-eu-west-1").tags.clear();
     assert!(world.plan().all_gone);
 }
 

@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags;
-use amiops::plan::{Action, Class, ImageState, sources_to_look_up};
+use amiops::plan::{Action, Class, ImageState, Usage, sources_to_look_up};
 
 use crate::fixtures::*;
 
@@ -173,6 +173,17 @@ fn an_image_whose_source_tag_was_lost_is_known_by_the_source_of_the_manifest() {
 }
 
 #[test]
+fn a_version_whose_content_was_changed_is_not_copied_to_the_regions_that_lack_it() {
+    let mut world = complete(WEB);
+    *world.region("us-east-1") = listed();
+    world.desired.versions[0].source = source_ref("new");
+    world.observed.sources.insert(source_ref("new"), Ok(source(&source_ref("new"))));
+    let plan = world.plan();
+    assert!(plan.steps.iter().all(|s| s.action.version().is_none_or(|v| v.as_str() != "1.4.2")), "{:?}", plan.steps);
+    assert!(problem(&plan, "SourceChanged").message.contains("give the new content a new version"));
+}
+
+#[test]
 fn a_source_that_was_changed_needs_a_new_version() {
     let mut world = complete(WEB);
     world.desired.versions[0].source = source_ref("new");
@@ -210,6 +221,26 @@ fn an_adopted_source_is_the_replica_of_its_region() {
     let plan = world.plan();
     assert_eq!(plan.steps, []);
     assert_eq!(replica(&plan, "us-east-1", "1.4.2").image, Some("ami-src-1.4.2".into()));
+}
+
+#[test]
+fn a_source_that_is_not_handed_over_any_more_is_left_alone_and_copied() {
+    for deleting in [false, true] {
+        let mut world = world(ADOPT);
+        world.hold("eu-west-1", "1.4.2");
+        let adopted = world.hold_as("us-east-1", "1.4.2", "ami-src-1.4.2", 1);
+        adopted.made_from = None;
+        adopted.tags.remove("amiops.dev/released-at");
+        world.observed.usage.insert("ami-src-1.4.2".into(), Usage::Unused);
+        world.desired.versions[0].adopt = false;
+        world.desired.deleting = deleting;
+        world.desired.deletion_policy = amiops::api::DeletionPolicy::Delete;
+        let plan = world.plan();
+        let here = plan.steps.iter().filter(|s| s.action.region().as_str() == "us-east-1");
+        let verbs: Vec<_> = here.map(|s| s.action.verb()).collect();
+        assert_eq!(verbs, if deleting { vec![] } else { vec!["Copy"] });
+        assert!(plan.departures.iter().all(|d| d.id != "ami-src-1.4.2"));
+    }
 }
 
 #[test]

@@ -75,6 +75,20 @@ fn a_version_without_a_release_date_is_as_old_as_its_image() {
 }
 
 #[test]
+fn a_version_without_a_release_date_is_as_old_as_its_youngest_image() {
+    for (first, second) in [("eu-west-1", "us-east-1"), ("us-east-1", "eu-west-1")] {
+        let mut world = keeping(1);
+        world.hold("us-east-1", "2.0.0");
+        world.hold_left("eu-west-1", "1.1.0", "2026-11-21T00:00:00Z");
+        for (region, created) in [(first, "2026-11-20T00:00:00Z"), (second, "2026-11-23T00:00:00Z")] {
+            world.hold_left(region, "1.0.0", "");
+            world.image(region, &id(region, "1.0.0")).created = Some(at(created));
+        }
+        assert_eq!(deregistered(&world.plan()), ["1.1.0"]);
+    }
+}
+
+#[test]
 fn the_same_versions_are_kept_in_every_region() {
     let mut world = keeping(1);
     world.hold("us-east-1", "2.0.0");
@@ -116,7 +130,7 @@ fn a_pending_copy_of_a_version_that_left_is_cancelled() {
 
 #[test]
 fn an_image_of_somebody_else_never_goes() {
-    let taken_over: [fn(&mut World); 3] = [
+    let taken_over: [Change; 3] = [
         |w| _ = w.image("eu-west-1", "ami-1.0.0-eu-west-1").tags.remove(tags::OWNER),
         |w| _ = w.image("eu-west-1", "ami-1.0.0-eu-west-1").tags.insert(tags::OWNER.into(), "other/images/web".into()),
         |w| w.image("eu-west-1", "ami-1.0.0-eu-west-1").made_from = None,
@@ -166,8 +180,16 @@ fn a_failed_copy_of_a_version_that_left_goes_whatever_is_kept() {
     assert_eq!(
         world.steps(),
         ["deregister ami-failed-1 (1.0.0) in eu-west-1 and delete its snapshots \
-          (the copy failed and its version is not listed any more)"]
+          (the copy failed and is not asked for any more)"]
     );
+}
+
+#[test]
+fn a_failed_copy_in_a_region_that_left_the_manifest_goes() {
+    let mut world = complete(LISTED);
+    world.hold_failed("eu-west-1", "2.0.0", 2, minutes(60));
+    world.desired.regions.remove(&"eu-west-1".into());
+    assert_eq!(deregistered(&world.plan()), ["2.0.0"]);
 }
 
 #[test]
@@ -187,7 +209,7 @@ fn a_failed_copy_does_not_count_among_the_versions_that_are_kept() {
 
 #[test]
 fn a_failed_copy_is_kept_while_it_is_protected_or_cannot_be_seen() {
-    let cases: [(fn(&mut World), &str); 2] = [
+    let cases: [(Change, &str); 2] = [
         (|w| w.image("eu-west-1", "ami-failed-1").protected = true, "it is protected from deregistration"),
         (|w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer")), "the region cannot be seen"),
     ];

@@ -41,7 +41,7 @@ fn a_snapshot_is_not_left_behind_for_an_hour_after_its_start() {
 
 #[test]
 fn a_snapshot_stays_while_something_may_need_it() {
-    let cases: [(&str, fn(&mut World)); 8] = [
+    let cases: [(&str, Change); 8] = [
         ("it is still being made", |w| w.snapshot("eu-west-1", LEFT).pending = true),
         ("it is not ours", |w| w.snapshot("eu-west-1", LEFT).tags.clear()),
         ("it belongs to another object", |w| {

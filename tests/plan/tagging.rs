@@ -136,6 +136,14 @@ fn the_release_date_stays_as_tagged_when_the_manifest_has_none() {
 }
 
 #[test]
+fn of_two_release_dates_the_earlier_is_tagged_everywhere() {
+    let mut world = complete(WEB);
+    world.desired.versions[0].released_at = None;
+    world.image("eu-west-1", IMAGE).tags.insert(tags::RELEASED_AT.into(), "2026-11-23T00:00:00Z".into());
+    assert_eq!(tagged(&world), [(vec![IMAGE.to_owned()], pairs(&[(tags::RELEASED_AT, "2026-11-20T09:00:00Z")]))]);
+}
+
+#[test]
 fn a_release_date_that_the_manifest_changes_is_tagged_anew() {
     let mut world = complete(WEB);
     world.desired.versions[0].released_at = Some(at("2026-11-21T00:00:00Z"));

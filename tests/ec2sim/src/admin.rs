@@ -10,7 +10,7 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::Answer;
 use crate::sim::Sim;
-use crate::world::OptIn;
+use crate::world::{Membership, OptIn};
 
 /// Where the endpoint is.
 pub(crate) const PREFIX: &str = "/_admin/";
@@ -25,7 +25,17 @@ struct Advance {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct OptInChange {
     region: String,
+    account: Option<String>,
     opt_in: OptIn,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MembershipChange {
+    account: String,
+    organization: Option<String>,
+    #[serde(default)]
+    units: Vec<String>,
 }
 
 /// Answers an administrator.
@@ -49,8 +59,21 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
         ("PATCH", "config") => configure(sim, body),
         ("GET", "regions") => Ok(sim.opt_ins().into_iter().map(|(name, opt_in)| (name, json!(opt_in))).collect()),
         ("POST", "regions") => {
-            let OptInChange { region, opt_in } = read(body)?;
-            sim.set_opt_in(&region, opt_in)?;
+            let OptInChange { region, account, opt_in } = read(body)?;
+            match account {
+                Some(account) => sim.set_account_opt_in(&region, &account, opt_in)?,
+                None => sim.set_opt_in(&region, opt_in)?,
+            }
+            Ok(json!({}))
+        }
+        ("POST", "retention-rules") => {
+            sim.set_retention(read(body)?)?;
+            Ok(json!({}))
+        }
+        ("POST", "memberships") => {
+            let change: MembershipChange = read(body)?;
+            let (organization, units) = (change.organization, change.units);
+            sim.set_membership(&change.account, Membership { organization, units });
             Ok(json!({}))
         }
         ("GET", "faults") => Ok(json!(sim.faults())),

@@ -36,8 +36,30 @@ pub struct Config {
     pub parameter_delay: SignedDuration,
     /// What a replayed ClientToken answers when its image is dead.
     pub replay_dead: ReplayDead,
+    /// How long an instance takes to start, stop or terminate. At zero only the answer of the call shows that.
+    pub instance_time: SignedDuration,
+    /// How long a ClientToken is kept; forever if left out.
+    pub token_life: Option<SignedDuration>,
+    /// How long tags of CreateTags take to be seen.
+    pub late_tags: SignedDuration,
+    /// How long a usage report is pending.
+    pub report_time: SignedDuration,
+    /// How old an instance must be for a usage report to know it.
+    pub report_lag: SignedDuration,
+    /// How long blocking public access to images takes to have an effect.
+    pub block_access_time: SignedDuration,
+    /// Whether calls beyond the documented rates are refused.
+    pub request_limits: bool,
+    /// How many accounts, organisations and units an image may be shared with.
+    pub sharees: usize,
+    /// How many public images an account may have in a region.
+    pub public_images: usize,
+    /// How many images an account may have in a region.
+    pub images: usize,
     /// How many image copies an account may have in flight to one region.
     pub copies_in_flight: usize,
+    /// How many CopySnapshot an account may have in flight to one region.
+    pub snapshot_copies_in_flight: usize,
 }
 
 impl Default for Config {
@@ -51,7 +73,18 @@ impl Default for Config {
             name_linger: SignedDuration::ZERO,
             parameter_delay: SignedDuration::ZERO,
             replay_dead: ReplayDead::SameId,
+            instance_time: SignedDuration::ZERO,
+            token_life: None,
+            late_tags: SignedDuration::ZERO,
+            report_time: SignedDuration::from_secs(60),
+            report_lag: SignedDuration::ZERO,
+            block_access_time: SignedDuration::ZERO,
+            request_limits: false,
+            sharees: 1_000,
+            public_images: 5,
+            images: 50_000,
             copies_in_flight: 300,
+            snapshot_copies_in_flight: 20,
         }
     }
 }

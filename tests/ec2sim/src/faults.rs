@@ -174,7 +174,7 @@ impl Faults {
 pub(crate) fn throttled(service: Service) -> ApiError {
     match service {
         Service::Ec2 => ApiError::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503),
-        Service::Ssm => ApiError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Kms => ApiError::new("ThrottlingException", "Rate exceeded"),
         Service::Sts => ApiError::new("Throttling", "Rate exceeded"),
     }
 }
@@ -189,7 +189,7 @@ pub(crate) fn denied(service: Service, caller: &str, operation: &str) -> ApiErro
             format!("You are not authorized to perform this operation. {message}"),
         )
         .with_status(403),
-        Service::Ssm => ApiError::new("AccessDeniedException", message),
+        Service::Ssm | Service::Kms => ApiError::new("AccessDeniedException", message),
         Service::Sts => ApiError::new("AccessDenied", message).with_status(403),
     }
 }

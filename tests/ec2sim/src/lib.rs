@@ -26,4 +26,6 @@ pub use error::ApiError;
 pub use faults::{Effect, Fault};
 pub use request::{Answer, Outcome, Params, Request, Service};
 pub use sim::Sim;
-pub use world::{ImageState, Machine, OptIn, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
+pub use world::{
+    ImageState, Machine, Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
+};

@@ -1,9 +1,32 @@
 //! Wildcards as EC2's filters have them.
 
-/// Whether `text` matches `pattern`, where `*` is any run of characters, `?` is any one, and `\` takes the next
-/// character as it is.
+/// A pattern that is read once: `*` is any run of characters, `?` is any one, and `\` takes the next character as it is.
+#[derive(Debug)]
+pub(crate) enum Pattern {
+    /// A pattern without wildcards.
+    Literal(String),
+    Wild(Vec<Token>),
+}
+
+impl Pattern {
+    pub(crate) fn new(pattern: &str) -> Self {
+        if pattern.contains(['*', '?', '\\']) { Self::Wild(parse(pattern)) } else { Self::Literal(pattern.to_owned()) }
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Literal(literal) => literal == text,
+            Self::Wild(tokens) => fits(tokens, text),
+        }
+    }
+}
+
+/// Whether `text` matches `pattern`.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern = parse(pattern);
+    Pattern::new(pattern).matches(text)
+}
+
+fn fits(pattern: &[Token], text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
     // Where the last `*` was, and how much of the text it has taken so far.
@@ -35,8 +58,8 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|token| *token == Token::Any)
 }
 
-#[derive(PartialEq)]
-enum Token {
+#[derive(Debug, PartialEq)]
+pub(crate) enum Token {
     Any,
     One,
     Char(char),

@@ -1,11 +1,12 @@
 //! One call, and what becomes of it, free of any transport.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::world::image::Grant;
 use crate::world::sts::Identity;
 
 /// The services that are simulated.
@@ -18,6 +19,8 @@ pub enum Service {
     Ssm,
     /// Security Token Service.
     Sts,
+    /// Key Management Service.
+    Kms,
 }
 
 impl Service {
@@ -27,6 +30,7 @@ impl Service {
             Service::Ec2 => "ec2",
             Service::Ssm => "ssm",
             Service::Sts => "sts",
+            Service::Kms => "kms",
         }
     }
 }
@@ -36,7 +40,7 @@ impl Service {
 pub enum Params {
     /// EC2 and STS: names with dots.
     Query(BTreeMap<String, String>),
-    /// SSM: a JSON object.
+    /// SSM and KMS: a JSON object.
     Json(Value),
 }
 
@@ -82,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) caller: Identity,
+    /// All the ways in which something can be shared with the account.
+    pub(crate) principals: BTreeSet<Grant>,
     /// The fault that makes the copy started by this call fail at its end.
     pub(crate) fail_copy: Option<String>,
 }

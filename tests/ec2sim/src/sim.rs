@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::{Answer, Outcome, Request};
 use crate::wire;
-use crate::world::{OptIn, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
+use crate::world::{Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
 
 /// A simulated AWS. Clones are handles on the same one.
 #[derive(Clone)]
@@ -105,9 +105,24 @@ impl Sim {
         self.settled(|world| world.seed_launch_template(seed))
     }
 
+    /// Says in which organisation and units an account is; in none, for a membership without an organisation.
+    pub fn set_membership(&self, account: &str, membership: Membership) {
+        self.settled(|world| world.set_membership(account, membership));
+    }
+
+    /// Makes an account keep what it deletes in the Recycle Bin.
+    pub fn set_retention(&self, rule: RetentionRule) -> Result<(), ApiError> {
+        self.settled(|world| world.set_retention(rule))
+    }
+
     /// Enables a region or switches it off.
     pub fn set_opt_in(&self, region: &str, opt_in: OptIn) -> Result<(), ApiError> {
         self.settled(|world| world.set_opt_in(region, opt_in))
+    }
+
+    /// Enables a region for one account, or switches it off.
+    pub fn set_account_opt_in(&self, region: &str, account: &str, opt_in: OptIn) -> Result<(), ApiError> {
+        self.settled(|world| world.set_account_opt_in(region, account, opt_in))
     }
 
     /// The regions and whether they can be used.

@@ -35,7 +35,8 @@ pub(crate) fn parse(parts: &http::request::Parts, body: &[u8]) -> Result<Request
     let body = std::str::from_utf8(body)
         .map_err(|_| refuse(ApiError::new("MalformedQueryString", "The body is not UTF-8")))?;
     let (operation, params) = match service {
-        Service::Ssm => parse_json(header("x-amz-target"), body),
+        Service::Ssm => parse_json("AmazonSSM.", header("x-amz-target"), body),
+        Service::Kms => parse_json("TrentService.", header("x-amz-target"), body),
         Service::Ec2 | Service::Sts => parse_query(parts.uri.query(), body),
     }
     .map_err(refuse)?;
@@ -57,6 +58,7 @@ fn parse_scope(authorization: Option<&str>) -> Result<Scope, ApiError> {
         "ec2" => Service::Ec2,
         "ssm" => Service::Ssm,
         "sts" => Service::Sts,
+        "kms" => Service::Kms,
         other => {
             return Err(ApiError::new("InvalidAction", format!("The service {other} is not simulated")));
         }
@@ -74,10 +76,10 @@ fn parse_query(query: Option<&str>, body: &str) -> Result<(String, Params), ApiE
     Ok((operation, Params::Query(params)))
 }
 
-fn parse_json(target: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
-    let operation = target
-        .and_then(|target| target.strip_prefix("AmazonSSM."))
-        .ok_or_else(|| ApiError::new("UnknownOperationException", "X-Amz-Target names no operation of AmazonSSM"))?;
+fn parse_json(prefix: &str, target: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
+    let operation = target.and_then(|target| target.strip_prefix(prefix)).ok_or_else(|| {
+        ApiError::new("UnknownOperationException", format!("X-Amz-Target names no operation of {prefix}"))
+    })?;
     let params: Value =
         serde_json::from_str(body).map_err(|error| ApiError::new("SerializationException", error.to_string()))?;
     Ok((operation.to_owned(), Params::Json(params)))
@@ -104,7 +106,7 @@ pub(crate) fn render(service: Service, operation: &str, reply: Reply, request_id
 pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str) -> Answer {
     let mut inside = Xml::new();
     match service {
-        Service::Ssm => {
+        Service::Ssm | Service::Kms => {
             return json_answer(error.status, &json!({"__type": error.code, "message": error.message}));
         }
         Service::Ec2 => inside.nest("Response", |x| {

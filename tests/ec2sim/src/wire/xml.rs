@@ -31,6 +31,13 @@ impl Xml {
         self
     }
 
+    /// Adds text: the whole content of an item.
+    pub(crate) fn raw(&mut self, value: impl Display) -> &mut Self {
+        // Writing to a string cannot fail.
+        let _ = write!(Escaped(&mut self.0), "{value}");
+        self
+    }
+
     /// Adds an element where there is a value.
     pub(crate) fn maybe(&mut self, name: &str, value: Option<impl Display>) -> &mut Self {
         if let Some(value) = value {

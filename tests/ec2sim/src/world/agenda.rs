@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::world::World;
 use crate::world::ssm::LandingParameter;
+use crate::world::tags::LandingTags;
 
 /// Something that happens later.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub(crate) enum Event {
     ImageCopied { region: String, image: String },
     /// A snapshot is complete.
     SnapshotCompleted { region: String, snapshot: String },
+    /// Something leaves the Recycle Bin for good.
+    LeavesBin { region: String, id: String },
+    /// Tags are seen.
+    TagsLanded(Box<LandingTags>),
     /// The validation of a parameter ends.
     ParameterValidated(Box<LandingParameter>),
 }
@@ -46,6 +51,8 @@ impl World {
             match event {
                 Event::ImageCopied { region, image } => self.end_copy(at, &region, &image),
                 Event::SnapshotCompleted { region, snapshot } => self.complete_snapshot(&region, &snapshot),
+                Event::LeavesBin { region, id } => self.leave_bin(at, &region, &id),
+                Event::TagsLanded(tags) => self.land_tags(*tags),
                 Event::ParameterValidated(parameter) => self.land_parameter(at, *parameter),
             }
         }

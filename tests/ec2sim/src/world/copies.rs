@@ -15,18 +15,12 @@ use crate::world::kms::Encryption;
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::{Snapshot, SnapshotState};
 use crate::world::tags::{self, TagSpecification, Tags};
+use crate::world::tokens;
 
 /// The sentence of StateReason and StateMessage when a key cannot be used.
 const KEY_NOT_ACCESSIBLE: &str = "Given key ID is not accessible";
 const MAX_DESCRIPTION: usize = 255;
-const MAX_TOKEN: usize = 64;
-
-/// A ClientToken that was seen: what it asked for, and the image it made.
-#[derive(Debug)]
-pub(crate) struct Token {
-    asked: String,
-    image: String,
-}
+const OPERATION: &str = "CopyImage";
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -61,16 +55,23 @@ impl World {
         let image_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &IMAGE)?;
         let snapshot_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
+        let by_default = self.region_mut(cx)?.holdings(&cx.account).ebs.encrypt;
         for snapshot in &source_snapshots {
-            input.encryption().applies_to(snapshot)?;
+            input.encryption().applies_to(snapshot.encrypted, by_default)?;
         }
+        // Reading what is encrypted needs the key of the source as well.
+        let source_region = self.source_region(cx, &input.source_region)?;
+        let locked = source_snapshots
+            .iter()
+            .filter_map(|snapshot| snapshot.key.as_ref())
+            .any(|key| source_region.usable_key(&cx.account, key).is_none());
         self.check_room(cx, &input.name)?;
 
         let id = self.ids.resource(&IMAGE);
         let copies = self.copy_volumes(cx, &input, (&source, &source_snapshots), &id, &snapshot_tags)?;
-        let key_missing = copies.iter().any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
+        let key_missing = locked || copies.iter().any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
         let mut tags = if input.copy_image_tags { source.tags_for(&cx.account) } else { Tags::new() };
-        tags.extend(image_tags);
+        tags.extend(image_tags.iter());
         let ends = after(cx.now, self.config.copy_time);
         let image = Image {
             description: input.description.clone().or(source.description),
@@ -80,7 +81,7 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: copies.iter().map(|copy| copy.device.clone()).collect(),
             tags,
-            origin: Some(Origin { image: source.id, region: input.source_region.clone() }),
+            origin: Some(Box::new(Origin { image: source.id, region: input.source_region.clone() })),
             ..Image::new(id.clone(), &cx.account, input.name.clone(), source.machine, cx.now)
         };
         let region = self.region_mut(cx)?;
@@ -88,53 +89,41 @@ impl World {
         region.add_image(image);
         let holdings = region.holdings(&cx.account);
         holdings.copies += 1;
-        if let Some(token) = &input.client_token {
-            holdings.tokens.insert(token.clone(), Token { asked: input.fingerprint(), image: id.clone() });
-        }
+        self.remember(cx, OPERATION, input.client_token.as_deref(), input.fingerprint(), vec![id.clone()])?;
         self.agenda.add(ends, Event::ImageCopied { region: cx.region.clone(), image: id.clone() });
         Ok(Xml::new().with("imageId", id))
     }
 
     /// The image that an earlier call with the same token made.
     fn replay(&self, cx: &Context, input: &CopyImage) -> Result<Option<String>, ApiError> {
-        let Some(name) = &input.client_token else {
+        let token = input.client_token.as_deref();
+        let made = self.remembered(cx, OPERATION, token, &input.fingerprint())?;
+        let Some(image) = made.and_then(|made| made.into_iter().next()) else {
             return Ok(None);
         };
-        let region = self.region(cx)?;
-        let Some(token) = region.accounts.get(&cx.account).and_then(|holdings| holdings.tokens.get(name)) else {
-            return Ok(None);
-        };
-        let mismatch = || {
-            ApiError::new(
-                "IdempotentParameterMismatch",
-                "The client token you have provided is already in use with different parameters",
-            )
-        };
-        if token.asked != input.fingerprint() {
-            return Err(mismatch());
-        }
         let alive = |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
-        if region.images.get(&token.image).filter(alive).is_some() {
-            return Ok(Some(token.image.clone()));
+        let images = &self.region(cx)?.images;
+        if images.get(&image).filter(alive).is_some() {
+            return Ok(Some(image));
         }
         match self.config.replay_dead {
-            ReplayDead::SameId => Ok(Some(token.image.clone())),
+            ReplayDead::SameId => Ok(Some(image)),
             ReplayDead::NewCopy => Ok(None),
-            ReplayDead::Mismatch => Err(mismatch()),
+            ReplayDead::Mismatch => Err(tokens::mismatch()),
         }
     }
 
     /// A region that is copied from.
-    pub(crate) fn source_region(&self, name: &str) -> Result<&Region, ApiError> {
+    pub(crate) fn source_region(&self, cx: &Context, name: &str) -> Result<&Region, ApiError> {
         self.regions
             .get(name)
-            .filter(|region| region.opt_in != OptIn::NotOptedIn)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
             .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{name}' is not valid")))
     }
 
     /// The source and its snapshots. To copy an image of another account one must be able to read its snapshots too.
     fn readable_source(&self, cx: &Context, input: &CopyImage) -> Result<(Image, Vec<Snapshot>), ApiError> {
-        let region = self.source_region(&input.source_region)?;
+        let region = self.source_region(cx, &input.source_region)?;
         let source = region.visible_image(cx, &input.source_image_id)?;
         if source.listed_from > cx.now {
             return Err(IMAGE.not_found(&source.id));
@@ -143,7 +132,7 @@ impl World {
         let mut snapshots = Vec::new();
         for id in source.snapshots() {
             let snapshot = region.snapshots.get(id).ok_or_else(|| unavailable(&source.id))?;
-            if !snapshot.is_readable_by(&cx.account) {
+            if !region.may_read(cx, snapshot) {
                 return Err(ApiError::new(
                     "InvalidRequest",
                     "You do not have permission to access the storage of this ami",
@@ -159,6 +148,8 @@ impl World {
         let limit = self.config.copies_in_flight;
         let region = self.region_mut(cx)?;
         region.check_name(cx, name)?;
+        self.check_quota(cx)?;
+        let region = self.region_mut(cx)?;
         if region.holdings(&cx.account).copies >= limit {
             return Err(ApiError::new(
                 "ResourceLimitExceeded",
@@ -179,7 +170,8 @@ impl World {
         let devices = source.devices.iter().filter(|device| device.snapshot.is_some());
         let mut copies = Vec::new();
         for (device, original) in devices.zip(snapshots) {
-            let (encrypted, key) = self.encrypt(cx, original, &input.encryption())?;
+            let (encrypted, key) =
+                self.encrypt(cx, original.encrypted, original.key.as_deref(), &input.encryption())?;
             let snapshot = Snapshot {
                 description: format!(
                     "Copied for DestinationAmi {target} from SourceAmi {} for SourceSnapshot {}. Task created on {}.",
@@ -208,7 +200,7 @@ impl World {
             return;
         };
         let owner = image.owner.clone();
-        let cancelled = image.deregistered.is_some();
+        let in_flight = image.deregistered.is_none() && image.is_copy();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let unusable = |key: &String| region.usable_key(&owner, key).is_none();
         let key_lost = snapshots.iter().filter_map(|id| region.snapshots.get(id)?.key.as_ref()).any(unusable);
@@ -224,7 +216,7 @@ impl World {
             image.state = if reason.is_some() { ImageState::Failed } else { ImageState::Available };
             image.state_reason = reason;
         }
-        if !cancelled {
+        if in_flight {
             let holdings = region.holdings(&owner);
             holdings.copies = holdings.copies.saturating_sub(1);
         }
@@ -234,14 +226,7 @@ impl World {
 impl CopyImage {
     fn check(&self) -> Result<(), ApiError> {
         IMAGE.check(&self.source_image_id)?;
-        if self.client_token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN || !token.is_ascii()) {
-            return Err(ApiError::invalid(format!(
-                "The client token must be ASCII and no longer than {MAX_TOKEN} characters"
-            )));
-        }
-        if self.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
-            return Err(ApiError::invalid(format!("The description is longer than {MAX_DESCRIPTION} characters")));
-        }
+        check_description(self.description.as_deref())?;
         match self.snapshot_copy_completion_duration_minutes {
             Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
                 Err(ApiError::invalid_value("SnapshotCopyCompletionDurationMinutes", &minutes.to_string()))
@@ -260,13 +245,23 @@ impl CopyImage {
     }
 }
 
-fn failure(cx: &Context, key_missing: bool) -> Option<StateReason> {
+pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+        return Err(ApiError::invalid(format!("The description is longer than {MAX_DESCRIPTION} characters")));
+    }
+    Ok(())
+}
+
+/// Why an image will fail that has just been started.
+pub(crate) fn failure(cx: &Context, key_missing: bool) -> Option<Box<StateReason>> {
     match &cx.fail_copy {
-        Some(reason) => Some(StateReason { code: "Server.InternalError".to_owned(), message: reason.clone() }),
+        Some(reason) => {
+            Some(Box::new(StateReason { code: "Server.InternalError".to_owned(), message: reason.clone() }))
+        }
         None => key_missing.then(key_reason),
     }
 }
 
-fn key_reason() -> StateReason {
-    StateReason { code: "Client.InternalError".to_owned(), message: KEY_NOT_ACCESSIBLE.to_owned() }
+fn key_reason() -> Box<StateReason> {
+    Box::new(StateReason { code: "Client.InternalError".to_owned(), message: KEY_NOT_ACCESSIBLE.to_owned() })
 }

@@ -14,6 +14,7 @@ impl World {
         match request.service {
             Service::Ec2 => self.dispatch_ec2(cx, &request.operation, &request.params),
             Service::Ssm => self.dispatch_ssm(cx, &request.operation, &request.params),
+            Service::Kms => self.dispatch_kms(cx, &request.operation, &request.params),
             Service::Sts => self.dispatch_sts(cx, &request.operation, &request.params),
         }
     }
@@ -22,36 +23,72 @@ impl World {
         self.region(cx)?;
         let call = Query { world: self, cx, params };
         match operation {
+            "AttachVolume" => call.run(World::attach_volume),
+            "CancelImageLaunchPermission" => call.run(World::cancel_launch_permission),
             "CopyImage" => call.run(World::copy_image),
             "CopySnapshot" => call.run(World::copy_snapshot),
+            "CreateImage" => call.run(World::create_image),
+            "CreateImageUsageReport" => call.run(World::create_usage_report),
             "CreateLaunchTemplate" => call.run(World::create_launch_template),
             "CreateLaunchTemplateVersion" => call.run(World::create_launch_template_version),
             "CreateSnapshot" => call.run(World::create_snapshot),
             "CreateTags" => call.run(World::create_tags),
+            "CreateVolume" => call.run(World::create_volume),
+            "DeleteImageUsageReport" => call.run(World::delete_usage_report),
             "DeleteLaunchTemplate" => call.run(World::delete_launch_template),
+            "DeleteLaunchTemplateVersions" => call.run(World::delete_launch_template_versions),
             "DeleteSnapshot" => call.run(World::delete_snapshot),
             "DeleteTags" => call.run(World::delete_tags),
+            "DeleteVolume" => call.run(World::delete_volume),
             "DeregisterImage" => call.run(World::deregister_image),
+            "DescribeAvailabilityZones" => call.run(World::describe_availability_zones),
             "DescribeImageAttribute" => call.run(World::describe_image_attribute),
             "DescribeImageReferences" => call.run(World::describe_image_references),
+            "DescribeImageUsageReportEntries" => call.run(World::describe_usage_report_entries),
+            "DescribeImageUsageReports" => call.run(World::describe_usage_reports),
             "DescribeImages" => call.run(World::describe_images),
             "DescribeInstances" => call.run(World::describe_instances),
-            "DescribeLaunchTemplates" => call.run(World::describe_launch_templates),
             "DescribeLaunchTemplateVersions" => call.run(World::describe_launch_template_versions),
+            "DescribeLaunchTemplates" => call.run(World::describe_launch_templates),
             "DescribeRegions" => call.run(World::describe_regions),
+            "DescribeSnapshotAttribute" => call.run(World::describe_snapshot_attribute),
             "DescribeSnapshots" => call.run(World::describe_snapshots),
             "DescribeTags" => call.run(World::describe_tags),
+            "DescribeVolumes" => call.run(World::describe_volumes),
+            "DetachVolume" => call.run(World::detach_volume),
+            "DisableEbsEncryptionByDefault" => call.run(World::disable_encryption_by_default),
             "DisableImage" => call.run(World::disable_image),
+            "DisableImageBlockPublicAccess" => call.run(World::unblock_public_images),
             "DisableImageDeprecation" => call.run(World::disable_image_deprecation),
             "DisableImageDeregistrationProtection" => call.run(World::disable_protection),
+            "DisableSnapshotBlockPublicAccess" => call.run(World::unblock_public_snapshots),
+            "EnableEbsEncryptionByDefault" => call.run(World::enable_encryption_by_default),
             "EnableImage" => call.run(World::enable_image),
+            "EnableImageBlockPublicAccess" => call.run(World::block_public_images),
             "EnableImageDeprecation" => call.run(World::enable_image_deprecation),
             "EnableImageDeregistrationProtection" => call.run(World::enable_protection),
+            "EnableSnapshotBlockPublicAccess" => call.run(World::block_public_snapshots),
+            "GetEbsDefaultKmsKeyId" => call.run(World::get_default_key),
+            "GetEbsEncryptionByDefault" => call.run(World::get_encryption_by_default),
+            "GetImageAncestry" => call.run(World::get_image_ancestry),
+            "GetImageBlockPublicAccessState" => call.run(World::get_public_images),
+            "GetSnapshotBlockPublicAccessState" => call.run(World::get_public_snapshots),
+            "ListImagesInRecycleBin" => call.run(World::list_images_in_bin),
+            "ListSnapshotsInRecycleBin" => call.run(World::list_snapshots_in_bin),
+            "ModifyEbsDefaultKmsKeyId" => call.run(World::modify_default_key),
             "ModifyImageAttribute" => call.run(World::modify_image_attribute),
             "ModifyLaunchTemplate" => call.run(World::modify_launch_template),
+            "ModifySnapshotAttribute" => call.run(World::modify_snapshot_attribute),
+            "RebootInstances" => call.run(World::reboot_instances),
             "RegisterImage" => call.run(World::register_image),
+            "ResetEbsDefaultKmsKeyId" => call.run(World::reset_default_key),
             "ResetImageAttribute" => call.run(World::reset_image_attribute),
+            "ResetSnapshotAttribute" => call.run(World::reset_snapshot_attribute),
+            "RestoreImageFromRecycleBin" => call.run(World::restore_image),
+            "RestoreSnapshotFromRecycleBin" => call.run(World::restore_snapshot),
             "RunInstances" => call.run(World::run_instances),
+            "StartInstances" => call.run(World::start_instances),
+            "StopInstances" => call.run(World::stop_instances),
             "TerminateInstances" => call.run(World::terminate_instances),
             _ => Err(invalid_action(operation)),
         }
@@ -67,9 +104,7 @@ impl World {
     }
 
     fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
-        self.region(cx).map_err(|_| {
-            ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
-        })?;
+        self.region(cx).map_err(|_| unrecognized())?;
         let call = Json { world: self, cx, params };
         match operation {
             "AddTagsToResource" => call.run(World::add_parameter_tags),
@@ -84,9 +119,42 @@ impl World {
             "ListTagsForResource" => call.run(World::list_parameter_tags),
             "PutParameter" => call.run(World::put_parameter),
             "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
-            _ => Err(ApiError::new("UnknownOperationException", format!("{operation} is not simulated"))),
+            _ => Err(unknown_operation(operation)),
         }
     }
+
+    fn dispatch_kms(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        self.region(cx).map_err(|_| unrecognized())?;
+        let call = Json { world: self, cx, params };
+        match operation {
+            "CancelKeyDeletion" => call.run(World::cancel_key_deletion),
+            "CreateAlias" => call.run(World::create_alias),
+            "CreateGrant" => call.run(World::create_grant),
+            "CreateKey" => call.run(World::create_key),
+            "DeleteAlias" => call.run(World::delete_alias),
+            "DescribeKey" => call.run(World::describe_key),
+            "DisableKey" => call.run(World::disable_key),
+            "EnableKey" => call.run(World::enable_key),
+            "GetKeyPolicy" => call.run(World::get_key_policy),
+            "ListAliases" => call.run(World::list_aliases),
+            "ListGrants" => call.run(World::list_grants),
+            "ListKeys" => call.run(World::list_keys),
+            "PutKeyPolicy" => call.run(World::put_key_policy),
+            "RevokeGrant" => call.run(World::revoke_grant),
+            "ScheduleKeyDeletion" => call.run(World::schedule_key_deletion),
+            "UpdateAlias" => call.run(World::update_alias),
+            _ => Err(unknown_operation(operation)),
+        }
+    }
+}
+
+fn unknown_operation(operation: &str) -> ApiError {
+    let message = format!("{operation} is not simulated");
+    ApiError::new("UnknownOperationException", message)
+}
+
+fn unrecognized() -> ApiError {
+    ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
 }
 
 fn invalid_action(operation: &str) -> ApiError {

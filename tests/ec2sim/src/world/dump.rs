@@ -22,6 +22,7 @@ fn is_empty(region: &Region) -> bool {
     region.images.is_empty()
         && region.snapshots.is_empty()
         && region.instances.is_empty()
+        && region.volumes.is_empty()
         && region.launch_templates.is_empty()
         && region.accounts.values().all(|holdings| holdings.parameters.0.is_empty())
 }
@@ -36,7 +37,9 @@ fn dump_region(region: &Region) -> Value {
     json!({
         "images": region.images.values().collect::<Vec<_>>(),
         "snapshots": region.snapshots.values().collect::<Vec<_>>(),
+        "volumes": region.volumes.values().collect::<Vec<_>>(),
         "instances": region.instances.values().collect::<Vec<_>>(),
+        "recycleBin": region.bin.values().collect::<Vec<_>>(),
         "launchTemplates": region.launch_templates.values().collect::<Vec<_>>(),
         "parameters": parameters,
     })

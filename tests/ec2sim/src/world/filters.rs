@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::pattern;
+use crate::pattern::Pattern;
 use crate::world::tags::Tags;
 
 /// One filter of a call: a resource passes if one of its values matches one of these.
@@ -26,6 +26,11 @@ pub(crate) trait Filtered: Sized + 'static {
     const FIELDS: &'static [(&'static str, Values<Self>)];
 
     fn tags(&self) -> &Tags;
+
+    /// Whether an account sees a tag of it; a filter must not tell what it may not see.
+    fn shows_tag(&self, _viewer: &str, _key: &str) -> bool {
+        true
+    }
 }
 
 enum Field<'f, T> {
@@ -35,22 +40,30 @@ enum Field<'f, T> {
 }
 
 /// The filters of a call, checked and ready.
-pub(crate) struct Matcher<'f, T>(Vec<(Field<'f, T>, &'f [String])>);
+pub(crate) struct Matcher<'f, T>(Vec<(Field<'f, T>, Vec<Pattern>)>);
 
 impl<'f, T: Filtered> Matcher<'f, T> {
     /// Refuses a filter that the resource does not have.
     pub(crate) fn new(filters: &'f [Filter]) -> Result<Self, ApiError> {
-        filters.iter().map(|filter| Ok((field(filter)?, filter.values.as_slice()))).collect::<Result<_, _>>().map(Self)
+        filters
+            .iter()
+            .map(|filter| {
+                let patterns = filter.values.iter().map(|value| Pattern::new(value));
+                Ok((field(filter)?, patterns.collect()))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether the resource passes every filter.
-    pub(crate) fn passes(&self, resource: &T) -> bool {
+    pub(crate) fn passes(&self, resource: &T, viewer: &str) -> bool {
         self.0.iter().all(|(field, patterns)| {
-            let any = |value: &str| patterns.iter().any(|pattern| pattern::matches(pattern, value));
+            let any = |value: &str| patterns.iter().any(|pattern| pattern.matches(value));
+            let shown = |key: &str| resource.shows_tag(viewer, key);
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
-                Field::TagKey => resource.tags().keys().any(|key| any(key)),
-                Field::TagValue(key) => resource.tags().get(*key).is_some_and(|value| any(value)),
+                Field::TagKey => resource.tags().iter().any(|(key, _)| shown(key) && any(key)),
+                Field::TagValue(key) => resource.tags().get(key).is_some_and(|value| shown(key) && any(value)),
             }
         })
     }

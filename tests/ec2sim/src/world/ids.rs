@@ -80,6 +80,20 @@ pub(crate) const INSTANCE: Kind = Kind {
     malformed: "InvalidInstanceID.Malformed",
     not_found: "InvalidInstanceID.NotFound",
 };
+pub(crate) const VOLUME: Kind = Kind {
+    prefix: "vol-",
+    noun: "volume",
+    resource_type: "volume",
+    malformed: "InvalidVolumeID.Malformed",
+    not_found: "InvalidVolume.NotFound",
+};
+pub(crate) const USAGE_REPORT: Kind = Kind {
+    prefix: "amiur-",
+    noun: "image usage report",
+    resource_type: "image-usage-report",
+    malformed: "InvalidImageUsageReportId.Malformed",
+    not_found: "InvalidImageUsageReportId.NotFound",
+};
 pub(crate) const LAUNCH_TEMPLATE: Kind = Kind {
     prefix: "lt-",
     noun: "launch template ID",
@@ -102,6 +116,12 @@ impl Kind {
 
     /// The error for an id that names nothing the caller can see.
     pub(crate) fn not_found(&self, id: &str) -> ApiError {
-        ApiError::new(self.not_found, format!("The {} '[{id}]' does not exist", self.noun))
+        // Only images have brackets.
+        let sentence = match self.prefix {
+            "ami-" if id.contains(',') => format!("The image ids '[{id}]' do not exist"),
+            "ami-" => format!("The image id '[{id}]' does not exist"),
+            _ => format!("The {} '{id}' does not exist", self.noun),
+        };
+        ApiError::new(self.not_found, sentence)
     }
 }

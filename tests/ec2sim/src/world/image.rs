@@ -9,6 +9,8 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
+use crate::world::machine::{Machine, SharedMachine};
+use crate::world::recycle_bin::Stay;
 use crate::world::tags::{self, Tags};
 
 /// Where an image is in its life.
@@ -36,49 +38,6 @@ impl ImageState {
     }
 }
 
-/// What an image is made for. A copy inherits all of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Machine {
-    /// The architecture.
-    pub architecture: String,
-    /// The device that holds the root volume.
-    pub root_device_name: String,
-    /// `hvm` or `paravirtual`.
-    pub virtualization_type: String,
-    /// The platform that is billed.
-    pub platform_details: String,
-    /// Enhanced networking.
-    pub ena_support: bool,
-    /// `simple`, where the older enhanced networking is supported.
-    pub sriov_net_support: Option<String>,
-    /// How it boots.
-    pub boot_mode: Option<String>,
-    /// `v2.0` where instances must use version 2 of the metadata service.
-    pub imds_support: Option<String>,
-    /// `v2.0` where there is a TPM.
-    pub tpm_support: Option<String>,
-    /// The codes of the Marketplace.
-    pub product_codes: Vec<String>,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self {
-            architecture: "x86_64".to_owned(),
-            root_device_name: "/dev/xvda".to_owned(),
-            virtualization_type: "hvm".to_owned(),
-            platform_details: "Linux/UNIX".to_owned(),
-            ena_support: true,
-            sriov_net_support: Some("simple".to_owned()),
-            boot_mode: Some("uefi-preferred".to_owned()),
-            imds_support: Some("v2.0".to_owned()),
-            tpm_support: None,
-            product_codes: Vec::new(),
-        }
-    }
-}
-
 /// A volume that an instance gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -87,9 +46,23 @@ pub(crate) struct BlockDevice {
     /// Absent while a copy has not yet made it.
     pub(crate) snapshot: Option<String>,
     pub(crate) size: u32,
-    pub(crate) volume_type: String,
+    pub(crate) volume_type: &'static str,
     pub(crate) encrypted: bool,
     pub(crate) delete_on_termination: bool,
+}
+
+impl BlockDevice {
+    /// The usual root device of an instance whose image is not there.
+    pub(crate) fn root(machine: &Machine) -> Self {
+        Self {
+            device_name: machine.root_device_name.clone(),
+            snapshot: None,
+            size: 8,
+            volume_type: "gp3",
+            encrypted: false,
+            delete_on_termination: true,
+        }
+    }
 }
 
 /// Someone an image is shared with.
@@ -101,6 +74,17 @@ pub(crate) enum Grant {
     Account(String),
     Organization(String),
     OrganizationalUnit(String),
+}
+
+impl Grant {
+    pub(crate) fn write(&self, x: &mut Xml) {
+        match self {
+            Grant::All => x.text("group", "all"),
+            Grant::Account(id) => x.text("userId", id),
+            Grant::Organization(arn) => x.text("organizationArn", arn),
+            Grant::OrganizationalUnit(arn) => x.text("organizationalUnitArn", arn),
+        };
+    }
 }
 
 /// Protection against deregistration. Switched off with a cooldown it still holds for 24 hours.
@@ -146,24 +130,28 @@ pub(crate) struct Image {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) state: ImageState,
-    pub(crate) state_reason: Option<StateReason>,
+    pub(crate) state_reason: Option<Box<StateReason>>,
     pub(crate) created: Timestamp,
     /// From when lists show it.
     pub(crate) listed_from: Timestamp,
-    pub(crate) machine: Machine,
+    pub(crate) machine: SharedMachine,
     pub(crate) devices: Vec<BlockDevice>,
     pub(crate) grants: BTreeSet<Grant>,
     pub(crate) tags: Tags,
-    pub(crate) origin: Option<Origin>,
+    pub(crate) origin: Option<Box<Origin>>,
+    /// The instance that CreateImage made it of.
+    pub(crate) source_instance: Option<String>,
     pub(crate) deprecated_from: Option<Timestamp>,
     pub(crate) protection: Protection,
     pub(crate) last_launched: Option<Timestamp>,
     pub(crate) deregistered: Option<Deregistered>,
+    /// While it is in the Recycle Bin.
+    pub(crate) recycled: Option<Stay>,
 }
 
 impl Image {
     /// An available image without devices, grants or tags.
-    pub(crate) fn new(id: String, owner: &str, name: String, machine: Machine, created: Timestamp) -> Self {
+    pub(crate) fn new(id: String, owner: &str, name: String, machine: SharedMachine, created: Timestamp) -> Self {
         Self {
             id,
             owner: owner.to_owned(),
@@ -179,10 +167,12 @@ impl Image {
             grants: BTreeSet::new(),
             tags: Tags::new(),
             origin: None,
+            source_instance: None,
             deprecated_from: None,
             protection: Protection::Off,
             last_launched: None,
             deregistered: None,
+            recycled: None,
         }
     }
 
@@ -190,13 +180,24 @@ impl Image {
         self.grants.contains(&Grant::All)
     }
 
-    pub(crate) fn is_shared_with(&self, account: &str) -> bool {
-        self.grants.contains(&Grant::Account(account.to_owned()))
+    /// Whether the caller may launch it, be it the account itself or its organisation that it is shared with.
+    pub(crate) fn is_visible_to(&self, cx: &Context) -> bool {
+        self.owner == cx.account || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
     }
 
-    pub(crate) fn is_visible_to(&self, account: &str) -> bool {
-        self.owner == account
-            || (self.state != ImageState::Disabled && (self.is_public() || self.is_shared_with(account)))
+    /// Whether it counts towards the quota, as it does in the Recycle Bin too.
+    pub(crate) fn counts(&self) -> bool {
+        self.deregistered.is_none() || self.recycled.is_some()
+    }
+
+    pub(crate) fn location(&self) -> String {
+        let owner = self.owner_alias.as_ref().unwrap_or(&self.owner);
+        format!("{owner}/{}", self.name)
+    }
+
+    /// Whether it is the work of CopyImage, of which only so many may be in flight.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.origin.is_some() && self.source_instance.is_none()
     }
 
     pub(crate) fn is_deprecated(&self, now: Timestamp) -> bool {
@@ -238,7 +239,7 @@ impl Image {
         let machine = &self.machine;
         let owned = self.owner == cx.account;
         x.text("imageId", &self.id)
-            .text("imageLocation", format_args!("{}/{}", self.owner_alias.as_ref().unwrap_or(&self.owner), self.name))
+            .text("imageLocation", self.location())
             .text("imageState", self.state.name())
             .text("imageOwnerId", &self.owner)
             .maybe("imageOwnerAlias", self.owner_alias.as_ref())
@@ -275,6 +276,7 @@ impl Image {
             x.text("deregistrationProtection", self.protection_name(cx.now));
             x.maybe("lastLaunchedTime", self.last_launched.map(date));
         }
+        x.maybe("sourceInstanceId", self.source_instance.as_ref());
         if let Some(origin) = &self.origin {
             x.text("sourceImageId", &origin.image).text("sourceImageRegion", &origin.region);
         }
@@ -283,8 +285,11 @@ impl Image {
 
     /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
     pub(crate) fn tags_for(&self, account: &str) -> Tags {
-        let sees = |key: &str| self.owner == account || key.starts_with("ec2:SharedTag/");
-        self.tags.iter().filter(|(key, _)| sees(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        let mut tags = self.tags.clone();
+        if self.owner != account {
+            tags.retain(|key, _| is_shared(key));
+        }
+        tags
     }
 
     pub(crate) fn write_devices(&self, x: &mut Xml) {
@@ -293,7 +298,7 @@ impl Image {
                 x.text("deleteOnTermination", device.delete_on_termination)
                     .maybe("snapshotId", device.snapshot.as_ref())
                     .text("volumeSize", device.size)
-                    .text("volumeType", &device.volume_type)
+                    .text("volumeType", device.volume_type)
                     .text("encrypted", device.encrypted);
             });
         });
@@ -306,6 +311,12 @@ impl Image {
             });
         }
     }
+}
+
+/// Whether the accounts that an image is shared with see the tag:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#sharing-tags>.
+pub(crate) fn is_shared(tag: &str) -> bool {
+    tag.starts_with("ec2:SharedTag/")
 }
 
 /// The error for an image that exists but cannot be used.

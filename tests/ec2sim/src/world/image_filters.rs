@@ -2,7 +2,7 @@
 
 use crate::world::agenda::written as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
-use crate::world::image::Image;
+use crate::world::image::{Image, is_shared};
 use crate::world::tags::Tags;
 
 impl Filtered for Image {
@@ -12,7 +12,7 @@ impl Filtered for Image {
         ("block-device-mapping.encrypted", |i| i.devices.iter().flat_map(|d| written(d.encrypted)).collect()),
         ("block-device-mapping.snapshot-id", |i| i.snapshots().flat_map(one).collect()),
         ("block-device-mapping.volume-size", |i| i.devices.iter().flat_map(|d| written(d.size)).collect()),
-        ("block-device-mapping.volume-type", |i| i.devices.iter().flat_map(|d| one(&d.volume_type)).collect()),
+        ("block-device-mapping.volume-type", |i| i.devices.iter().flat_map(|d| one(d.volume_type)).collect()),
         ("block-device-mapping.delete-on-termination", |i| {
             i.devices.iter().flat_map(|d| written(d.delete_on_termination)).collect()
         }),
@@ -20,6 +20,15 @@ impl Filtered for Image {
         ("creation-date", |image| written(date(image.created))),
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
+        ("free-tier-eligible", |_| one("false")),
+        ("image-allowed", |_| one("true")),
+        ("kernel-id", |_| Vec::new()),
+        ("ramdisk-id", |_| Vec::new()),
+        ("manifest-location", |image| written(image.location())),
+        ("product-code.type", |image| {
+            let codes = image.machine.product_codes.iter();
+            codes.flat_map(|_| one("marketplace")).collect()
+        }),
         ("hypervisor", |_| one("xen")),
         ("image-id", |image| one(&image.id)),
         ("image-type", |_| one("machine")),
@@ -32,6 +41,7 @@ impl Filtered for Image {
         ("root-device-name", |image| one(&image.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
         ("source-image-id", |image| maybe(image.origin.as_ref().map(|origin| origin.image.as_str()))),
+        ("source-instance-id", |image| maybe(image.source_instance.as_deref())),
         ("source-image-region", |image| maybe(image.origin.as_ref().map(|origin| origin.region.as_str()))),
         ("state", |image| one(image.state.name())),
         ("state-reason-code", |image| maybe(image.state_reason.as_ref().map(|reason| reason.code.as_str()))),
@@ -42,5 +52,9 @@ impl Filtered for Image {
 
     fn tags(&self) -> &Tags {
         &self.tags
+    }
+
+    fn shows_tag(&self, viewer: &str, key: &str) -> bool {
+        self.owner == viewer || is_shared(key)
     }
 }

@@ -7,9 +7,12 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
+use crate::world::copies::check_description;
+use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::{IMAGE, SNAPSHOT};
-use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
+use crate::world::image::{BlockDevice, Grant, Image, ImageState};
+use crate::world::machine::Machine;
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification};
@@ -52,23 +55,6 @@ pub(crate) struct RegisterImage {
     tag_specifications: Vec<TagSpecification>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct DeviceInput {
-    device_name: String,
-    ebs: EbsInput,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct EbsInput {
-    snapshot_id: Option<String>,
-    volume_size: Option<u32>,
-    volume_type: Option<String>,
-    delete_on_termination: Option<bool>,
-    encrypted: Option<bool>,
-}
-
 impl World {
     pub(crate) fn describe_images(&mut self, cx: &Context, input: DescribeImages) -> Result<Xml, ApiError> {
         if !input.image_ids.is_empty() && input.max_results.is_some() {
@@ -77,9 +63,9 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image);
+        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
         let (page, token) = if input.image_ids.is_empty() {
-            paging.page(&region.images, keep)
+            paging.of_shelf(&region.images, keep)
         } else {
             let named = named_images(region, cx, &input.image_ids)?;
             (named.into_iter().filter(|image| keep(image)).collect(), None)
@@ -95,11 +81,19 @@ impl World {
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let id = self.ids.resource(&IMAGE);
         let listed_from = after(cx.now, self.config.late_listing);
+        check_description(input.description.as_deref())?;
+        self.check_quota(cx)?;
         let region = self.region_mut(cx)?;
         region.check_name(cx, &input.name)?;
         let root = input.root_device_name.ok_or_else(|| ApiError::missing("rootDeviceName"))?;
-        let devices: Vec<BlockDevice> =
-            input.devices.into_iter().map(|device| device.check(region, cx)).collect::<Result<_, _>>()?;
+        let devices: Vec<BlockDevice> = input
+            .devices
+            .iter()
+            .map(|device| device.check(region, cx))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect();
         if !devices.iter().any(|device| device.device_name == root && device.snapshot.is_some()) {
             return Err(ApiError::new(
                 "InvalidBlockDeviceMapping",
@@ -117,6 +111,8 @@ impl World {
             tpm_support: input.tpm_support,
             ..Machine::default()
         };
+        let machine = self.machines.shared(machine);
+        let region = self.region_mut(cx)?;
         let image = Image {
             description: input.description,
             listed_from,
@@ -134,7 +130,7 @@ impl DescribeImages {
     fn wants(&self, cx: &Context, image: &Image) -> bool {
         let owned = image.owner == cx.account;
         image.is_listed(cx.now)
-            && image.is_visible_to(&cx.account)
+            && image.is_visible_to(cx)
             && (self.include_disabled || image.state != ImageState::Disabled)
             // Owners always see deprecated images, and so does who names the id.
             && (owned || self.include_deprecated || !self.image_ids.is_empty() || !image.is_deprecated(cx.now))
@@ -151,11 +147,15 @@ fn is_owner(owner: &str, image: &Image, cx: &Context) -> bool {
     }
 }
 
-/// Whether the image is shared explicitly with the user; `all` are public images.
+/// Whether the image is shared explicitly with the user; `all` are public images. Of the caller also the organisation
+/// counts, of other accounts only themselves:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>.
 fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
     match user {
         "all" => image.is_public(),
-        "self" => image.is_shared_with(&cx.account),
+        user if user == "self" || user == cx.account => {
+            image.grants.iter().any(|grant| *grant != Grant::All && cx.principals.contains(grant))
+        }
         account => image.grants.contains(&Grant::Account(account.to_owned())),
     }
 }
@@ -163,27 +163,10 @@ fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
 /// The images of these ids, or the error for those that the caller does not see.
 fn named_images<'r>(region: &'r Region, cx: &Context, ids: &[String]) -> Result<Vec<&'r Image>, ApiError> {
     ids.iter().try_for_each(|id| IMAGE.check(id))?;
-    let find =
-        |id: &String| region.images.get(id).filter(|image| image.is_visible_to(&cx.account) && image.is_listed(cx.now));
+    let find = |id: &String| region.images.get(id).filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now));
     let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(IMAGE.not_found(&missing.join(", ")));
     }
     Ok(ids.iter().filter_map(find).collect())
-}
-
-impl DeviceInput {
-    fn check(self, region: &Region, cx: &Context) -> Result<BlockDevice, ApiError> {
-        let ebs = self.ebs;
-        let snapshot = ebs.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
-        let size = ebs.volume_size.or(snapshot.map(|snapshot| snapshot.size));
-        Ok(BlockDevice {
-            device_name: self.device_name,
-            size: size.ok_or_else(|| ApiError::missing("VolumeSize"))?,
-            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| snapshot.encrypted),
-            snapshot: ebs.snapshot_id,
-            volume_type: ebs.volume_type.unwrap_or_else(|| "gp2".to_owned()),
-            delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
-        })
-    }
 }

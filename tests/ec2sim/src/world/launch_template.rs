@@ -9,10 +9,11 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
+use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filtered, Values, one, written};
-use crate::world::ids::LAUNCH_TEMPLATE;
+use crate::world::ids::{INSTANCE, Kind, LAUNCH_TEMPLATE, VOLUME};
 use crate::world::region::Region;
-use crate::world::tags::{self, Tags};
+use crate::world::tags::{self, TagSpecification, Tags};
 
 /// A launch template with its versions.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +24,8 @@ pub(crate) struct LaunchTemplate {
     pub(crate) name: String,
     pub(crate) created: Timestamp,
     pub(crate) default_version: u64,
+    /// The number that was given last: numbers do not come back.
+    pub(crate) last: u64,
     pub(crate) versions: BTreeMap<u64, Version>,
     pub(crate) tags: Tags,
 }
@@ -46,10 +49,72 @@ pub(crate) struct TemplateData {
     pub(crate) key_name: Option<String>,
     pub(crate) user_data: Option<String>,
     pub(crate) ebs_optimized: Option<bool>,
+    #[serde(default, rename(deserialize = "BlockDeviceMapping"), skip_serializing_if = "Vec::is_empty")]
+    pub(crate) devices: Vec<DeviceInput>,
+    #[serde(default, rename(deserialize = "TagSpecification"), skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tag_specifications: Vec<TagSpecification>,
+    #[serde(default, rename(deserialize = "SecurityGroupId"), skip_serializing_if = "Vec::is_empty")]
+    pub(crate) security_group_ids: Vec<String>,
+}
+
+impl TemplateData {
+    /// The tags it gives to one type of resource.
+    pub(crate) fn tags(&self, kind: &Kind) -> Result<Tags, ApiError> {
+        tags::specified(&self.tag_specifications, &[&INSTANCE, &VOLUME], kind)
+    }
+
+    /// It over another: what it leaves out is taken from there.
+    pub(crate) fn over(self, base: Self) -> Self {
+        Self {
+            image_id: self.image_id.or(base.image_id),
+            instance_type: self.instance_type.or(base.instance_type),
+            key_name: self.key_name.or(base.key_name),
+            user_data: self.user_data.or(base.user_data),
+            ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
+            devices: either(self.devices, base.devices),
+            tag_specifications: either(self.tag_specifications, base.tag_specifications),
+            security_group_ids: either(self.security_group_ids, base.security_group_ids),
+        }
+    }
+
+    fn write(&self, x: &mut Xml) {
+        x.maybe("imageId", self.image_id.as_ref())
+            .maybe("instanceType", self.instance_type.as_ref())
+            .maybe("keyName", self.key_name.as_ref())
+            .maybe("userData", self.user_data.as_ref())
+            .maybe("ebsOptimized", self.ebs_optimized);
+        if !self.devices.is_empty() {
+            x.list("blockDeviceMappingSet", &self.devices, |x, device| {
+                x.text("deviceName", &device.device_name);
+                if let Some(ebs) = &device.ebs {
+                    x.nest("ebs", |x| {
+                        x.maybe("snapshotId", ebs.snapshot_id.as_ref())
+                            .maybe("volumeSize", ebs.volume_size)
+                            .maybe("volumeType", ebs.volume_type.as_ref())
+                            .maybe("deleteOnTermination", ebs.delete_on_termination)
+                            .maybe("encrypted", ebs.encrypted)
+                            .maybe("kmsKeyId", ebs.kms_key_id.as_ref());
+                    });
+                }
+            });
+        }
+        if !self.tag_specifications.is_empty() {
+            x.list("tagSpecificationSet", &self.tag_specifications, |x, s| s.write(x));
+        }
+        if !self.security_group_ids.is_empty() {
+            x.list("securityGroupIdSet", &self.security_group_ids, |x, id| {
+                x.raw(id);
+            });
+        }
+    }
+}
+
+fn either<T>(own: Vec<T>, base: Vec<T>) -> Vec<T> {
+    if own.is_empty() { base } else { own }
 }
 
 /// A template and a version of it, as a launch names them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct TemplateChoice {
     launch_template_id: Option<String>,
@@ -88,7 +153,6 @@ impl LaunchTemplate {
     }
 
     pub(crate) fn write_version(&self, x: &mut Xml, version: &Version) {
-        let data = &version.data;
         x.text("launchTemplateId", &self.id)
             .text("launchTemplateName", &self.name)
             .text("versionNumber", version.number)
@@ -96,13 +160,7 @@ impl LaunchTemplate {
             .text("createTime", date(version.created))
             .text("createdBy", format_args!("arn:aws:iam::{}:user/simulated", self.owner))
             .text("defaultVersion", version.number == self.default_version)
-            .nest("launchTemplateData", |x| {
-                x.maybe("imageId", data.image_id.as_ref())
-                    .maybe("instanceType", data.instance_type.as_ref())
-                    .maybe("keyName", data.key_name.as_ref())
-                    .maybe("userData", data.user_data.as_ref())
-                    .maybe("ebsOptimized", data.ebs_optimized);
-            });
+            .nest("launchTemplateData", |x| version.data.write(x));
     }
 }
 

@@ -14,28 +14,17 @@ use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::paging::Paging;
 use crate::world::tags::{self, TagSpecification};
 
+const CREATE: &str = "CreateLaunchTemplate";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateLaunchTemplate {
     launch_template_name: String,
     version_description: Option<String>,
     launch_template_data: TemplateData,
-    #[serde(rename = "ClientToken")]
-    _client_token: Option<String>,
+    client_token: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(crate) struct CreateVersion {
-    launch_template_id: Option<String>,
-    launch_template_name: Option<String>,
-    source_version: Option<String>,
-    version_description: Option<String>,
-    launch_template_data: TemplateData,
-    #[serde(rename = "ClientToken")]
-    _client_token: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,15 +53,6 @@ pub(crate) struct DescribeLaunchTemplates {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(crate) struct DescribeVersions {
-    launch_template_id: Option<String>,
-    launch_template_name: Option<String>,
-    #[serde(default, rename = "LaunchTemplateVersion")]
-    versions: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct TemplateInput {
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
@@ -84,6 +64,15 @@ impl World {
         cx: &Context,
         input: CreateLaunchTemplate,
     ) -> Result<Xml, ApiError> {
+        let asked = format!("{input:?}");
+        let token = input.client_token.clone();
+        if let Some(made) = self.remembered(cx, CREATE, token.as_deref(), &asked)? {
+            let template = self.region(cx)?.template(cx, Some(&made.concat()), None)?;
+            let mut x = Xml::new();
+            x.nest("launchTemplate", |x| template.write(x));
+            return Ok(x);
+        }
+        check_name(&input.launch_template_name)?;
         let tags = tags::specified(&input.tag_specifications, &[&LAUNCH_TEMPLATE], &LAUNCH_TEMPLATE)?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
         let region = self.region_mut(cx)?;
@@ -101,42 +90,14 @@ impl World {
             name: input.launch_template_name,
             created: cx.now,
             default_version: 1,
+            last: 1,
             versions: BTreeMap::from([(1, first)]),
             tags,
         };
         let mut x = Xml::new();
         x.nest("launchTemplate", |x| template.write(x));
-        region.launch_templates.insert(id, template);
-        Ok(x)
-    }
-
-    pub(crate) fn create_launch_template_version(
-        &mut self,
-        cx: &Context,
-        input: CreateVersion,
-    ) -> Result<Xml, ApiError> {
-        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
-        let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
-        let base = match &input.source_version {
-            Some(version) => template.version(version)?.data.clone(),
-            None => TemplateData::default(),
-        };
-        let data = input.launch_template_data;
-        let version = Version {
-            number: template.latest() + 1,
-            description: input.version_description,
-            created: cx.now,
-            data: TemplateData {
-                image_id: data.image_id.or(base.image_id),
-                instance_type: data.instance_type.or(base.instance_type),
-                key_name: data.key_name.or(base.key_name),
-                user_data: data.user_data.or(base.user_data),
-                ebs_optimized: data.ebs_optimized.or(base.ebs_optimized),
-            },
-        };
-        let mut x = Xml::new();
-        x.nest("launchTemplateVersion", |x| template.write_version(x, &version));
-        template.versions.insert(version.number, version);
+        region.launch_templates.insert(id.clone(), template);
+        self.remember(cx, CREATE, token.as_deref(), asked, vec![id])?;
         Ok(x)
     }
 
@@ -167,28 +128,11 @@ impl World {
             template.owner == cx.account
                 && (input.ids.is_empty() || input.ids.contains(&template.id))
                 && (input.names.is_empty() || input.names.contains(&template.name))
-                && matcher.passes(template)
+                && matcher.passes(template, &cx.account)
         });
         let mut x = Xml::new();
         x.list("launchTemplates", page, |x, template| template.write(x));
         x.maybe("nextToken", token);
-        Ok(x)
-    }
-
-    pub(crate) fn describe_launch_template_versions(
-        &mut self,
-        cx: &Context,
-        input: DescribeVersions,
-    ) -> Result<Xml, ApiError> {
-        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
-        let template = self.region(cx)?.template(cx, id, name)?;
-        let versions: Vec<&Version> = if input.versions.is_empty() {
-            template.versions.values().rev().collect()
-        } else {
-            input.versions.iter().map(|version| template.version(version)).collect::<Result<_, _>>()?
-        };
-        let mut x = Xml::new();
-        x.list("launchTemplateVersionSet", versions, |x, version| template.write_version(x, version));
         Ok(x)
     }
 
@@ -202,4 +146,16 @@ impl World {
         }
         Ok(x)
     }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "().-/_".contains(c);
+    if (3..=128).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        "InvalidLaunchTemplateName.MalformedException",
+        "A launch template name must be between 3 and 128 characters, and may contain letters, numbers, and the \
+         following characters: ( ) . - / _",
+    ))
 }

@@ -8,18 +8,17 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
-use crate::world::image::{Deregistered, ImageState, Protection};
-use crate::world::region::Region;
+use crate::world::image::{Deregistered, Grant, ImageState, Protection};
 
 /// How long protection holds after it was switched off, if it was switched on with a cooldown.
 const COOLDOWN: SignedDuration = SignedDuration::from_hours(24);
 const TEN_YEARS: SignedDuration = SignedDuration::from_hours(24 * 3653);
-const TWO_YEARS: SignedDuration = SignedDuration::from_hours(24 * 731);
+pub(crate) const TWO_YEARS: SignedDuration = SignedDuration::from_hours(24 * 731);
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct ImageInput {
-    image_id: String,
+    pub(crate) image_id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +48,7 @@ impl World {
     /// Deregisters an image. Instances that run from it are no obstacle; protection is. A copy that is pending is
     /// cancelled.
     pub(crate) fn deregister_image(&mut self, cx: &Context, input: DeregisterImage) -> Result<Xml, ApiError> {
+        let span = self.retention(cx).images;
         let listed_until = after(cx.now, self.config.stale_listing);
         let name_free_at = after(cx.now, self.config.name_linger);
         let region = self.region_mut(cx)?;
@@ -64,8 +64,13 @@ impl World {
                 format!("The image {} is protected from deregistration", image.id),
             ));
         }
+        let keeps = matches!(image.state, ImageState::Available | ImageState::Disabled);
+        let stay = self.enter_bin(cx, &input.image_id, span.filter(|_| keeps));
+        let region = self.region_mut(cx)?;
+        let image = region.owned_image(cx, &input.image_id)?;
         image.deregistered = Some(Deregistered { at: cx.now, listed_until });
-        let pending = image.state == ImageState::Pending;
+        image.recycled = stay;
+        let pending = image.state == ImageState::Pending && image.is_copy();
         let name = image.name.clone();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let holdings = region.holdings(&cx.account);
@@ -77,12 +82,49 @@ impl World {
         }
         let mut x = Xml::done();
         if input.delete_associated_snapshots {
-            x.list("deleteSnapshotResultSet", snapshots, |x, snapshot| {
-                let code = delete_with_image(region, cx, &snapshot);
+            let mut results = Vec::new();
+            for snapshot in snapshots {
+                let code = self.delete_with_image(cx, &snapshot)?;
+                results.push((snapshot, code));
+            }
+            x.list("deleteSnapshotResultSet", results, |x, (snapshot, code)| {
                 x.text("snapshotId", &snapshot).text("returnCode", code);
             });
         }
         Ok(x)
+    }
+
+    /// Deletes a snapshot of an image that has just been deregistered, and says how that went:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html>.
+    fn delete_with_image(&mut self, cx: &Context, snapshot: &str) -> Result<&'static str, ApiError> {
+        let region = self.region(cx)?;
+        Ok(match region.snapshots.get(snapshot) {
+            None => "client-error",
+            Some(found) if found.owner != cx.account => "missing-permissions",
+            Some(_) if region.users_of_snapshot(snapshot).next().is_some() => "skipped",
+            Some(_) => {
+                self.remove_snapshot(cx, snapshot)?;
+                "success"
+            }
+        })
+    }
+
+    /// Takes the caller off the launch permissions of an image of someone else:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cancel-sharing-an-AMI.html>.
+    pub(crate) fn cancel_launch_permission(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
+        let region = self.region_mut(cx)?;
+        let image = region.visible_image(cx, &input.image_id)?;
+        let grant = Grant::Account(cx.account.clone());
+        if !image.grants.contains(&grant) {
+            return Err(ApiError::new(
+                "InvalidRequest",
+                format!("The image {} is not shared with the account itself", image.id),
+            ));
+        }
+        if let Some(image) = region.images.get_mut(&input.image_id) {
+            image.grants.remove(&grant);
+        }
+        Ok(Xml::done())
     }
 
     /// Disabling takes away every launch permission; enabling does not bring them back.
@@ -139,20 +181,6 @@ impl World {
             until @ Protection::Until(_) => until,
         };
         Ok(Xml::new().with("return", image.protection_name(cx.now)))
-    }
-}
-
-/// Deletes a snapshot of an image that has just been deregistered, and says how that went:
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html>.
-fn delete_with_image(region: &mut Region, cx: &Context, snapshot: &str) -> &'static str {
-    match region.snapshots.get(snapshot) {
-        None => "client-error",
-        Some(found) if found.owner != cx.account => "missing-permissions",
-        Some(_) if region.users_of_snapshot(snapshot).next().is_some() => "skipped",
-        Some(_) => {
-            region.snapshots.remove(snapshot);
-            "success"
-        }
     }
 }
 

@@ -1,30 +1,51 @@
 //! The simulated AWS: a state machine over explicit time. It does no I/O and never asks what time it is.
 
 mod agenda;
+mod ancestry;
 mod attributes;
+mod buckets;
 mod copies;
+mod create_image;
+mod devices;
 mod dispatch;
 mod dump;
+mod ebs_defaults;
 mod filters;
 mod ids;
-mod image;
+pub(crate) mod image;
 mod image_filters;
 mod images;
+mod instance;
 mod instances;
 mod kms;
+mod launch;
 mod launch_template;
+mod launch_template_versions;
 mod launch_templates;
 mod lifecycle;
+mod machine;
+mod organizations;
 mod paging;
+mod permissions;
+mod public_access;
+mod recycle_bin;
 mod references;
 mod region;
 mod regions;
 mod seed;
+mod shelf;
 mod snapshot;
+mod snapshot_attributes;
 mod snapshots;
 mod ssm;
 pub(crate) mod sts;
+mod tag_set;
 mod tags;
+mod tokens;
+mod usage_reports;
+mod volume;
+mod volumes;
+mod zones;
 
 use std::collections::BTreeMap;
 
@@ -37,11 +58,16 @@ use crate::faults::{self, CallKey, Effect, Faults};
 use crate::request::{Answer, Context, Outcome, Request};
 use crate::wire;
 use agenda::Agenda;
+use buckets::Buckets;
 use ids::Ids;
+use machine::Machines;
 use region::Region;
 use sts::Identity;
 
-pub use image::{ImageState, Machine};
+pub use image::ImageState;
+pub use machine::Machine;
+pub use organizations::Membership;
+pub use recycle_bin::RetentionRule;
 pub use region::OptIn;
 pub use seed::{SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate};
 
@@ -54,6 +80,10 @@ pub struct World {
     ids: Ids,
     regions: BTreeMap<String, Region>,
     agenda: Agenda,
+    buckets: Buckets,
+    machines: Machines,
+    /// Where accounts are in organisations.
+    memberships: BTreeMap<String, Membership>,
     /// Who the access keys belong to that AssumeRole has given out.
     issued: BTreeMap<String, Identity>,
     now: Timestamp,
@@ -69,6 +99,9 @@ impl World {
             calls: CallLog::default(),
             regions: regions::all(),
             agenda: Agenda::default(),
+            buckets: Buckets::default(),
+            machines: Machines::default(),
+            memberships: BTreeMap::new(),
             issued: BTreeMap::new(),
             now: Timestamp::MIN,
         }
@@ -85,9 +118,22 @@ impl World {
             account: &caller.account,
         };
         let verdict = self.faults.meet(&key);
-        let mut cx =
-            Context { now, region: request.region.clone(), account: caller.account.clone(), caller, fail_copy: None };
-        let (code, answer) = match verdict.effect {
+        let mut cx = Context {
+            now,
+            region: request.region.clone(),
+            account: caller.account.clone(),
+            principals: self.principals(&caller.account),
+            caller,
+            fail_copy: None,
+        };
+        let over_limit = |buckets: &mut Buckets| !buckets.take(&cx, request);
+        let effect = match verdict.effect {
+            None | Some(Effect::Delay(_)) if self.config.request_limits && over_limit(&mut self.buckets) => {
+                Some(Effect::Throttle)
+            }
+            other => other,
+        };
+        let (code, answer) = match effect {
             Some(Effect::DropRequest) => ("DroppedRequest".to_owned(), None),
             Some(Effect::RegionDown) => ("RegionDown".to_owned(), None),
             Some(Effect::DropReply) => {

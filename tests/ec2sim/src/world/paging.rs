@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
 use crate::error::ApiError;
+use crate::world::shelf::Shelf;
 
 /// Which page is asked for.
 #[derive(Debug)]
@@ -51,12 +52,33 @@ impl Paging {
     pub(crate) fn page<'a, T>(
         &self,
         resources: &'a BTreeMap<String, T>,
+        keep: impl FnMut(&T) -> bool,
+    ) -> (Vec<&'a T>, Option<String>) {
+        let range = resources.range::<str, _>((self.from(), Bound::Unbounded));
+        self.take(range, keep)
+    }
+
+    /// The same of a shelf.
+    pub(crate) fn of_shelf<'a, T>(
+        &self,
+        shelf: &'a Shelf<T>,
+        keep: impl FnMut(&T) -> bool,
+    ) -> (Vec<&'a T>, Option<String>) {
+        self.take(shelf.after(self.from()), keep)
+    }
+
+    fn from(&self) -> Bound<&str> {
+        self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
+    }
+
+    fn take<'a, T>(
+        &self,
+        resources: impl Iterator<Item = (&'a String, &'a T)>,
         mut keep: impl FnMut(&T) -> bool,
     ) -> (Vec<&'a T>, Option<String>) {
-        let from = self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut page = Vec::new();
         let mut last = None;
-        for (key, resource) in resources.range::<str, _>((from, Bound::Unbounded)) {
+        for (key, resource) in resources {
             if !keep(resource) {
                 continue;
             }

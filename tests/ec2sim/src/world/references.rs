@@ -12,11 +12,11 @@ use crate::world::paging::Paging;
 use crate::world::region::Region;
 
 const MAX_IMAGES: usize = 10;
-const INSTANCES: &str = "ec2:Instance";
-const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
+pub(crate) const INSTANCES: &str = "ec2:Instance";
+pub(crate) const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
 const PARAMETERS: &str = "ssm:Parameter";
 /// Image Builder is not simulated: its recipes are never found.
-const TYPES: [&str; 5] =
+pub(crate) const TYPES: [&str; 5] =
     [INSTANCES, LAUNCH_TEMPLATES, PARAMETERS, "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
 /// How many of the newest versions of a launch template are looked at, unless the caller says.
 const VERSION_DEPTH: usize = 10;
@@ -34,15 +34,33 @@ pub(crate) struct DescribeImageReferences {
     next_token: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A type of resource that is asked for, and how it is looked at.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct ResourceType {
+pub(crate) struct ResourceType {
     resource_type: String,
     #[serde(default, rename = "ResourceTypeOption")]
     options: Vec<TypeOption>,
 }
 
-#[derive(Debug, Deserialize)]
+impl ResourceType {
+    pub(crate) fn name(&self) -> &str {
+        &self.resource_type
+    }
+
+    pub(crate) fn write(&self, x: &mut Xml) {
+        x.text("resourceType", &self.resource_type);
+        if !self.options.is_empty() {
+            x.list("resourceTypeOptionSet", &self.options, |x, option| {
+                x.text("optionName", &option.option_name).list("optionValueSet", &option.values, |x, value| {
+                    x.raw(value);
+                });
+            });
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct TypeOption {
     option_name: String,
@@ -134,7 +152,7 @@ fn references_to<'a>(
             instance.owner == cx.account
                 && instance.image == image
                 && instance.is_shown(cx.now)
-                && counts(instance.state())
+                && counts(instance.state(cx.now).name)
         });
         found.extend(users.map(|instance| Reference {
             image,

@@ -8,14 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::copies::Token;
+use crate::world::ebs_defaults::EbsDefaults;
 use crate::world::ids::IMAGE;
 use crate::world::image::Image;
-use crate::world::instances::Instance;
+use crate::world::instance::Instance;
 use crate::world::kms::Keys;
 use crate::world::launch_template::LaunchTemplate;
+use crate::world::public_access::PublicAccess;
+use crate::world::recycle_bin::{Bin, Retention};
+use crate::world::shelf::Shelf;
 use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
+use crate::world::tokens::Token;
+use crate::world::usage_reports::UsageReport;
+use crate::world::volume::Volume;
 
 /// Whether a region can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +51,16 @@ impl OptIn {
 pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) opt_in: OptIn,
-    pub(crate) images: BTreeMap<String, Image>,
-    pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    /// The accounts that have chosen otherwise.
+    pub(crate) opt_ins: BTreeMap<String, OptIn>,
+    pub(crate) images: Shelf<Image>,
+    pub(crate) snapshots: Shelf<Snapshot>,
     pub(crate) instances: BTreeMap<String, Instance>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) launch_templates: BTreeMap<String, LaunchTemplate>,
+    pub(crate) reports: BTreeMap<String, UsageReport>,
+    /// The snapshots in the Recycle Bin.
+    pub(crate) bin: Bin,
     /// By account.
     pub(crate) accounts: BTreeMap<String, Holdings>,
 }
@@ -58,11 +70,14 @@ pub(crate) struct Region {
 pub(crate) struct Holdings {
     /// The image that has a name, and until when it holds the name once it is gone.
     pub(crate) names: BTreeMap<String, NameHolder>,
-    /// The ClientTokens that were seen.
+    /// The ClientTokens that were seen, by operation and token.
     pub(crate) tokens: BTreeMap<String, Token>,
     /// How many image copies are in flight.
     pub(crate) copies: usize,
     pub(crate) keys: Keys,
+    pub(crate) ebs: EbsDefaults,
+    pub(crate) public_access: PublicAccess,
+    pub(crate) retention: Retention,
     pub(crate) parameters: Parameters,
 }
 
@@ -78,12 +93,20 @@ impl Region {
         Self {
             name: name.to_owned(),
             opt_in,
-            images: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
+            opt_ins: BTreeMap::new(),
+            images: Shelf::new(),
+            snapshots: Shelf::new(),
             instances: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             launch_templates: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            bin: Bin::new(),
             accounts: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn opt_in_of(&self, account: &str) -> OptIn {
+        self.opt_ins.get(account).copied().unwrap_or(self.opt_in)
     }
 
     pub(crate) fn holdings(&mut self, account: &str) -> &mut Holdings {
@@ -120,7 +143,7 @@ impl Region {
     /// The image, if the caller may see it.
     pub(crate) fn visible_image(&self, cx: &Context, id: &str) -> Result<&Image, ApiError> {
         IMAGE.check(id)?;
-        let image = self.images.get(id).filter(|image| image.is_visible_to(&cx.account));
+        let image = self.images.get(id).filter(|image| image.is_visible_to(cx));
         let image = image.ok_or_else(|| IMAGE.not_found(id))?;
         image.check_registered()?;
         Ok(image)
@@ -145,14 +168,35 @@ impl Region {
 }
 
 impl World {
+    /// Refuses another image where the account has as many as it may:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-quotas.html>.
+    pub(crate) fn check_quota(&self, cx: &Context) -> Result<(), ApiError> {
+        let limit = self.config.images;
+        let images = self.region(cx)?.images.values();
+        let held = images.filter(|image| image.owner == cx.account && image.counts());
+        if held.count() >= limit {
+            return Err(ApiError::new(
+                "ResourceLimitExceeded",
+                format!("You have reached your quota of {limit} images in this region"),
+            ));
+        }
+        Ok(())
+    }
+
     /// The region that is called, if it can be used.
     pub(crate) fn region(&self, cx: &Context) -> Result<&Region, ApiError> {
-        self.regions.get(&cx.region).filter(|region| region.opt_in != OptIn::NotOptedIn).ok_or_else(region_refused)
+        self.regions
+            .get(&cx.region)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
+            .ok_or_else(region_refused)
     }
 
     /// [`World::region`], to change it.
     pub(crate) fn region_mut(&mut self, cx: &Context) -> Result<&mut Region, ApiError> {
-        self.regions.get_mut(&cx.region).filter(|region| region.opt_in != OptIn::NotOptedIn).ok_or_else(region_refused)
+        self.regions
+            .get_mut(&cx.region)
+            .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
+            .ok_or_else(region_refused)
     }
 }
 

@@ -99,14 +99,14 @@ impl World {
             return Err(ApiError::invalid(format!("Invalid region provided: {unknown}")));
         }
         let named = |region: &&Region| input.region_names.is_empty() || input.region_names.contains(&region.name);
-        let shown = |region: &&Region| input.all_regions || region.opt_in != OptIn::NotOptedIn;
+        let shown = |region: &&Region| input.all_regions || region.opt_in_of(&cx.account) != OptIn::NotOptedIn;
         let regions = self.regions.values().filter(named).filter(shown).map(|region| Listed {
             name: region.name.clone(),
             endpoint: format!("ec2.{}.amazonaws.com", region.name),
-            opt_in: region.opt_in,
+            opt_in: region.opt_in_of(&cx.account),
         });
         let mut x = Xml::new();
-        x.list("regionInfo", regions.filter(|region| matcher.passes(region)), |x, region| {
+        x.list("regionInfo", regions.filter(|region| matcher.passes(region, &cx.account)), |x, region| {
             x.text("regionName", &region.name)
                 .text("regionEndpoint", &region.endpoint)
                 .text("optInStatus", region.opt_in.name());

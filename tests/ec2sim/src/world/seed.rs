@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::ids::{IMAGE, LAUNCH_TEMPLATE, SNAPSHOT};
-use crate::world::image::{BlockDevice, Grant, Image, ImageState, Machine};
+use crate::world::ids::{IMAGE, INSTANCE, LAUNCH_TEMPLATE, SNAPSHOT};
+use crate::world::image::{BlockDevice, Grant, Image, ImageState};
+use crate::world::kms::key::{self, Key};
 use crate::world::kms::{self, Encryption};
+use crate::world::launch::Launch;
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
+use crate::world::machine::Machine;
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::Snapshot;
+use crate::world::tags::Tags;
 
 /// An image to put into the world. What is left out gets a usual value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,6 +97,8 @@ pub struct SeedKey {
     pub alias: Option<String>,
     /// Whether it cannot be used.
     pub disabled: bool,
+    /// The other accounts that may use it.
+    pub shared_with: Vec<String>,
 }
 
 /// An instance to put into the world.
@@ -124,13 +130,14 @@ pub struct SeedLaunchTemplate {
 }
 
 impl World {
-    fn seed_context(&self, region: &str, account: Option<&String>) -> Result<Context, ApiError> {
+    pub(crate) fn seed_context(&self, region: &str, account: Option<&String>) -> Result<Context, ApiError> {
         self.seed_region(region)?;
         let caller = self.identity(account.unwrap_or(&self.config.account));
         Ok(Context {
             now: self.now,
             region: region.to_owned(),
             account: caller.account.clone(),
+            principals: self.principals(&caller.account),
             caller,
             fail_copy: None,
         })
@@ -142,7 +149,7 @@ impl World {
             .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
     }
 
-    fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
+    pub(crate) fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
         self.regions
             .get_mut(region)
             .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
@@ -161,24 +168,26 @@ impl World {
         if seed.public {
             grants.insert(Grant::All);
         }
-        let mut devices = Vec::new();
+        let tags: Tags = seed.tags.iter().collect();
+        let machine = self.machines.shared(seed.machine);
+        let mut devices = Vec::with_capacity(seed.volumes as usize);
         for number in 0..seed.volumes {
             let template = Snapshot::new(self.ids.resource(&SNAPSHOT), &cx.account, seed.volume_size, created);
             let how = Encryption { asked: Some(seed.encrypted), key: seed.kms_key_id.as_deref() };
-            let (encrypted, key) = self.encrypt(&cx, &template, &how)?;
+            let (encrypted, key) = self.encrypt(&cx, false, None, &how)?;
             let snapshot = Snapshot {
                 description: format!("Created for {id}"),
                 encrypted,
                 key,
                 grants: if seed.share_snapshots { grants.clone() } else { Default::default() },
-                tags: seed.tags.clone(),
+                tags: tags.clone(),
                 ..template
             };
             devices.push(BlockDevice {
-                device_name: device_name(&seed.machine, number),
+                device_name: device_name(&machine, number),
                 snapshot: Some(snapshot.id.clone()),
                 size: seed.volume_size,
-                volume_type: "gp3".to_owned(),
+                volume_type: "gp3",
                 encrypted,
                 delete_on_termination: true,
             });
@@ -190,8 +199,8 @@ impl World {
             state: seed.state,
             devices,
             grants,
-            tags: seed.tags,
-            ..Image::new(id.clone(), &cx.account, name, seed.machine, created)
+            tags,
+            ..Image::new(id.clone(), &cx.account, name, machine, created)
         };
         self.seed_region_mut(&seed.region)?.add_image(image);
         Ok(id)
@@ -201,10 +210,17 @@ impl World {
     pub(crate) fn seed_key(&mut self, seed: SeedKey) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let fresh = self.ids.uuid();
+        let sharers: Vec<&str> =
+            std::iter::once(cx.account.as_str()).chain(seed.shared_with.iter().map(String::as_str)).collect();
+        let policy = key::policy_for(&sharers);
         let keys = &mut self.seed_region_mut(&seed.region)?.holdings(&cx.account).keys;
         let known = seed.alias.as_ref().and_then(|alias| keys.aliases.get(alias)).cloned();
         let id = seed.id.or(known).unwrap_or(fresh);
-        keys.enabled.insert(id.clone(), !seed.disabled);
+        let key = keys.by_id.entry(id.clone()).or_insert_with(|| Key::new(id.clone(), &cx.account, cx.now));
+        key.enabled = !seed.disabled;
+        if !seed.shared_with.is_empty() {
+            key.policy = policy;
+        }
         if let Some(alias) = seed.alias {
             keys.aliases.insert(alias, id.clone());
         }
@@ -215,7 +231,20 @@ impl World {
     pub(crate) fn seed_instance(&mut self, seed: SeedInstance) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         IMAGE.check(&seed.image)?;
-        Ok(self.launch(&cx, &seed.image, "t3.micro".to_owned(), seed.tags)?.id)
+        let launch = Launch {
+            image: seed.image,
+            instance_type: "t3.micro".to_owned(),
+            reservation: self.ids.resource(&INSTANCE).replacen("i-", "r-", 1),
+            tags: seed.tags.iter().collect(),
+            ..Launch::default()
+        };
+        let id = self.launch(&cx, launch)?;
+        // What is put in runs already.
+        let instances = &mut self.seed_region_mut(&seed.region)?.instances;
+        if let Some(instance) = instances.get_mut(&id) {
+            instance.settles = cx.now;
+        }
+        Ok(id)
     }
 
     /// Puts in a launch template and answers its id.
@@ -230,8 +259,9 @@ impl World {
             name: seed.name.unwrap_or_else(|| id.clone()),
             created: cx.now,
             default_version: 1,
+            last: 1,
             versions: BTreeMap::from([(1, first)]),
-            tags: BTreeMap::new(),
+            tags: Tags::new(),
         };
         self.seed_region_mut(&seed.region)?.launch_templates.insert(id.clone(), template);
         Ok(id)
@@ -239,7 +269,16 @@ impl World {
 
     /// Enables a region or switches it off.
     pub(crate) fn set_opt_in(&mut self, region: &str, opt_in: OptIn) -> Result<(), ApiError> {
-        self.seed_region_mut(region)?.opt_in = opt_in;
+        let region = self.seed_region_mut(region)?;
+        region.opt_in = opt_in;
+        region.opt_ins.clear();
+        Ok(())
+    }
+
+    /// Enables a region for one account, or switches it off.
+    pub(crate) fn set_account_opt_in(&mut self, region: &str, account: &str, opt_in: OptIn) -> Result<(), ApiError> {
+        let region = self.seed_region_mut(region)?;
+        region.opt_ins.insert(account.to_owned(), opt_in);
         Ok(())
     }
 }

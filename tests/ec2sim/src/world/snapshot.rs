@@ -9,14 +9,14 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
-use crate::world::filters::{Filtered, Values, maybe, one, written};
+use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::SNAPSHOT;
 use crate::world::image::Grant;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
 /// The volume id that AWS gives to snapshots which were copied.
-pub(crate) const COPIED_VOLUME: &str = "vol-ffffffff";
+const COPIED_VOLUME: &str = "vol-ffffffff";
 
 /// Where a snapshot is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,7 +28,7 @@ pub(crate) enum SnapshotState {
 }
 
 impl SnapshotState {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             SnapshotState::Pending => "pending",
             SnapshotState::Completed => "completed",
@@ -43,7 +43,10 @@ impl SnapshotState {
 pub(crate) struct Snapshot {
     pub(crate) id: String,
     pub(crate) owner: String,
-    pub(crate) volume: String,
+    /// The volume it was taken of; a copy has none.
+    pub(crate) volume: Option<String>,
+    /// Whether CopySnapshot made it.
+    pub(crate) is_copy: bool,
     pub(crate) description: String,
     pub(crate) state: SnapshotState,
     pub(crate) state_message: Option<String>,
@@ -66,7 +69,8 @@ impl Snapshot {
         Self {
             id,
             owner: owner.to_owned(),
-            volume: COPIED_VOLUME.to_owned(),
+            volume: None,
+            is_copy: false,
             description: String::new(),
             state: SnapshotState::Completed,
             state_message: None,
@@ -81,10 +85,17 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn is_readable_by(&self, account: &str) -> bool {
-        self.owner == account
-            || self.grants.contains(&Grant::All)
-            || self.grants.contains(&Grant::Account(account.to_owned()))
+    /// Whether it is shared explicitly with an account, or is its own; `all` are public snapshots.
+    pub(crate) fn is_restorable_by(&self, account: &str) -> bool {
+        match account {
+            "all" => self.grants.contains(&Grant::All),
+            account => self.owner == account || self.grants.contains(&Grant::Account(account.to_owned())),
+        }
+    }
+
+    /// What AWS calls the volume; copies have a made-up one.
+    pub(crate) fn volume_id(&self) -> &str {
+        self.volume.as_deref().unwrap_or(COPIED_VOLUME)
     }
 
     fn progress(&self, now: Timestamp) -> String {
@@ -100,7 +111,7 @@ impl Snapshot {
 
     pub(crate) fn write(&self, x: &mut Xml, cx: &Context) {
         x.text("snapshotId", &self.id)
-            .text("volumeId", &self.volume)
+            .text("volumeId", self.volume_id())
             .text("status", self.state.name())
             .maybe("statusMessage", self.state_message.as_ref())
             .text("startTime", date(self.started))
@@ -129,13 +140,18 @@ impl Filtered for Snapshot {
         ("snapshot-id", |snapshot| one(&snapshot.id)),
         ("start-time", |snapshot| written(date(snapshot.started))),
         ("status", |snapshot| one(snapshot.state.name())),
-        ("storage-tier", |_| maybe(Some("standard"))),
-        ("volume-id", |snapshot| one(&snapshot.volume)),
+        ("storage-tier", |_| one("standard")),
+        ("transfer-type", |_| one("standard")),
+        ("volume-id", |snapshot| one(snapshot.volume_id())),
         ("volume-size", |snapshot| written(snapshot.size)),
     ];
 
     fn tags(&self) -> &Tags {
         &self.tags
+    }
+
+    fn shows_tag(&self, viewer: &str, _: &str) -> bool {
+        self.owner == viewer
     }
 }
 
@@ -143,9 +159,6 @@ impl Region {
     /// The snapshot, if the caller may use it.
     pub(crate) fn visible_snapshot(&self, cx: &Context, id: &str) -> Result<&Snapshot, ApiError> {
         SNAPSHOT.check(id)?;
-        self.snapshots
-            .get(id)
-            .filter(|snapshot| snapshot.is_readable_by(&cx.account))
-            .ok_or_else(|| SNAPSHOT.not_found(id))
+        self.snapshots.get(id).filter(|snapshot| self.may_read(cx, snapshot)).ok_or_else(|| SNAPSHOT.not_found(id))
     }
 }

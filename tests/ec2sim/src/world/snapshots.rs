@@ -60,9 +60,6 @@ pub(crate) struct CopySnapshot {
     tag_specifications: Vec<TagSpecification>,
 }
 
-/// The size of volumes, which are not simulated.
-const VOLUME_SIZE: u32 = 8;
-
 impl World {
     pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
         if !input.snapshot_ids.is_empty() && input.max_results.is_some() {
@@ -74,7 +71,7 @@ impl World {
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
-        let listed = |snapshot: &Snapshot| snapshot.listed_from <= cx.now && snapshot.is_readable_by(&cx.account);
+        let listed = |snapshot: &Snapshot| snapshot.listed_from <= cx.now && region.may_read(cx, snapshot);
         let keep = |snapshot: &Snapshot| {
             listed(snapshot)
                 && (input.owners.is_empty() || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
@@ -82,11 +79,11 @@ impl World {
                     || input
                         .restorable_by
                         .iter()
-                        .any(|who| snapshot.is_readable_by(if who == "self" { &cx.account } else { who })))
-                && matcher.passes(snapshot)
+                        .any(|who| snapshot.is_restorable_by(if who == "self" { &cx.account } else { who })))
+                && matcher.passes(snapshot, &cx.account)
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
-            paging.page(&region.snapshots, keep)
+            paging.of_shelf(&region.snapshots, keep)
         } else {
             let mut named = Vec::new();
             for id in &input.snapshot_ids {
@@ -107,30 +104,23 @@ impl World {
     pub(crate) fn delete_snapshot(&mut self, cx: &Context, input: SnapshotInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let id = input.snapshot_id;
-        if region.visible_snapshot(cx, &id)?.owner != cx.account {
-            return Err(SNAPSHOT.not_found(&id));
-        }
+        region.owned_snapshot(cx, &id)?;
         if let Some(image) = region.users_of_snapshot(&id).next() {
             return Err(ApiError::new(
                 "InvalidSnapshot.InUse",
                 format!("The snapshot {id} is currently in use by {}", image.id),
             ));
         }
-        region.snapshots.remove(&id);
+        self.remove_snapshot(cx, &id)?;
         Ok(Xml::done())
     }
 
     pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
-        if !input.volume_id.starts_with("vol-") {
-            let message = format!("The volume '{}' does not exist.", input.volume_id);
-            return Err(ApiError::new("InvalidVolume.NotFound", message));
-        }
-        let snapshot = Snapshot {
-            volume: input.volume_id,
-            tags: tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?,
-            description: input.description.unwrap_or_default(),
-            ..self.pending_snapshot(cx, VOLUME_SIZE)
-        };
+        let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        let region = self.region(cx)?;
+        let volume = region.owned_volume(cx, &input.volume_id)?.clone();
+        let snapshot =
+            Snapshot { description: input.description.unwrap_or_default(), ..self.volume_snapshot(cx, &volume, &tags) };
         let mut x = Xml::new();
         snapshot.write(&mut x, cx);
         self.add_pending_snapshot(cx, snapshot)?;
@@ -139,14 +129,17 @@ impl World {
 
     pub(crate) fn copy_snapshot(&mut self, cx: &Context, input: CopySnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
-        let source = self.source_region(&input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
+        let source =
+            self.source_region(cx, &input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
+        self.check_snapshot_copies(cx)?;
         let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
-        let (encrypted, key) = self.encrypt(cx, &source, &how)?;
+        let (encrypted, key) = self.encrypt(cx, source.encrypted, source.key.as_deref(), &how)?;
         let snapshot = Snapshot {
             tags,
             description: input.description.unwrap_or_default(),
             encrypted,
             key,
+            is_copy: true,
             ..self.pending_snapshot(cx, source.size)
         };
         let mut x = Xml::new();
@@ -154,6 +147,21 @@ impl World {
         tags::write(&mut x, &snapshot.tags);
         self.add_pending_snapshot(cx, snapshot)?;
         Ok(x)
+    }
+
+    /// Refuses another copy to this region where the account has as many in flight as it may.
+    fn check_snapshot_copies(&self, cx: &Context) -> Result<(), ApiError> {
+        let limit = self.config.snapshot_copies_in_flight;
+        let in_flight = self.region(cx)?.snapshots.values().filter(|snapshot| {
+            snapshot.owner == cx.account && snapshot.is_copy && snapshot.state == SnapshotState::Pending
+        });
+        if in_flight.count() < limit {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "ResourceLimitExceeded",
+            format!("Too many snapshot copies in progress. The limit is {limit} for this destination region."),
+        ))
     }
 
     /// A snapshot that is complete after the time that a copy takes.

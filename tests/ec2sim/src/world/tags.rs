@@ -2,40 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+pub(crate) use super::tag_set::Tags;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
+use crate::world::agenda::{Event, after};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
-use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT};
+use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT, VOLUME};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
-/// Tags of one resource.
-pub(crate) type Tags = BTreeMap<String, String>;
-
 const MAX_TAGS: usize = 50;
 const MAX_KEY: usize = 127;
-const MAX_VALUE: usize = 255;
+const MAX_VALUE: usize = 256;
 const MAX_RESOURCES: usize = 1000;
 
 /// A tag as the caller writes it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct Tag {
     pub(crate) key: String,
     pub(crate) value: Option<String>,
 }
 
 /// Tags that a call gives to what it creates.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct TagSpecification {
     resource_type: String,
-    #[serde(default, rename = "Tag")]
+    #[serde(default, rename(deserialize = "Tag"))]
     tags: Vec<Tag>,
+}
+
+impl TagSpecification {
+    pub(crate) fn write(&self, x: &mut Xml) {
+        x.text("resourceType", &self.resource_type).list("tagSet", &self.tags, |x, tag| {
+            x.text("key", &tag.key).text("value", tag.value.as_deref().unwrap_or_default());
+        });
+    }
 }
 
 /// The tags for one type of resource; refuses specifications of types that the call does not create.
@@ -45,7 +52,14 @@ pub(crate) fn specified(
     wanted: &Kind,
 ) -> Result<Tags, ApiError> {
     let mut tags = Tags::new();
-    for specification in specifications {
+    for (at, specification) in specifications.iter().enumerate() {
+        let same = |s: &TagSpecification| s.resource_type == specification.resource_type;
+        if specifications[..at].iter().any(same) {
+            return Err(ApiError::invalid(format!(
+                "Tag specification for '{}' is given twice",
+                specification.resource_type
+            )));
+        }
         if !created.iter().any(|kind| kind.resource_type == specification.resource_type) {
             return Err(ApiError::invalid(format!(
                 "'{}' is not a valid taggable resource type for this operation.",
@@ -65,7 +79,10 @@ pub(crate) fn specified(
 /// Adds tags under the rules of
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>; all or none.
 pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
-    for Tag { key, value } in new {
+    for (at, Tag { key, value }) in new.iter().enumerate() {
+        if new[..at].iter().any(|earlier| earlier.key == *key) {
+            return Err(ApiError::invalid(format!("Duplicate tag key '{key}' specified.")));
+        }
         let value = value.as_deref().unwrap_or_default();
         if key.is_empty() || key.chars().count() > MAX_KEY {
             return Err(ApiError::invalid(format!(
@@ -82,7 +99,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
         }
     }
     let mut changed = tags.clone();
-    changed.extend(new.iter().map(|tag| (tag.key.clone(), tag.value.clone().unwrap_or_default())));
+    changed.extend(new.iter().map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())));
     if changed.len() > MAX_TAGS {
         return Err(ApiError::new("TagLimitExceeded", format!("More than {MAX_TAGS} tags specified")));
     }
@@ -93,7 +110,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
 /// Writes `tagSet`.
 pub(crate) fn write(x: &mut Xml, tags: &Tags) {
     if !tags.is_empty() {
-        x.list("tagSet", tags, |x, (key, value)| {
+        x.list("tagSet", tags.iter(), |x, (key, value)| {
             x.text("key", key).text("value", value);
         });
     }
@@ -106,6 +123,13 @@ pub(crate) struct TagsInput {
     resources: Vec<String>,
     #[serde(default, rename = "Tag")]
     tags: Vec<Tag>,
+}
+
+/// Tags that are not seen yet.
+#[derive(Debug)]
+pub(crate) struct LandingTags {
+    cx: Context,
+    input: TagsInput,
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,14 +168,34 @@ impl World {
         if input.tags.is_empty() {
             return Err(ApiError::missing("Tag"));
         }
-        self.change_tags(cx, &input.resources, |tags| add(tags, &input.tags))
+        let delay = self.config.late_tags;
+        if delay.is_zero() {
+            return self.change_tags(cx, &input.resources, |tags| add(tags, &input.tags));
+        }
+        // Refused at once, seen later.
+        let region = self.region_mut(cx)?;
+        for resource in &input.resources {
+            add(&mut tags_of(region, cx, resource)?.clone(), &input.tags)?;
+        }
+        let landing = LandingTags { cx: cx.clone(), input };
+        let at = after(cx.now, delay);
+        self.agenda.add(at, Event::TagsLanded(Box::new(landing)));
+        Ok(Xml::done())
+    }
+
+    /// Gives tags to those of the resources that are still there.
+    pub(crate) fn land_tags(&mut self, LandingTags { cx, input }: LandingTags) {
+        for resource in &input.resources {
+            let one = std::slice::from_ref(resource);
+            let _ = self.change_tags(&cx, one, |tags| add(tags, &input.tags));
+        }
     }
 
     pub(crate) fn delete_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {
         self.change_tags(cx, &input.resources, |tags| {
             // Without tags, all go. A tag with a value goes only if it has that value.
             tags.retain(|key, value| {
-                let named = |tag: &Tag| tag.key == *key && tag.value.as_ref().is_none_or(|v| v == value);
+                let named = |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
                 !input.tags.is_empty() && !input.tags.iter().any(named)
             });
             Ok(())
@@ -182,7 +226,7 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let all = all_tags(self.region(cx)?, &cx.account);
-        let (page, token) = paging.page(&all, |tag| matcher.passes(tag));
+        let (page, token) = paging.page(&all, |tag| matcher.passes(tag, &cx.account));
         let mut x = Xml::new();
         x.list("tagSet", page, |x, tag| {
             x.text("resourceId", &tag.resource)
@@ -196,7 +240,8 @@ impl World {
 }
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
-    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &LAUNCH_TEMPLATE].into_iter().find(|kind| id.starts_with(kind.prefix));
+    let kind =
+        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE].into_iter().find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
@@ -207,6 +252,7 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
     let owned = |owner: &String| *owner == cx.account;
     let tags = match kind.prefix {
         "snap-" => region.snapshots.get_mut(id).filter(|s| owned(&s.owner)).map(|s| &mut s.tags),
+        "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
         "i-" => region.instances.get_mut(id).filter(|i| owned(&i.owner)).map(|i| &mut i.tags),
         _ => region.launch_templates.get_mut(id).filter(|t| owned(&t.owner)).map(|t| &mut t.tags),
     };
@@ -220,13 +266,13 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
         if owner != account {
             return;
         }
-        for (key, value) in tags {
+        for (key, value) in tags.iter() {
             let tag = Tagged {
-                key: key.clone(),
-                value: value.clone(),
+                key: key.to_owned(),
+                value: value.to_owned(),
                 resource: id.to_owned(),
                 resource_type: kind.resource_type,
-                itself: Tags::from([(key.clone(), value.clone())]),
+                itself: Tags::from_iter([(key, value)]),
             };
             all.insert(format!("{id} {key}"), tag);
         }
@@ -234,6 +280,7 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
     region.images.values().filter(|i| i.deregistered.is_none()).for_each(|i| take(&IMAGE, &i.owner, &i.id, &i.tags));
     region.snapshots.values().for_each(|s| take(&SNAPSHOT, &s.owner, &s.id, &s.tags));
     region.instances.values().for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
+    region.volumes.values().for_each(|v| take(&VOLUME, &v.owner, &v.id, &v.tags));
     region.launch_templates.values().for_each(|t| take(&LAUNCH_TEMPLATE, &t.owner, &t.id, &t.tags));
     all
 }

@@ -73,7 +73,7 @@ impl ParameterFilter {
                 if self.values.is_empty() {
                     return value.is_some();
                 }
-                value.map(String::as_str).into_iter().collect()
+                value.into_iter().collect()
             }
         };
         owned.iter().any(|value| self.values.iter().any(|wanted| self.matches(value, wanted)))

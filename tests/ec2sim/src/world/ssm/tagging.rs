@@ -40,7 +40,7 @@ impl World {
 
     pub(crate) fn remove_parameter_tags(&mut self, cx: &Context, input: RemoveTags) -> Result<Value, ApiError> {
         let tags = self.parameter_tags(cx, &input.resource_type, &input.resource_id)?;
-        tags.retain(|key, _| !input.tag_keys.contains(key));
+        tags.retain(|key, _| !input.tag_keys.iter().any(|gone| gone == key));
         Ok(json!({}))
     }
 

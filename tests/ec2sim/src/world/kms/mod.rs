@@ -1,12 +1,17 @@
 //! Keys and aliases, as far as encryption of copies needs them.
 
+pub(crate) mod aliases;
+pub(crate) mod grants;
+pub(crate) mod key;
+pub(crate) mod operations;
+
 use std::collections::BTreeMap;
 
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::region::Region;
-use crate::world::snapshot::Snapshot;
+use key::Key;
 
 /// The alias of the key that EBS uses unless another is named. AWS makes it when it is first needed.
 pub(crate) const DEFAULT_ALIAS: &str = "alias/aws/ebs";
@@ -14,8 +19,8 @@ pub(crate) const DEFAULT_ALIAS: &str = "alias/aws/ebs";
 /// The keys of an account in a region.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    /// Whether a key is enabled, by its id.
-    pub(crate) enabled: BTreeMap<String, bool>,
+    /// By id.
+    pub(crate) by_id: BTreeMap<String, Key>,
     /// The key of an alias.
     pub(crate) aliases: BTreeMap<String, String>,
 }
@@ -26,8 +31,8 @@ pub(crate) fn arn(region: &str, account: &str, key: &str) -> String {
 }
 
 impl Region {
-    /// The ARN of the enabled key that a caller means: by key id, alias, or the ARN of either.
-    pub(crate) fn usable_key(&self, caller: &str, named: &str) -> Option<String> {
+    /// The owner of the key that a caller means, and its id: by key id, alias, or the ARN of either.
+    pub(crate) fn named_key<'a>(&'a self, caller: &'a str, named: &'a str) -> Option<(&'a str, &'a str)> {
         let (account, name) = match named.strip_prefix("arn:aws:kms:") {
             Some(rest) => {
                 let mut parts = rest.splitn(3, ':');
@@ -41,15 +46,36 @@ impl Region {
         };
         let keys = &self.accounts.get(account)?.keys;
         let key = if name.starts_with("alias/") { keys.aliases.get(name)?.as_str() } else { name };
-        let key = key.strip_prefix("key/").unwrap_or(key);
-        keys.enabled.get(key).filter(|enabled| **enabled)?;
-        Some(arn(&self.name, account, key))
+        Some((account, key.strip_prefix("key/").unwrap_or(key)))
+    }
+
+    /// A key with the account that owns it.
+    pub(crate) fn find_key<'a>(&'a self, caller: &'a str, named: &'a str) -> Option<(&'a str, &'a Key)> {
+        let (account, id) = self.named_key(caller, named)?;
+        Some((account, self.accounts.get(account)?.keys.by_id.get(id)?))
+    }
+
+    /// The ARN of the key that a caller means, if it is enabled and its policy or a grant lets the caller use it.
+    pub(crate) fn usable_key(&self, caller: &str, named: &str) -> Option<String> {
+        let (account, key) = self.find_key(caller, named)?;
+        (key.is_enabled() && key.allows(caller)).then(|| arn(&self.name, account, &key.id))
     }
 
     /// Whether the ARN is that of the key which EBS made: what it encrypts cannot be shared.
     pub(crate) fn is_default_key(&self, account: &str, key_arn: &str) -> bool {
         let default = self.accounts.get(account).and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
         default.is_some_and(|key| arn(&self.name, account, key) == key_arn)
+    }
+}
+
+impl Keys {
+    /// Adds the key that AWS makes for EBS, unless it is there.
+    fn add_default(&mut self, cx: &Context, id: String) {
+        if !self.aliases.contains_key(DEFAULT_ALIAS) {
+            self.aliases.insert(DEFAULT_ALIAS.to_owned(), id.clone());
+            let key = Key::managed_by_aws(id.clone(), &cx.account, cx.now);
+            self.by_id.insert(id, key);
+        }
     }
 }
 
@@ -62,45 +88,49 @@ pub(crate) struct Encryption<'a> {
 }
 
 impl Encryption<'_> {
-    /// Whether the copy of a snapshot is encrypted. An encrypted source cannot be decrypted by copying it, and a key
+    /// Whether the copy of something is encrypted. An encrypted source cannot be decrypted by copying it, and a key
     /// needs `Encrypted=true`.
-    pub(crate) fn applies_to(&self, source: &Snapshot) -> Result<bool, ApiError> {
+    pub(crate) fn applies_to(&self, encrypted: bool, by_default: bool) -> Result<bool, ApiError> {
         match self.asked {
-            Some(false) if source.encrypted => {
+            Some(false) if encrypted => {
                 Err(ApiError::combination("You cannot create an unencrypted copy of an encrypted snapshot."))
             }
             Some(true) => Ok(true),
+            // Where the account encrypts by default nothing stays unencrypted, whatever is asked.
+            _ if by_default && self.key.is_none() => Ok(true),
             _ if self.key.is_some() => {
                 Err(ApiError::combination("If you specify a KMS key, you must also set Encrypted to true"))
             }
-            _ => Ok(source.encrypted),
+            _ => Ok(encrypted),
         }
     }
 }
 
 impl World {
-    /// Whether the copy of a snapshot is encrypted, and with which key if that can be used: the one named, else the
+    /// Whether the copy of a snapshot or volume is encrypted, and with which key if that can be used: the one named, else the
     /// source's where encryption is inherited within the region, else the default of EBS.
     pub(crate) fn encrypt(
         &mut self,
         cx: &Context,
-        source: &Snapshot,
+        source_encrypted: bool,
+        source_key: Option<&str>,
         how: &Encryption<'_>,
     ) -> Result<(bool, Option<String>), ApiError> {
-        if !how.applies_to(source)? {
-            return Ok((false, None));
-        }
         let fresh = self.ids.uuid();
         let region = self.region_mut(cx)?;
-        let local = format!("arn:aws:kms:{}:", region.name);
-        let inherited = source.key.as_deref().filter(|key| how.asked.is_none() && key.starts_with(&local));
-        let named = how.key.or(inherited).unwrap_or(DEFAULT_ALIAS);
+        let name = region.name.clone();
+        let holdings = region.holdings(&cx.account);
+        let by_default = holdings.ebs.encrypt;
+        if !how.applies_to(source_encrypted, by_default)? {
+            return Ok((false, None));
+        }
+        let default = holdings.ebs.key.clone();
+        let default = default.as_deref().unwrap_or(DEFAULT_ALIAS);
+        let local = format!("arn:aws:kms:{name}:{}:", cx.account);
+        let inherited = source_key.filter(|key| how.asked.is_none() && key.starts_with(&local));
+        let named = how.key.or(inherited).unwrap_or(default);
         if named == DEFAULT_ALIAS {
-            let keys = &mut region.holdings(&cx.account).keys;
-            if !keys.aliases.contains_key(DEFAULT_ALIAS) {
-                keys.aliases.insert(DEFAULT_ALIAS.to_owned(), fresh.clone());
-                keys.enabled.insert(fresh, true);
-            }
+            holdings.keys.add_default(cx, fresh);
         }
         Ok((true, region.usable_key(&cx.account, named)))
     }

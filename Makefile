@@ -1,0 +1,39 @@
+# Each target is a few commands that can be typed. `make` alone lists them.
+#
+# Always the whole workspace: with `-p` cargo would resolve other features for some dependencies, and compile the EC2 SDK,
+# which takes minutes, a second time.
+
+crd := amiops.dev_machineimages.yaml
+
+.PHONY: help demo test lint build generate
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+demo: ## show the whole job once on this machine; KEEP=1 leaves it running
+	@tests/demo/run
+
+test: ## run all tests, the cheap ones first; builds what they need
+	cargo test --workspace --lib --bins
+	cargo test --workspace --doc
+	tests/env/assets kube >/dev/null
+	cargo test --workspace --test '*'
+	tests/chart.sh
+	tests/demo/run >/dev/null && echo "ok  tests/demo/run"
+
+lint: ## check format, lints, and (where installed) licences, advisories and scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
+
+scripts := .ci/run tests/chart.sh tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
+
+build: ## build everything, tests included
+	cargo build --workspace --all-targets
+
+generate: ## write what is derived from the types: crds/, the chart's copy, tables in docs/
+	cargo run --quiet --bin amiops -- crd >crds/$(crd).new
+	mv crds/$(crd).new crds/$(crd)
+	cp crds/$(crd) charts/amiops/files/crds/
+	UPDATE_DOCS=1 cargo test --quiet --workspace --test docs

@@ -1,0 +1,202 @@
+"""Parameter Store: https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-parameter-store.html"""
+
+import pytest
+from conftest import HERE, THERE, refused
+
+IMAGE_TYPE = "aws:ec2:image"
+
+
+def put(aws, name, value, **more):
+    more = {"Type": "String", **more}
+    return aws.ssm().put_parameter(Name=name, Value=value, **more)
+
+
+def get(aws, name):
+    return aws.ssm().get_parameter(Name=name)["Parameter"]
+
+
+def test_a_parameter_is_put_and_got(aws):
+    answer = put(aws, "/web", "one")
+    assert (answer["Version"], answer["Tier"]) == (1, "Standard")
+    found = get(aws, "/web")
+    assert (found["Name"], found["Value"], found["Version"]) == ("/web", "one", 1)
+    assert found["ARN"] == f"arn:aws:ssm:{HERE}:{aws.account}:parameter/web"
+    assert found["DataType"] == "text"
+
+
+def test_a_parameter_lives_in_its_region_and_account(aws):
+    put(aws, "/web", "one")
+    with refused("ParameterNotFound", 400):
+        aws.ssm(THERE).get_parameter(Name="/web")
+    with refused("ParameterNotFound"):
+        aws.ssm(account=aws.other).get_parameter(Name="/web")
+
+
+def test_a_parameter_is_not_overwritten_unless_asked_for(aws):
+    put(aws, "/web", "one")
+    with refused("ParameterAlreadyExists"):
+        put(aws, "/web", "two")
+    assert put(aws, "/web", "two", Overwrite=True)["Version"] == 2
+    assert get(aws, "/web")["Value"] == "two"
+
+
+def test_tags_and_overwrite_do_not_go_together(aws):
+    put(aws, "/web", "one")
+    with refused("ValidationException"):
+        put(aws, "/web", "two", Overwrite=True, Tags=[{"Key": "a", "Value": "b"}])
+
+
+def test_the_type_cannot_be_changed(aws):
+    put(aws, "/web", "one")
+    with refused("HierarchyTypeMismatch"):
+        put(aws, "/web", "two", Type="StringList", Overwrite=True)
+
+
+def test_names_that_begin_like_aws_are_refused(aws):
+    with refused("AccessDeniedException"):
+        put(aws, "/aws/web", "one")
+    with refused("ValidationException"):
+        put(aws, "/ssm-web", "one")
+
+
+def test_a_name_outside_the_rules_is_refused(aws):
+    with refused("ValidationException"):
+        put(aws, "/web site", "one")
+
+
+def test_an_older_version_is_read_by_its_number(aws):
+    put(aws, "/web", "one")
+    put(aws, "/web", "two", Overwrite=True)
+    found = get(aws, "/web:1")
+    assert (found["Value"], found["Selector"]) == ("one", ":1")
+    with refused("ParameterVersionNotFound"):
+        get(aws, "/web:3")
+
+
+def test_a_label_names_one_version(aws):
+    put(aws, "/web", "one")
+    put(aws, "/web", "two", Overwrite=True)
+    ssm = aws.ssm()
+    ssm.label_parameter_version(Name="/web", ParameterVersion=1, Labels=["prod"])
+    assert get(aws, "/web:prod")["Value"] == "one"
+    ssm.label_parameter_version(Name="/web", Labels=["prod"])
+    assert get(aws, "/web:prod")["Value"] == "two"
+    history = ssm.get_parameter_history(Name="/web")["Parameters"]
+    assert [entry["Labels"] for entry in history] == [[], ["prod"]]
+
+
+def test_a_bad_label_comes_back_as_invalid(aws):
+    put(aws, "/web", "one")
+    answer = aws.ssm().label_parameter_version(Name="/web", Labels=["ok", "1bad", "aws-x"])
+    assert sorted(answer["InvalidLabels"]) == ["1bad", "aws-x"]
+    assert get(aws, "/web:ok")["Value"] == "one"
+
+
+def test_only_100_versions_are_kept(aws):
+    put(aws, "/web", "0")
+    for number in range(1, 101):
+        put(aws, "/web", str(number), Overwrite=True)
+    with refused("ParameterVersionNotFound"):
+        get(aws, "/web:1")
+    assert get(aws, "/web:2")["Value"] == "1"
+
+
+def test_a_label_on_the_oldest_version_blocks_another(aws):
+    put(aws, "/web", "0")
+    aws.ssm().label_parameter_version(Name="/web", Labels=["first"])
+    for number in range(1, 100):
+        put(aws, "/web", str(number), Overwrite=True)
+    with refused("ParameterMaxVersionLimitExceeded"):
+        put(aws, "/web", "100", Overwrite=True)
+
+
+def test_an_image_parameter_holds_an_image_that_can_be_launched(aws):
+    image = aws.image()
+    put(aws, "/web", image, DataType=IMAGE_TYPE)
+    found = get(aws, "/web")
+    assert (found["Value"], found["DataType"]) == (image, IMAGE_TYPE)
+    assert aws.launch("resolve:ssm:/web")["ImageId"] == image
+
+
+def test_an_image_parameter_is_validated_after_the_answer(aws):
+    image = aws.image()
+    aws.configure(parameterDelay="5s")
+    put(aws, "/web", image, DataType=IMAGE_TYPE)
+    with refused("ParameterNotFound"):
+        get(aws, "/web")
+    aws.pass_time("5s")
+    assert get(aws, "/web")["Value"] == image
+
+
+@pytest.mark.parametrize("value", ["ami-00000000000000000", "not-an-image"])
+def test_an_image_parameter_that_is_not_valid_is_never_written(aws, value):
+    image = aws.image()
+    put(aws, "/web", image, DataType=IMAGE_TYPE)
+    answer = put(aws, "/web", value, DataType=IMAGE_TYPE, Overwrite=True)
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert get(aws, "/web")["Value"] == image
+
+
+def test_a_pending_image_is_not_valid_for_a_parameter(aws):
+    copy = aws.copy(aws.image(), region=HERE)
+    put(aws, "/web", copy, DataType=IMAGE_TYPE)
+    with refused("ParameterNotFound"):
+        get(aws, "/web")
+
+
+def test_several_parameters_are_got_and_the_others_named(aws):
+    put(aws, "/a", "1")
+    put(aws, "/b", "2")
+    answer = aws.ssm().get_parameters(Names=["/a", "/b", "/c"])
+    assert [entry["Value"] for entry in answer["Parameters"]] == ["1", "2"]
+    assert answer["InvalidParameters"] == ["/c"]
+
+
+def test_parameters_are_got_by_path(aws):
+    for name in ["/golden/web", "/golden/db", "/golden/eu/web", "/other"]:
+        put(aws, name, "x")
+    ssm = aws.ssm()
+
+    def names(**query):
+        answer = ssm.get_parameters_by_path(Path="/golden", **query)
+        return [entry["Name"] for entry in answer["Parameters"]]
+
+    assert names() == ["/golden/db", "/golden/web"]
+    assert names(Recursive=True) == ["/golden/db", "/golden/eu/web", "/golden/web"]
+
+
+def test_parameters_are_described_by_name(aws):
+    put(aws, "/golden/web", "x", Description="of the web")
+    put(aws, "/other", "x")
+    query = [{"Key": "Name", "Option": "BeginsWith", "Values": ["/golden"]}]
+    found = aws.ssm().describe_parameters(ParameterFilters=query)["Parameters"]
+    assert [entry["Name"] for entry in found] == ["/golden/web"]
+    assert found[0]["Description"] == "of the web"
+
+
+def test_parameters_are_deleted(aws):
+    put(aws, "/a", "1")
+    ssm = aws.ssm()
+    ssm.delete_parameter(Name="/a")
+    with refused("ParameterNotFound"):
+        get(aws, "/a")
+    put(aws, "/b", "1")
+    answer = ssm.delete_parameters(Names=["/b", "/c"])
+    assert answer["DeletedParameters"] == ["/b"]
+    assert answer["InvalidParameters"] == ["/c"]
+
+
+def test_parameters_have_tags(aws):
+    ssm = aws.ssm()
+    put(aws, "/a", "1", Tags=[{"Key": "team", "Value": "web"}])
+    resource = {"ResourceType": "Parameter", "ResourceId": "/a"}
+    ssm.add_tags_to_resource(Tags=[{"Key": "tier", "Value": "one"}], **resource)
+    ssm.remove_tags_from_resource(TagKeys=["team"], **resource)
+    found = ssm.list_tags_for_resource(**resource)["TagList"]
+    assert found == [{"Key": "tier", "Value": "one"}]
+
+
+def test_a_standard_value_has_at_most_4096_characters(aws):
+    put(aws, "/a", "x" * 4096)
+    with refused("ValidationException"):
+        put(aws, "/b", "x" * 4097)

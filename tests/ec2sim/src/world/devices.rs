@@ -1,0 +1,121 @@
+//! Block device mappings as calls give them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::image::BlockDevice;
+use crate::world::region::Region;
+use crate::world::volumes::known_type;
+
+const DEFAULT_TYPE: &str = "gp2";
+
+/// One device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+pub(crate) struct DeviceInput {
+    pub(crate) device_name: String,
+    pub(crate) ebs: Option<EbsInput>,
+    /// Says that the image's device of this name is left out.
+    pub(crate) no_device: Option<String>,
+    pub(crate) virtual_name: Option<String>,
+}
+
+/// The volume of a device.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+pub(crate) struct EbsInput {
+    pub(crate) snapshot_id: Option<String>,
+    pub(crate) volume_size: Option<u32>,
+    pub(crate) volume_type: Option<String>,
+    pub(crate) delete_on_termination: Option<bool>,
+    pub(crate) encrypted: Option<bool>,
+    pub(crate) kms_key_id: Option<String>,
+    pub(crate) iops: Option<u32>,
+    pub(crate) throughput: Option<u32>,
+}
+
+impl DeviceInput {
+    pub(crate) fn encrypted(&self) -> Option<bool> {
+        self.ebs.as_ref()?.encrypted
+    }
+
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.ebs.as_ref()?.kms_key_id.as_deref()
+    }
+
+    /// The device with its volume, made from a snapshot or empty. `None` for one of the instance store, which no
+    /// image can hold.
+    pub(crate) fn check(&self, region: &Region, cx: &Context) -> Result<Option<BlockDevice>, ApiError> {
+        let Some(ebs) = &self.ebs else {
+            return Ok(None);
+        };
+        let snapshot = ebs.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
+        let size = ebs.volume_size.or(snapshot.map(|snapshot| snapshot.size));
+        let size = size.ok_or_else(|| ApiError::missing("VolumeSize"))?;
+        if let Some(snapshot) = snapshot.filter(|snapshot| size < snapshot.size) {
+            return Err(too_small(&snapshot.id, snapshot.size, size));
+        }
+        let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(DEFAULT_TYPE))?;
+        Ok(Some(BlockDevice {
+            device_name: self.device_name.clone(),
+            size,
+            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| snapshot.encrypted),
+            snapshot: ebs.snapshot_id.clone(),
+            volume_type,
+            delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
+        }))
+    }
+
+    /// The device of an image as a launch changes it.
+    fn change(&self, device: &BlockDevice) -> Result<BlockDevice, ApiError> {
+        let ebs = self.ebs.clone().unwrap_or_default();
+        let size = ebs.volume_size.unwrap_or(device.size);
+        if size < device.size {
+            let snapshot = device.snapshot.as_deref().unwrap_or("of the image");
+            return Err(too_small(snapshot, device.size, size));
+        }
+        let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(device.volume_type))?;
+        Ok(BlockDevice {
+            size,
+            volume_type,
+            delete_on_termination: ebs.delete_on_termination.unwrap_or(device.delete_on_termination),
+            ..device.clone()
+        })
+    }
+}
+
+fn too_small(snapshot: &str, least: u32, size: u32) -> ApiError {
+    ApiError::new(
+        "InvalidBlockDeviceMapping",
+        format!("Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size >= {least}GB"),
+    )
+}
+
+/// The devices of an image with what a call changes about them: some left out, some altered, some added.
+pub(crate) fn overridden(
+    region: &Region,
+    cx: &Context,
+    devices: &[BlockDevice],
+    inputs: &[DeviceInput],
+) -> Result<Vec<(BlockDevice, Option<DeviceInput>)>, ApiError> {
+    let mut result = Vec::new();
+    for device in devices {
+        let input = inputs.iter().rev().find(|input| input.device_name == device.device_name);
+        match input {
+            Some(input) if input.no_device.is_some() => {}
+            Some(input) => result.push((input.change(device)?, Some(input.clone()))),
+            None => result.push((device.clone(), None)),
+        }
+    }
+    for input in inputs {
+        let known = devices.iter().any(|d| d.device_name == input.device_name);
+        if !known
+            && input.no_device.is_none()
+            && let Some(device) = input.check(region, cx)?
+        {
+            result.push((device, Some(input.clone())));
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,200 @@
+//! An instance: its state, and how it is written.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::agenda::{after, written as date};
+use crate::world::filters::{Filtered, Values, maybe, one, written};
+use crate::world::ids::INSTANCE;
+use crate::world::image::StateReason;
+use crate::world::machine::SharedMachine;
+use crate::world::region::Region;
+use crate::world::tags::{self, Tags};
+
+/// How long a terminated instance is still shown.
+const TERMINATED_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// What an instance is on its way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Phase {
+    Running,
+    Stopped,
+    Terminated,
+}
+
+/// A state by its code and name:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) code: u32,
+    pub(crate) name: &'static str,
+}
+
+impl Phase {
+    /// The state before it is reached and the one from then on.
+    fn states(self) -> (State, State) {
+        let state = |code, name| State { code, name };
+        match self {
+            Phase::Running => (state(0, "pending"), state(16, "running")),
+            Phase::Stopped => (state(64, "stopping"), state(80, "stopped")),
+            Phase::Terminated => (state(32, "shutting-down"), state(48, "terminated")),
+        }
+    }
+
+    /// The state that the call answers which sets out for it.
+    pub(crate) fn setting_out(self) -> State {
+        self.states().0
+    }
+}
+
+/// An instance.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) reservation: String,
+    pub(crate) image: String,
+    pub(crate) instance_type: String,
+    pub(crate) key_name: Option<String>,
+    pub(crate) client_token: Option<String>,
+    pub(crate) zone: String,
+    pub(crate) launched: Timestamp,
+    pub(crate) phase: Phase,
+    /// From when on the phase is reached.
+    pub(crate) settles: Timestamp,
+    pub(crate) reason: Option<StateReason>,
+    pub(crate) terminated: Option<Timestamp>,
+    pub(crate) protected: bool,
+    pub(crate) machine: SharedMachine,
+    pub(crate) tags: Tags,
+}
+
+impl Instance {
+    pub(crate) fn state(&self, now: Timestamp) -> State {
+        let (before, reached) = self.phase.states();
+        if now < self.settles { before } else { reached }
+    }
+
+    pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
+        self.terminated.is_none_or(|at| now < after(at, TERMINATED_FOR))
+    }
+
+    pub(crate) fn write(&self, x: &mut Xml, region: &Region, state: State) {
+        let machine = &self.machine;
+        x.text("instanceId", &self.id)
+            .text("imageId", &self.image)
+            .nest("instanceState", |x| state.write(x))
+            .text("instanceType", &self.instance_type)
+            .text("launchTime", date(self.launched))
+            .maybe("keyName", self.key_name.as_ref())
+            .maybe("clientToken", self.client_token.as_ref())
+            .nest("placement", |x| {
+                x.text("availabilityZone", &self.zone).text("tenancy", "default");
+            })
+            .nest("monitoring", |x| {
+                x.text("state", "disabled");
+            })
+            .text("architecture", &machine.architecture)
+            .text("rootDeviceType", "ebs")
+            .text("rootDeviceName", &machine.root_device_name)
+            .text("virtualizationType", &machine.virtualization_type)
+            .text("hypervisor", "xen")
+            .text("enaSupport", machine.ena_support)
+            .text("platformDetails", &machine.platform_details)
+            .maybe("bootMode", machine.boot_mode.as_ref())
+            .maybe("tpmSupport", machine.tpm_support.as_ref());
+        if machine.imds_support.is_some() {
+            // An image that asks for version 2 of the metadata service makes instances that require it.
+            x.nest("metadataOptions", |x| {
+                x.text("state", "applied")
+                    .text("httpTokens", "required")
+                    .text("httpPutResponseHopLimit", 2)
+                    .text("httpEndpoint", "enabled");
+            });
+        }
+        if let Some(reason) = &self.reason {
+            x.nest("stateReason", |x| {
+                x.text("code", &reason.code).text("message", &reason.message);
+            });
+        }
+        let volumes = region.volumes_of(&self.id);
+        x.list("blockDeviceMapping", volumes, |x, (volume, attachment)| {
+            x.text("deviceName", &attachment.device).nest("ebs", |x| {
+                x.text("volumeId", &volume.id)
+                    .text("status", "attached")
+                    .text("attachTime", date(attachment.at))
+                    .text("deleteOnTermination", attachment.delete_on_termination);
+            });
+        });
+        tags::write(x, &self.tags);
+    }
+}
+
+impl State {
+    pub(crate) fn write(self, x: &mut Xml) {
+        x.text("code", self.code).text("name", self.name);
+    }
+}
+
+/// An instance as filters see it: as it is at one moment, with its volumes.
+pub(crate) struct Seen {
+    pub(crate) instance: Instance,
+    pub(crate) state: State,
+    /// Devices and volume ids.
+    devices: Vec<(String, String)>,
+}
+
+impl Seen {
+    pub(crate) fn new(region: &Region, instance: &Instance, now: Timestamp) -> Self {
+        let devices = region
+            .volumes_of(&instance.id)
+            .into_iter()
+            .map(|(volume, attachment)| (attachment.device.clone(), volume.id.clone()));
+        Self { instance: instance.clone(), state: instance.state(now), devices: devices.collect() }
+    }
+}
+
+impl Filtered for Seen {
+    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("architecture", |i| one(&i.instance.machine.architecture)),
+        ("availability-zone", |i| one(&i.instance.zone)),
+        ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|(device, _)| one(device)).collect()),
+        ("block-device-mapping.volume-id", |i| i.devices.iter().flat_map(|(_, volume)| one(volume)).collect()),
+        ("client-token", |i| maybe(i.instance.client_token.as_deref())),
+        ("hypervisor", |_| one("xen")),
+        ("image-id", |i| one(&i.instance.image)),
+        ("instance-id", |i| one(&i.instance.id)),
+        ("instance-state-code", |i| written(i.state.code)),
+        ("instance-state-name", |i| one(i.state.name)),
+        ("instance-type", |i| one(&i.instance.instance_type)),
+        ("key-name", |i| maybe(i.instance.key_name.as_deref())),
+        ("launch-time", |i| written(date(i.instance.launched))),
+        ("owner-id", |i| one(&i.instance.owner)),
+        ("platform-details", |i| one(&i.instance.machine.platform_details)),
+        ("reservation-id", |i| one(&i.instance.reservation)),
+        ("root-device-name", |i| one(&i.instance.machine.root_device_name)),
+        ("root-device-type", |_| one("ebs")),
+        ("state-reason-code", |i| maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))),
+        ("tenancy", |_| one("default")),
+        ("virtualization-type", |i| one(&i.instance.machine.virtualization_type)),
+    ];
+
+    fn tags(&self) -> &Tags {
+        &self.instance.tags
+    }
+}
+
+impl Region {
+    pub(crate) fn owned_instance(&self, cx: &Context, id: &str) -> Result<&Instance, ApiError> {
+        INSTANCE.check(id)?;
+        self.instances
+            .get(id)
+            .filter(|instance| instance.owner == cx.account && instance.is_shown(cx.now))
+            .ok_or_else(|| INSTANCE.not_found(id))
+    }
+}

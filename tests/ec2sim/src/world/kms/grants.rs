@@ -1,0 +1,89 @@
+//! The operations on grants.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::kms::arn;
+use crate::world::kms::key::KeyGrant;
+use crate::world::kms::operations::ListInput;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CreateGrant {
+    key_id: String,
+    grantee_principal: String,
+    retiring_principal: Option<String>,
+    operations: Vec<String>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ListGrants {
+    key_id: String,
+    grant_id: Option<String>,
+    grantee_principal: Option<String>,
+    limit: Option<usize>,
+    marker: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct RevokeGrant {
+    key_id: String,
+    grant_id: String,
+}
+
+impl World {
+    pub(crate) fn create_grant(&mut self, cx: &Context, input: CreateGrant) -> Result<Value, ApiError> {
+        let id = self.ids.uuid().replace('-', "");
+        let key = self.own_key(cx, &input.key_id)?;
+        key.check_not_deleted(cx)?;
+        let grant = KeyGrant {
+            id: id.clone(),
+            name: input.name,
+            grantee: input.grantee_principal,
+            retiring: input.retiring_principal,
+            operations: input.operations,
+            created: cx.now,
+        };
+        key.grants.insert(id.clone(), grant);
+        Ok(json!({"GrantId": id, "GrantToken": format!("token-of-{id}")}))
+    }
+
+    pub(crate) fn list_grants(&mut self, cx: &Context, input: ListGrants) -> Result<Value, ApiError> {
+        let key = self.own_key(cx, &input.key_id)?;
+        let is = |asked: &Option<String>, value: &str| asked.as_ref().is_none_or(|a| a == value);
+        let all = key
+            .grants
+            .values()
+            .filter(|grant| is(&input.grant_id, &grant.id))
+            .filter(|grant| is(&input.grantee_principal, &grant.grantee))
+            .map(|grant| {
+                json!({
+                    "KeyId": arn(&cx.region, &cx.account, &key.id),
+                    "GrantId": grant.id,
+                    "Name": grant.name.as_deref().unwrap_or_default(),
+                    "CreationDate": grant.created.as_second(),
+                    "GranteePrincipal": grant.grantee,
+                    "RetiringPrincipal": grant.retiring.as_deref().unwrap_or_default(),
+                    "IssuingAccount": format!("arn:aws:iam::{}:root", cx.account),
+                    "Operations": grant.operations,
+                })
+            })
+            .collect();
+        let (limit, marker) = (input.limit, input.marker);
+        Ok(ListInput { limit, marker }.page("Grants", all))
+    }
+
+    pub(crate) fn revoke_grant(&mut self, cx: &Context, input: RevokeGrant) -> Result<Value, ApiError> {
+        let key = self.own_key(cx, &input.key_id)?;
+        match key.grants.remove(&input.grant_id) {
+            Some(_) => Ok(json!({})),
+            None => Err(ApiError::new("NotFoundException", format!("Grant {} is not found.", input.grant_id))),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The operations on keys.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::world::World;
+use crate::world::agenda::after;
+use crate::world::kms::arn;
+use crate::world::kms::key::Key;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CreateKey {
+    policy: Option<String>,
+    description: Option<String>,
+    key_usage: Option<String>,
+    key_spec: Option<String>,
+    origin: Option<String>,
+    #[serde(rename = "MultiRegion")]
+    _multi_region: Option<bool>,
+    #[serde(rename = "BypassPolicyLockoutSafetyCheck")]
+    _bypass: Option<bool>,
+    #[serde(default, rename = "Tags")]
+    _tags: Vec<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct KeyInput {
+    key_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ListInput {
+    pub(crate) limit: Option<usize>,
+    pub(crate) marker: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ScheduleKeyDeletion {
+    key_id: String,
+    pending_window_in_days: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct KeyPolicy {
+    key_id: String,
+    policy_name: Option<String>,
+    policy: Option<String>,
+    #[serde(rename = "BypassPolicyLockoutSafetyCheck")]
+    _bypass: Option<bool>,
+}
+
+const DEFAULT_WINDOW: i64 = 30;
+
+impl World {
+    pub(crate) fn create_key(&mut self, cx: &Context, input: CreateKey) -> Result<Value, ApiError> {
+        let usual =
+            [(&input.key_usage, "ENCRYPT_DECRYPT"), (&input.key_spec, "SYMMETRIC_DEFAULT"), (&input.origin, "AWS_KMS")];
+        for (asked, known) in usual {
+            if asked.as_ref().is_some_and(|asked| asked != known) {
+                return Err(ApiError::new("UnsupportedOperationException", format!("Only {known} keys are simulated")));
+            }
+        }
+        if let Some(policy) = &input.policy {
+            check_policy(policy)?;
+        }
+        let id = self.ids.uuid();
+        let mut key = Key::new(id.clone(), &cx.account, cx.now);
+        key.description = input.description.unwrap_or_default();
+        key.policy = input.policy.unwrap_or(key.policy);
+        let answer = json!({"KeyMetadata": metadata(cx, &cx.account, &key)});
+        let keys = &mut self.region_mut(cx)?.holdings(&cx.account).keys;
+        keys.by_id.insert(id, key);
+        Ok(answer)
+    }
+
+    pub(crate) fn describe_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
+        let region = self.region(cx)?;
+        let (account, key) = region.find_key(&cx.account, &input.key_id).ok_or_else(|| not_found(cx, &input.key_id))?;
+        if account != cx.account && !key.allows(&cx.account) {
+            return Err(ApiError::new(
+                "AccessDeniedException",
+                format!(
+                    "User: {} is not authorized to perform: kms:DescribeKey on resource: {}",
+                    cx.caller.arn,
+                    arn(&cx.region, account, &key.id)
+                ),
+            ));
+        }
+        Ok(json!({"KeyMetadata": metadata(cx, account, key)}))
+    }
+
+    pub(crate) fn list_keys(&mut self, cx: &Context, input: ListInput) -> Result<Value, ApiError> {
+        let keys = &self.region_mut(cx)?.holdings(&cx.account).keys;
+        let all = keys.by_id.keys().map(|id| json!({"KeyId": id, "KeyArn": arn(&cx.region, &cx.account, id)}));
+        Ok(input.page("Keys", all.collect()))
+    }
+
+    pub(crate) fn enable_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
+        self.switch_key(cx, &input.key_id, true)
+    }
+
+    pub(crate) fn disable_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
+        self.switch_key(cx, &input.key_id, false)
+    }
+
+    fn switch_key(&mut self, cx: &Context, named: &str, enabled: bool) -> Result<Value, ApiError> {
+        let key = self.own_key(cx, named)?;
+        key.check_not_deleted(cx)?;
+        key.enabled = enabled;
+        Ok(json!({}))
+    }
+
+    pub(crate) fn schedule_key_deletion(
+        &mut self,
+        cx: &Context,
+        input: ScheduleKeyDeletion,
+    ) -> Result<Value, ApiError> {
+        let days = input.pending_window_in_days.unwrap_or(DEFAULT_WINDOW);
+        if !(7..=30).contains(&days) {
+            return Err(ApiError::validation("PendingWindowInDays must be between 7 and 30"));
+        }
+        let key = self.own_key(cx, &input.key_id)?;
+        key.check_not_deleted(cx)?;
+        let at = after(cx.now, SignedDuration::from_hours(24 * days));
+        key.deletion = Some(at);
+        Ok(json!({
+            "KeyId": arn(&cx.region, &cx.account, &key.id),
+            "DeletionDate": at.as_second(),
+            "KeyState": key.state(),
+            "PendingWindowInDays": days,
+        }))
+    }
+
+    /// A key whose deletion is cancelled is disabled.
+    pub(crate) fn cancel_key_deletion(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
+        let key = self.own_key(cx, &input.key_id)?;
+        let arn = arn(&cx.region, &cx.account, &key.id);
+        if key.deletion.take().is_none() {
+            let message = format!("{arn} is not pending deletion.");
+            return Err(ApiError::new("KMSInvalidStateException", message));
+        }
+        key.enabled = false;
+        Ok(json!({"KeyId": arn}))
+    }
+
+    pub(crate) fn get_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
+        input.check_name()?;
+        let key = self.own_key(cx, &input.key_id)?;
+        Ok(json!({"Policy": key.policy, "PolicyName": "default"}))
+    }
+
+    pub(crate) fn put_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
+        input.check_name()?;
+        let policy = input.policy.ok_or_else(|| ApiError::validation("Policy is required"))?;
+        check_policy(&policy)?;
+        self.own_key(cx, &input.key_id)?.policy = policy;
+        Ok(json!({}))
+    }
+
+    /// A key that the caller owns; what AWS manages cannot be changed.
+    pub(crate) fn own_key(&mut self, cx: &Context, named: &str) -> Result<&mut Key, ApiError> {
+        let region = self.region_mut(cx)?;
+        let id = region
+            .named_key(&cx.account, named)
+            .filter(|(account, _)| *account == cx.account)
+            .map(|(_, id)| id.to_owned());
+        let id = id.ok_or_else(|| not_found(cx, named))?;
+        let keys = &mut region.holdings(&cx.account).keys;
+        keys.by_id.get_mut(&id).ok_or_else(|| not_found(cx, named))
+    }
+}
+
+impl KeyPolicy {
+    /// The one policy of a key is called `default`.
+    fn check_name(&self) -> Result<(), ApiError> {
+        match self.policy_name.as_deref() {
+            None | Some("default") => Ok(()),
+            Some(other) => Err(ApiError::new("NotFoundException", format!("No such policy exists: {other}"))),
+        }
+    }
+}
+
+impl Key {
+    pub(crate) fn check_not_deleted(&self, cx: &Context) -> Result<(), ApiError> {
+        if self.deletion.is_none() {
+            return Ok(());
+        }
+        let arn = arn(&cx.region, &cx.account, &self.id);
+        Err(ApiError::new("KMSInvalidStateException", format!("{arn} is pending deletion.")))
+    }
+}
+
+impl ListInput {
+    /// A page: the marker is how many were shown before.
+    pub(crate) fn page(&self, name: &str, all: Vec<Value>) -> Value {
+        let from: usize = self.marker.as_ref().and_then(|marker| marker.parse().ok()).unwrap_or(0);
+        let limit = self.limit.unwrap_or(100);
+        let truncated = all.len() > from + limit;
+        let page: Vec<Value> = all.into_iter().skip(from).take(limit).collect();
+        let mut answer = json!({name: page, "Truncated": truncated});
+        if truncated {
+            answer["NextMarker"] = json!((from + limit).to_string());
+        }
+        answer
+    }
+}
+
+fn check_policy(policy: &str) -> Result<(), ApiError> {
+    let parsed: Result<Value, _> = serde_json::from_str(policy);
+    match parsed {
+        Ok(value) if value["Statement"].is_array() || value["Statement"].is_object() => Ok(()),
+        _ => Err(ApiError::new("MalformedPolicyDocumentException", "The policy is not a policy document")),
+    }
+}
+
+pub(crate) fn not_found(cx: &Context, named: &str) -> ApiError {
+    let message = if named.contains("alias/") {
+        format!("Alias arn:aws:kms:{}:{}:{named} is not found.", cx.region, cx.account)
+    } else if named.starts_with("arn:") {
+        format!("Key '{named}' does not exist")
+    } else {
+        format!("Key '{}' does not exist", arn(&cx.region, &cx.account, named))
+    };
+    ApiError::new("NotFoundException", message)
+}
+
+fn metadata(cx: &Context, account: &str, key: &Key) -> Value {
+    let mut metadata = json!({
+        "AWSAccountId": account,
+        "KeyId": key.id,
+        "Arn": arn(&cx.region, account, &key.id),
+        "CreationDate": key.created.as_second(),
+        "Enabled": key.is_enabled(),
+        "Description": key.description,
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeyState": key.state(),
+        "Origin": "AWS_KMS",
+        "KeyManager": if key.managed_by_aws { "AWS" } else { "CUSTOMER" },
+        "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
+        "MultiRegion": false,
+    });
+    if let Some(at) = key.deletion {
+        metadata["DeletionDate"] = json!(at.as_second());
+    }
+    metadata
+}

@@ -1,0 +1,247 @@
+//! RunInstances.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::agenda::after;
+use crate::world::devices::{self, DeviceInput};
+use crate::world::ids::{INSTANCE, VOLUME};
+use crate::world::image::{BlockDevice, Image, StateReason};
+use crate::world::instance::{Instance, Phase};
+use crate::world::kms::Encryption;
+use crate::world::launch_template::{TemplateChoice, TemplateData};
+use crate::world::machine::Machine;
+use crate::world::tags::{self, TagSpecification, Tags};
+use crate::world::volume::{Attachment, Volume};
+
+/// What cannot change how an image is used is accepted and has no effect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct RunInstances {
+    image_id: Option<String>,
+    instance_type: Option<String>,
+    min_count: u32,
+    max_count: u32,
+    launch_template: Option<TemplateChoice>,
+    client_token: Option<String>,
+    key_name: Option<String>,
+    disable_api_termination: Option<bool>,
+    placement: Option<Placement>,
+    #[serde(default, rename = "BlockDeviceMapping")]
+    devices: Vec<DeviceInput>,
+    #[serde(default, rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+    #[serde(rename = "SubnetId")]
+    _subnet_id: Option<String>,
+    #[serde(rename = "SecurityGroupId")]
+    _security_group_ids: Option<IgnoredAny>,
+    #[serde(rename = "SecurityGroup")]
+    _security_groups: Option<IgnoredAny>,
+    #[serde(rename = "NetworkInterface")]
+    _network_interfaces: Option<IgnoredAny>,
+    #[serde(rename = "IamInstanceProfile")]
+    _profile: Option<IgnoredAny>,
+    #[serde(rename = "MetadataOptions")]
+    _metadata: Option<IgnoredAny>,
+    #[serde(rename = "Monitoring")]
+    _monitoring: Option<IgnoredAny>,
+    #[serde(rename = "UserData")]
+    _user_data: Option<String>,
+    #[serde(rename = "EbsOptimized")]
+    _ebs_optimized: Option<bool>,
+    #[serde(rename = "InstanceInitiatedShutdownBehavior")]
+    _shutdown: Option<String>,
+    #[serde(rename = "InstanceMarketOptions")]
+    _market: Option<IgnoredAny>,
+    #[serde(rename = "CreditSpecification")]
+    _credit: Option<IgnoredAny>,
+    #[serde(rename = "CpuOptions")]
+    _cpu: Option<IgnoredAny>,
+    #[serde(rename = "EnclaveOptions")]
+    _enclave: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Placement {
+    availability_zone: Option<String>,
+    #[serde(rename = "Tenancy")]
+    _tenancy: Option<String>,
+}
+
+/// What one instance is launched with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Launch {
+    pub(crate) image: String,
+    pub(crate) instance_type: String,
+    pub(crate) reservation: String,
+    pub(crate) key_name: Option<String>,
+    pub(crate) client_token: Option<String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) protected: bool,
+    pub(crate) devices: Vec<DeviceInput>,
+    pub(crate) tags: Tags,
+    pub(crate) volume_tags: Tags,
+}
+
+const DEFAULT_TYPE: &str = "m1.small";
+
+impl World {
+    pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
+        if input.min_count == 0 || input.max_count < input.min_count {
+            return Err(ApiError::combination("MinCount must be at least 1 and at most MaxCount"));
+        }
+        let asked = format!("{input:?}");
+        let token = input.client_token.clone();
+        if let Some(made) = self.remembered(cx, "RunInstances", token.as_deref(), &asked)? {
+            return self.write_reservation(cx, &made, None);
+        }
+        let region = self.region(cx)?;
+        let template = input.launch_template.as_ref().map(|choice| region.chosen_version(cx, choice)).transpose()?;
+        let template = template.map(|version| version.data.clone()).unwrap_or_default();
+        let count = input.max_count;
+        let mut launch = input.launch(template)?;
+        launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
+        self.launchable(cx, &launch.image)?;
+        launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
+        let mut launched = Vec::new();
+        for _ in 0..count {
+            launched.push(self.launch(cx, launch.clone())?);
+        }
+        self.remember(cx, "RunInstances", token.as_deref(), asked, launched.clone())?;
+        self.write_reservation(cx, &launched, Some(Phase::Running))
+    }
+
+    /// Writes instances of one reservation, as they are or as they set out for a phase.
+    fn write_reservation(&self, cx: &Context, ids: &[String], phase: Option<Phase>) -> Result<Xml, ApiError> {
+        let region = self.region(cx)?;
+        let instances: Vec<&Instance> = ids.iter().filter_map(|id| region.instances.get(id)).collect();
+        let mut x = Xml::new();
+        x.maybe("reservationId", instances.first().map(|i| &i.reservation))
+            .text("ownerId", &cx.account)
+            .list("groupSet", [(); 0], |_, ()| ())
+            .list("instancesSet", instances, |x, instance| {
+                let state = phase.map_or_else(|| instance.state(cx.now), Phase::setting_out);
+                instance.write(x, region, state);
+            });
+        Ok(x)
+    }
+
+    /// Refuses to launch from an image that is not visible, not complete, disabled or failed.
+    fn launchable(&self, cx: &Context, image: &str) -> Result<(), ApiError> {
+        self.region(cx)?.visible_image(cx, image)?.check_available()
+    }
+
+    /// Starts an instance and answers its id. Where a key cannot be used it terminates by itself, as EC2's do.
+    pub(crate) fn launch(&mut self, cx: &Context, launch: Launch) -> Result<String, ApiError> {
+        let id = self.ids.resource(&INSTANCE);
+        let settles = after(cx.now, self.config.instance_time);
+        let zone = launch.zone.unwrap_or_else(|| format!("{}a", cx.region));
+        let usual = self.machines.shared(Machine::default());
+        let region = self.region_mut(cx)?;
+        let image = region.images.get_mut(&launch.image).map(|image| {
+            image.last_launched = Some(cx.now);
+            image.clone()
+        });
+        let (machine, own) = match image {
+            Some(Image { machine, devices, .. }) => (machine, devices),
+            // Instances outlive images and can be put in without one: they have a root volume all the same.
+            None => (usual, vec![BlockDevice::root(&Machine::default())]),
+        };
+        let devices = devices::overridden(region, cx, &own, &launch.devices)?;
+        let mut volumes = Vec::new();
+        let mut reason = None;
+        for (device, input) in devices {
+            let how = Encryption {
+                asked: input.as_ref().and_then(DeviceInput::encrypted),
+                key: input.as_ref().and_then(DeviceInput::key),
+            };
+            let source = device.snapshot.as_ref().and_then(|id| {
+                let snapshot = self.region(cx).ok()?.snapshots.get(id)?;
+                Some((snapshot.encrypted, snapshot.key.clone()))
+            });
+            let (source_encrypted, source_key) = source.unwrap_or((false, None));
+            let (encrypted, key) = self.encrypt(cx, source_encrypted, source_key.as_deref(), &how)?;
+            let readable =
+                |key: &String| self.region(cx).is_ok_and(|region| region.usable_key(&cx.account, key).is_some());
+            if (encrypted && key.is_none()) || source_key.as_ref().is_some_and(|key| !readable(key)) {
+                reason = Some(StateReason {
+                    code: "Client.InternalError".to_owned(),
+                    message: "Client.InternalError: Client error on launch".to_owned(),
+                });
+            }
+            volumes.push(Volume {
+                id: self.ids.resource(&VOLUME),
+                owner: cx.account.clone(),
+                size: device.size,
+                volume_type: device.volume_type,
+                snapshot: device.snapshot,
+                encrypted,
+                key,
+                zone: zone.clone(),
+                created: cx.now,
+                attachment: Some(Attachment {
+                    instance: id.clone(),
+                    device: device.device_name,
+                    at: cx.now,
+                    delete_on_termination: device.delete_on_termination,
+                }),
+                tags: launch.volume_tags.clone(),
+            });
+        }
+        let failed = reason.is_some();
+        let instance = Instance {
+            id: id.clone(),
+            owner: cx.account.clone(),
+            reservation: launch.reservation,
+            image: launch.image,
+            instance_type: launch.instance_type,
+            key_name: launch.key_name,
+            client_token: launch.client_token,
+            zone,
+            launched: cx.now,
+            phase: if failed { Phase::Terminated } else { Phase::Running },
+            settles,
+            reason,
+            terminated: failed.then_some(settles),
+            protected: launch.protected,
+            machine,
+            tags: launch.tags,
+        };
+        let region = self.region_mut(cx)?;
+        region.instances.insert(id.clone(), instance);
+        if !failed {
+            region.volumes.extend(volumes.into_iter().map(|volume| (volume.id.clone(), volume)));
+        }
+        Ok(id)
+    }
+}
+
+impl RunInstances {
+    /// What is launched: what the call says, else what the launch template says.
+    fn launch(self, template: TemplateData) -> Result<Launch, ApiError> {
+        let created = [&INSTANCE, &VOLUME];
+        let mut tags = template.tags(&INSTANCE)?;
+        let mut volume_tags = template.tags(&VOLUME)?;
+        tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
+        volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
+        let mut devices = template.devices;
+        devices.extend(self.devices);
+        Ok(Launch {
+            image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
+            instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
+            reservation: String::new(),
+            key_name: self.key_name.or(template.key_name),
+            client_token: self.client_token,
+            zone: self.placement.and_then(|placement| placement.availability_zone),
+            protected: self.disable_api_termination.unwrap_or(false),
+            devices,
+            tags,
+            volume_tags,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! Operations on volumes.
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::filters::{Filter, Matcher};
+use crate::world::ids::VOLUME;
+use crate::world::instance::Phase;
+use crate::world::kms::Encryption;
+use crate::world::paging::Paging;
+use crate::world::snapshot::SnapshotState;
+use crate::world::tags::{self, TagSpecification};
+use crate::world::volume::{Attachment, Volume};
+use crate::world::zones::check_zone;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct CreateVolume {
+    availability_zone: Option<String>,
+    size: Option<u32>,
+    snapshot_id: Option<String>,
+    volume_type: Option<String>,
+    encrypted: Option<bool>,
+    kms_key_id: Option<String>,
+    #[serde(rename = "Iops")]
+    _iops: Option<u32>,
+    #[serde(rename = "Throughput")]
+    _throughput: Option<u32>,
+    client_token: Option<String>,
+    #[serde(default, rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeVolumes {
+    #[serde(default, rename = "VolumeId")]
+    volume_ids: Vec<String>,
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
+    #[serde(default, rename = "Filter")]
+    filters: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct VolumeInput {
+    volume_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct AttachVolume {
+    volume_id: String,
+    instance_id: String,
+    device: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DetachVolume {
+    volume_id: String,
+    instance_id: Option<String>,
+    device: Option<String>,
+    #[serde(rename = "Force")]
+    _force: Option<bool>,
+}
+
+const TYPES: [&str; 7] = ["standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"];
+const MAX_SIZE: u32 = 65_536;
+
+impl World {
+    pub(crate) fn create_volume(&mut self, cx: &Context, input: CreateVolume) -> Result<Xml, ApiError> {
+        let asked = format!("{input:?}");
+        let token = input.client_token.as_deref();
+        let mut x = Xml::new();
+        if let Some(made) = self.remembered(cx, "CreateVolume", token, &asked)? {
+            let region = self.region(cx)?;
+            for id in &made {
+                let volume = region.owned_volume(cx, id)?;
+                volume.write(&mut x, volume.state());
+            }
+            return Ok(x);
+        }
+        let tags = tags::specified(&input.tag_specifications, &[&VOLUME], &VOLUME)?;
+        let volume = self.new_volume(cx, &input)?;
+        let volume = Volume { tags, ..volume };
+        volume.write(&mut x, "creating");
+        self.remember(cx, "CreateVolume", token, asked, vec![volume.id.clone()])?;
+        self.region_mut(cx)?.volumes.insert(volume.id.clone(), volume);
+        Ok(x)
+    }
+
+    fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<Volume, ApiError> {
+        let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
+        check_zone(cx, &zone)?;
+        let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
+        let region = self.region(cx)?;
+        let snapshot = input.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
+        let least = match snapshot {
+            Some(snapshot) if snapshot.state != SnapshotState::Completed => {
+                return Err(ApiError::new(
+                    "IncorrectState",
+                    format!("Snapshot is in invalid state - {}", snapshot.state.name()),
+                ));
+            }
+            Some(snapshot) => snapshot.size,
+            None => 1,
+        };
+        let size = match (input.size, snapshot) {
+            (Some(size), _) => size,
+            (None, Some(snapshot)) => snapshot.size,
+            (None, None) => {
+                let message = "The request must contain the parameter size/snapshot";
+                return Err(ApiError::new("MissingParameter", message));
+            }
+        };
+        if !(least..=MAX_SIZE).contains(&size) {
+            return Err(ApiError::invalid(format!(
+                "Volume of {size}GiB is invalid: it must have between {least} and {MAX_SIZE} GiB"
+            )));
+        }
+        let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
+        let (encrypted, inherited) = snapshot.map_or((false, None), |s| (s.encrypted, s.key.clone()));
+        let (encrypted, key) = self.encrypt(cx, encrypted, inherited.as_deref(), &how)?;
+        if encrypted && key.is_none() {
+            return Err(ApiError::new("InvalidKmsKeyId", "Given key ID is not accessible"));
+        }
+        Ok(Volume {
+            id: self.ids.resource(&VOLUME),
+            owner: cx.account.clone(),
+            size,
+            volume_type,
+            snapshot: input.snapshot_id.clone(),
+            encrypted,
+            key,
+            zone,
+            created: cx.now,
+            attachment: None,
+            tags: tags::Tags::new(),
+        })
+    }
+
+    pub(crate) fn describe_volumes(&mut self, cx: &Context, input: DescribeVolumes) -> Result<Xml, ApiError> {
+        if !input.volume_ids.is_empty() && input.max_results.is_some() {
+            return Err(ApiError::combination("The parameter volumeSet cannot be used with the parameter maxResults"));
+        }
+        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let matcher = Matcher::new(&input.filters)?;
+        let region = self.region(cx)?;
+        for id in &input.volume_ids {
+            region.owned_volume(cx, id)?;
+        }
+        let (page, token) = paging.page(&region.volumes, |volume| {
+            volume.owner == cx.account
+                && (input.volume_ids.is_empty() || input.volume_ids.contains(&volume.id))
+                && matcher.passes(volume, &cx.account)
+        });
+        let mut x = Xml::new();
+        x.list("volumeSet", page, |x, volume| {
+            volume.write(x, volume.state());
+        });
+        x.maybe("nextToken", token);
+        Ok(x)
+    }
+
+    pub(crate) fn delete_volume(&mut self, cx: &Context, input: VolumeInput) -> Result<Xml, ApiError> {
+        let region = self.region_mut(cx)?;
+        let volume = region.owned_volume(cx, &input.volume_id)?;
+        if let Some(attachment) = &volume.attachment {
+            return Err(ApiError::new(
+                "VolumeInUse",
+                format!("Volume {} is currently attached to {}", volume.id, attachment.instance),
+            ));
+        }
+        region.volumes.remove(&input.volume_id);
+        Ok(Xml::done())
+    }
+
+    pub(crate) fn attach_volume(&mut self, cx: &Context, input: AttachVolume) -> Result<Xml, ApiError> {
+        let region = self.region_mut(cx)?;
+        let instance = region.owned_instance(cx, &input.instance_id)?;
+        if instance.phase == Phase::Terminated {
+            return Err(ApiError::new(
+                "IncorrectState",
+                format!("Instance '{}' is not 'running' or 'stopped'.", input.instance_id),
+            ));
+        }
+        let taken = region.volumes_of(&input.instance_id);
+        if taken.iter().any(|(_, at)| at.device == input.device) {
+            return Err(ApiError::invalid(format!(
+                "Invalid value '{0}' for unixDevice. Attachment point {0} is already in use",
+                input.device
+            )));
+        }
+        let volume = region.owned_volume_mut(cx, &input.volume_id)?;
+        if volume.attachment.is_some() {
+            return Err(ApiError::new("VolumeInUse", format!("{} is already attached to an instance", volume.id)));
+        }
+        let attachment =
+            Attachment { instance: input.instance_id, device: input.device, at: cx.now, delete_on_termination: false };
+        let mut x = Xml::new();
+        attachment.write(&mut x, &volume.id, "attaching");
+        volume.attachment = Some(attachment);
+        Ok(x)
+    }
+
+    pub(crate) fn detach_volume(&mut self, cx: &Context, input: DetachVolume) -> Result<Xml, ApiError> {
+        let region = self.region_mut(cx)?;
+        let volume = region.owned_volume_mut(cx, &input.volume_id)?;
+        let meant = |attachment: &Attachment| {
+            input.instance_id.as_ref().is_none_or(|id| *id == attachment.instance)
+                && input.device.as_ref().is_none_or(|d| *d == attachment.device)
+        };
+        let Some(attachment) = volume.attachment.take_if(|attachment| meant(attachment)) else {
+            return Err(ApiError::new(
+                "IncorrectState",
+                format!("Volume '{}' is in the '{}' state.", volume.id, volume.state()),
+            ));
+        };
+        let mut x = Xml::new();
+        attachment.write(&mut x, &volume.id, "detaching");
+        Ok(x)
+    }
+}
+
+/// The type of volume that a call names.
+pub(crate) fn known_type(named: &str) -> Result<&'static str, ApiError> {
+    let known = TYPES.into_iter().find(|known| *known == named);
+    known.ok_or_else(|| {
+        ApiError::new("UnknownVolumeType", format!("Unsupported volume type '{named}' for volume creation."))
+    })
+}

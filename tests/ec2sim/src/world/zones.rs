@@ -1,0 +1,73 @@
+//! DescribeAvailabilityZones: three to a region.
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::filters::{Filter, Filtered, Matcher, Values, one};
+use crate::world::tags::Tags;
+
+/// The letters of the zones of every region.
+const LETTERS: [&str; 3] = ["a", "b", "c"];
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeZones {
+    #[serde(default, rename = "ZoneName")]
+    names: Vec<String>,
+    #[serde(rename = "AllAvailabilityZones")]
+    _all: Option<bool>,
+    #[serde(default, rename = "Filter")]
+    filters: Vec<Filter>,
+}
+
+struct Zone {
+    name: String,
+    region: String,
+}
+
+/// Zones have no tags.
+static NO_TAGS: Tags = Tags::new();
+
+impl Filtered for Zone {
+    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("region-name", |zone| one(&zone.region)),
+        ("state", |_| one("available")),
+        ("zone-name", |zone| one(&zone.name)),
+        ("zone-type", |_| one("availability-zone")),
+    ];
+
+    fn tags(&self) -> &Tags {
+        &NO_TAGS
+    }
+}
+
+impl World {
+    pub(crate) fn describe_availability_zones(&mut self, cx: &Context, input: DescribeZones) -> Result<Xml, ApiError> {
+        let matcher = Matcher::new(&input.filters)?;
+        input.names.iter().try_for_each(|name| check_zone(cx, name))?;
+        let zones = LETTERS.map(|letter| Zone { name: format!("{}{letter}", cx.region), region: cx.region.clone() });
+        let wanted = |zone: &Zone| {
+            (input.names.is_empty() || input.names.contains(&zone.name)) && matcher.passes(zone, &cx.account)
+        };
+        let mut x = Xml::new();
+        x.list("availabilityZoneInfo", zones.into_iter().filter(wanted), |x, zone| {
+            x.text("zoneName", &zone.name)
+                .text("zoneState", "available")
+                .text("regionName", &zone.region)
+                .text("zoneType", "availability-zone")
+                .text("optInStatus", "opt-in-not-required");
+        });
+        Ok(x)
+    }
+}
+
+/// A zone is the region and a letter.
+pub(crate) fn check_zone(cx: &Context, zone: &str) -> Result<(), ApiError> {
+    match zone.strip_prefix(cx.region.as_str()) {
+        Some(letter) if LETTERS.contains(&letter) => Ok(()),
+        _ => Err(ApiError::new("InvalidZone.NotFound", format!("The zone '{zone}' does not exist."))),
+    }
+}

@@ -1,0 +1,231 @@
+//! Requests that change an object that is there: PUT, the patches, server-side apply, DELETE.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::error::{ApiError, FieldError};
+use crate::kinds::{EVENTS, Kind, NAMESPACES};
+use crate::managers::{Manager, Managers, not_typed, whole_seconds};
+use crate::request::PatchKind;
+use crate::store::{Key, Store, Stored};
+use crate::write::{Options, decode};
+
+/// What came of a deletion.
+pub(crate) enum Deleted {
+    /// It is gone.
+    Gone(Value),
+    /// Finalizers hold it.
+    Held(Arc<Stored>),
+}
+
+impl Store {
+    /// PUT. The answer says whether it made the object.
+    pub(crate) fn replace(
+        &mut self,
+        now: Timestamp,
+        key: &Key,
+        mut object: Value,
+        options: &Options,
+    ) -> Result<(bool, Arc<Stored>), ApiError> {
+        let of = self.kind(key.kind);
+        decode(&of, &mut object, options.strict)?;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if name != key.name {
+            let message = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
+            return Err(ApiError::bad_request(message));
+        }
+        let Some(current) = self.get(key).cloned() else {
+            if of.put_creates && !options.status {
+                let created = self.admit_new(now, key.kind, &key.namespace, object, None, options)?;
+                return Ok((true, created));
+            }
+            return Err(ApiError::not_found(&of, &key.name));
+        };
+        precondition(&of, key, &current, "UID", "uid", object["metadata"]["uid"].as_str())?;
+        let managers = updated(&of, &current, &object, options, now);
+        Ok((false, self.admit_update(key, object, managers, options)?))
+    }
+
+    /// PATCH of all kinds. The answer says whether it made the object.
+    pub(crate) fn patch(
+        &mut self,
+        now: Timestamp,
+        key: &Key,
+        kind: PatchKind,
+        patch: &Value,
+        force: bool,
+        options: &Options,
+    ) -> Result<(bool, Arc<Stored>), ApiError> {
+        if key.kind == EVENTS {
+            self.expire_events(now);
+        }
+        if kind == PatchKind::Apply {
+            return self.apply(now, key, patch, force, options);
+        }
+        let of = self.kind(key.kind);
+        let current = self.get(key).cloned().ok_or_else(|| ApiError::not_found(&of, &key.name))?;
+        let mut object = current.object.clone();
+        match kind {
+            PatchKind::Json => {
+                let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+                    .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+                json_patch::patch(&mut object, &patch).map_err(|e| ApiError::new(422, "Invalid", e.to_string()))?;
+            }
+            PatchKind::Merge | PatchKind::Apply => {
+                if !patch.is_object() {
+                    return Err(ApiError::bad_request("error decoding patch: a merge patch is an object"));
+                }
+                json_patch::merge(&mut object, patch);
+            }
+        }
+        decode(&of, &mut object, options.strict).map_err(|error| match error.message.strip_prefix("strict") {
+            // The real server calls the patch invalid, not the object.
+            Some(_) => {
+                let field = FieldError::invalid("patch", &json!(patch.to_string()), error.message);
+                let mut error = ApiError::invalid(&of, "", &[field]);
+                error.message = error.message.replacen(&of.kind_and_group(), "", 1);
+                error
+            }
+            None => error,
+        })?;
+        same_name(&object, key)?;
+        let managers = updated(&of, &current, &object, options, now);
+        Ok((false, self.admit_update(key, object, managers, options)?))
+    }
+
+    fn apply(
+        &mut self,
+        now: Timestamp,
+        key: &Key,
+        patch: &Value,
+        force: bool,
+        options: &Options,
+    ) -> Result<(bool, Arc<Stored>), ApiError> {
+        let of = self.kind(key.kind);
+        if options.manager.is_empty() {
+            let message =
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+            return Err(ApiError::new(422, "Invalid", message));
+        }
+        let current = self.get(key).cloned();
+        if current.is_none() && options.status {
+            return Err(ApiError::not_found(&of, &key.name));
+        }
+        let expected = of.api_version();
+        let given = patch["apiVersion"].as_str().unwrap_or_default();
+        if given != expected || patch["kind"] != *of.kind {
+            let message = format!(
+                "Incorrect version specified in apply patch. Specified patch version: {given}, expected: {expected}"
+            );
+            return Err(ApiError::bad_request(message));
+        }
+        if !patch["metadata"]["managedFields"].is_null() {
+            return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+        }
+        if let Some(why) = not_typed(patch, &of.schema, "") {
+            let message = format!(
+                "failed to create typed patch object ({}/{}; {expected}, Kind={}): {why}",
+                key.namespace, key.name, of.kind
+            );
+            return Err(ApiError::new(500, "", message));
+        }
+        let manager = Manager { name: options.manager.clone(), applies: true, status: options.status };
+        let live = current.as_ref().map_or_else(|| json!({}), |current| current.object.clone());
+        let mut managers = current.as_ref().map(|current| current.managers.clone()).unwrap_or_default();
+        let mut object = managers.apply(&of, manager, &live, patch, force, now)?;
+        decode(&of, &mut object, options.strict)?;
+        let Some(_) = current else {
+            if let Some(uid) = object["metadata"]["uid"].as_str() {
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Err(ApiError::conflict(&of, &key.name, &why));
+            }
+            object["metadata"]["name"] = json!(key.name);
+            let created = self.admit_new(now, key.kind, &key.namespace, object, Some(managers), options)?;
+            return Ok((true, created));
+        };
+        same_name(&object, key)?;
+        Ok((false, self.admit_update(key, object, managers, options)?))
+    }
+
+    /// DELETE, with the options of its body.
+    pub(crate) fn delete(
+        &mut self,
+        now: Timestamp,
+        key: &Key,
+        how: &Value,
+        dry_run: bool,
+    ) -> Result<Deleted, ApiError> {
+        let of = self.kind(key.kind);
+        let current = self.get(key).cloned().ok_or_else(|| ApiError::not_found(&of, &key.name))?;
+        let wanted = how["propagationPolicy"].as_str();
+        if key.kind == NAMESPACES || wanted.is_some_and(|policy| policy != "Background") {
+            // They need controllers, of which there are none here.
+            return Err(ApiError::new(501, "NotImplemented", "this deletion is not simulated"));
+        }
+        let wants = &how["preconditions"];
+        precondition(&of, key, &current, "UID", "uid", wants["uid"].as_str())?;
+        precondition(&of, key, &current, "ResourceVersion", "resourceVersion", wants["resourceVersion"].as_str())?;
+        let dry_run = dry_run || how["dryRun"].as_array().is_some_and(|all| !all.is_empty());
+        if current.finalizers() == 0 {
+            if !dry_run {
+                self.remove(key);
+            }
+            return Ok(Deleted::Gone(json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                "details": {"name": key.name, "group": of.group, "kind": of.plural, "uid": current.text("uid")},
+            })));
+        }
+        if current.is_going() {
+            return Ok(Deleted::Held(current));
+        }
+        let mut object = current.object.clone();
+        let metadata = &mut object["metadata"];
+        metadata["deletionTimestamp"] = json!(whole_seconds(now));
+        metadata["deletionGracePeriodSeconds"] = json!(0);
+        if let Some(generation) = metadata["generation"].as_i64() {
+            metadata["generation"] = json!(generation + 1);
+        }
+        let managers = current.managers.clone();
+        if dry_run {
+            return Ok(Deleted::Held(Arc::new(Stored::new(object, managers))));
+        }
+        Ok(Deleted::Held(self.put(key.clone(), object, managers)))
+    }
+}
+
+fn updated(kind: &Kind, current: &Stored, object: &Value, options: &Options, now: Timestamp) -> Managers {
+    let mut managers = current.managers.clone();
+    managers.update(kind, options.updater(), &current.object, object, now);
+    managers
+}
+
+fn same_name(object: &Value, key: &Key) -> Result<(), ApiError> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if name != key.name {
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(())
+}
+
+/// What the client knows of the object must be so.
+fn precondition(
+    kind: &Kind,
+    key: &Key,
+    current: &Stored,
+    what: &str,
+    field: &str,
+    wanted: Option<&str>,
+) -> Result<(), ApiError> {
+    match wanted.filter(|wanted| !wanted.is_empty() && *wanted != current.text(field)) {
+        None => Ok(()),
+        Some(wanted) => {
+            let found = current.text(field);
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+            Err(ApiError::conflict(kind, &key.name, &why))
+        }
+    }
+}

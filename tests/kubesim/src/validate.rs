@@ -1,0 +1,158 @@
+//! Validation of values by a schema, with the sentences of the real server.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::error::{FieldError, Wrong};
+use crate::fields::Step;
+use crate::schema::{ListType, Schema, Type};
+
+/// What is wrong with a value, by its schema.
+pub(crate) fn value(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if value.is_null() && schema.nullable {
+        return;
+    }
+    if !is_of(schema.type_, value) {
+        let detail = format!("{path} in body must be of type {}: \"{}\"", schema.type_.name(), Type::of(value));
+        // The real server names the type that it found instead of the value.
+        errors.push(FieldError::new(path, Wrong::Type, Some(&json!(Type::of(value))), detail));
+        return;
+    }
+    if !schema.choices.is_empty() && !schema.choices.contains(value) {
+        let choices: Vec<_> = schema.choices.iter().map(Value::to_string).collect();
+        let detail = format!("supported values: {}", choices.join(", "));
+        errors.push(FieldError::new(path, Wrong::Unsupported, Some(value), detail));
+    }
+    match value {
+        Value::String(text) => string(schema, value, text, path, errors),
+        Value::Number(number) => bounds(schema, value, number.as_f64().unwrap_or_default(), path, errors),
+        Value::Array(items) => array(schema, items, path, errors),
+        Value::Object(fields) => object(schema, fields, path, errors),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn is_of(type_: Type, value: &Value) -> bool {
+    match type_ {
+        Type::Any => true,
+        Type::Array => value.is_array(),
+        Type::Boolean => value.is_boolean(),
+        Type::Integer => value.as_f64().is_some_and(|n| n.fract() == 0.0),
+        Type::Number => value.is_number(),
+        Type::Object => value.is_object(),
+        Type::String => value.is_string(),
+    }
+}
+
+fn string(schema: &Schema, value: &Value, text: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let length = text.chars().count() as u64;
+    if let Some(most) = schema.max_length.filter(|most| length > *most) {
+        errors.push(FieldError::new(path, Wrong::TooLong, None, at_most("may not be more than", most, "byte")));
+    }
+    if let Some(least) = schema.min_length.filter(|least| length < *least) {
+        let detail = format!("{path} in body should be at least {least} chars long");
+        errors.push(FieldError::invalid(path, value, detail));
+    }
+    if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+        errors.push(FieldError::invalid(path, value, format!("{path} in body should match '{pattern}'")));
+    }
+    if let Some(format) = &schema.format {
+        let wrong = match format.as_str() {
+            "date-time" => text.parse::<jiff::Timestamp>().is_err(),
+            _ => false,
+        };
+        if wrong {
+            let detail = format!("{path} in body must be of type {format}: {value}");
+            errors.push(FieldError::new(path, Wrong::Type, Some(value), detail));
+        }
+    }
+}
+
+fn at_most(what: &str, most: u64, unit: &str) -> String {
+    let plural = if most == 1 { "" } else { "s" };
+    format!("{what} {most} {unit}{plural}")
+}
+
+fn bounds(schema: &Schema, value: &Value, number: f64, path: &str, errors: &mut Vec<FieldError>) {
+    if let Some(least) = schema.minimum.filter(|least| number < *least) {
+        let detail = format!("{path} in body should be greater than or equal to {least}");
+        errors.push(FieldError::invalid(path, value, detail));
+    }
+    if let Some(most) = schema.maximum.filter(|most| number > *most) {
+        errors.push(FieldError::invalid(path, value, format!("{path} in body should be less than or equal to {most}")));
+    }
+}
+
+fn array(schema: &Schema, items: &[Value], path: &str, errors: &mut Vec<FieldError>) {
+    let length = items.len() as u64;
+    if let Some(most) = schema.max_items.filter(|most| length > *most) {
+        let detail = at_most("must have at most", most, "item");
+        errors.push(FieldError::new(path, Wrong::TooMany, Some(&json!(length)), detail));
+    }
+    if let Some(least) = schema.min_items.filter(|least| length < *least) {
+        let detail = format!("{path} in body should have at least {least} items");
+        errors.push(FieldError::invalid(path, &json!(length), detail));
+    }
+    let Some(item_schema) = &schema.items else { return };
+    for (index, item) in items.iter().enumerate() {
+        value(item_schema, item, &format!("{path}[{index}]"), errors);
+    }
+}
+
+fn object(schema: &Schema, fields: &serde_json::Map<String, Value>, path: &str, errors: &mut Vec<FieldError>) {
+    let length = fields.len() as u64;
+    if let Some(most) = schema.max_properties.filter(|most| length > *most) {
+        let detail = at_most("must have at most", most, "item");
+        errors.push(FieldError::new(path, Wrong::TooMany, Some(&json!(length)), detail));
+    }
+    if let Some(least) = schema.min_properties.filter(|least| length < *least) {
+        let detail = format!("{path} in body should have at least {least} properties");
+        errors.push(FieldError::invalid(path, &json!(length), detail));
+    }
+    for name in schema.required.iter().filter(|name| !fields.contains_key(*name)) {
+        errors.push(FieldError::required(&join(path, name), ""));
+    }
+    for (name, field) in fields {
+        if let Some(field_schema) = schema.properties.get(name) {
+            value(field_schema, field, &join(path, name), errors);
+        } else if let Some(field_schema) = &schema.additional {
+            value(field_schema, field, &join(path, name), errors);
+        }
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// Items that a list may hold once only, and holds twice.
+pub(crate) fn duplicates(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::Array(items) => {
+            if schema.list != ListType::Atomic {
+                let mut seen = BTreeSet::new();
+                for (index, item) in items.iter().enumerate() {
+                    let step = Step::of_item(schema, item);
+                    if !seen.insert(step.clone()) {
+                        let shown = step.value();
+                        errors.push(FieldError::new(&format!("{path}[{index}]"), Wrong::Duplicate, Some(&shown), ""));
+                    }
+                }
+            }
+            for (index, item) in items.iter().enumerate() {
+                if let Some(item_schema) = &schema.items {
+                    duplicates(item_schema, item, &format!("{path}[{index}]"), errors);
+                }
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if let Some(field_schema) = schema.field(name) {
+                    duplicates(field_schema, field, &join(path, name), errors);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,6 +1,6 @@
 //! kill -9 while a call is under way: it has reached AWS, and its answer reaches nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ec2sim::{Effect, Fault};
 use jiff::SignedDuration;
@@ -52,6 +52,12 @@ async fn survives_and(operation: &str, skip: u32, late_listing: SignedDuration, 
     }
     let wanted = ["1.1", "1.2"].iter().flat_map(|v| REGIONS.map(|r| ((v.to_string(), r.to_owned()), 1)));
     assert_eq!(replicas, wanted.collect::<BTreeMap<_, _>>());
+    let mut tokens = BTreeMap::<_, BTreeSet<_>>::new();
+    for call in stage.sim.calls().into_iter().filter(|call| call.operation == "CopyImage") {
+        let params = call.params;
+        tokens.entry((call.region, params["Name"].clone())).or_default().insert(params["ClientToken"].clone());
+    }
+    assert!(tokens.values().all(|tokens| tokens.len() == 1), "both lives must use one token: {tokens:#?}");
     for region in REGIONS {
         assert_eq!(parameter(&stage.sim, region, PARAMETER), Some(stage.replica("web", "1.2", region).await));
     }

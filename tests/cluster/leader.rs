@@ -36,7 +36,7 @@ async fn two(stage: &Stage, duration: &str) -> (Binary, Binary) {
     let address = second.address(stage).await;
     stage.wait_for("the second stands by", async || (http_get(&address, "/readyz").0 == 200).then_some(())).await;
     stage.until_ready("web").await;
-    let metrics = http_get(&address, "/metrics").1;
+    let metrics = second.metrics(stage).await;
     assert!(metrics.contains("amiops_leader 0") && !metrics.contains("amiops_aws_calls_total{"), "{metrics}");
     (first, second)
 }
@@ -45,7 +45,7 @@ async fn two(stage: &Stage, duration: &str) -> (Binary, Binary) {
 async fn works(stage: &Stage, leader: &Binary) {
     stage.apply(&manifest("web", &["1.0", "1.1"], &["eu-west-1"])).await;
     stage.until_ready("web").await;
-    let metrics = http_get(&leader.address(stage).await, "/metrics").1;
+    let metrics = leader.metrics(stage).await;
     assert!(metrics.contains("amiops_leader 1"), "{metrics}");
     let versions = &stage.status("web").await.versions;
     assert_eq!(json!(versions.iter().map(|v| &v.version).collect::<Vec<_>>()), json!(["1.1", "1.0"]));

@@ -198,7 +198,7 @@ pub(super) async fn write(object: &MachineImage, context: &Context, status: &Mac
     let patch = Patch::Apply(json!({
         "apiVersion": MachineImage::api_version(&()),
         "kind": MachineImage::kind(&()),
-        "metadata": {"name": object.name_any(), "uid": object.uid()},
+        "metadata": {"name": object.name_any()},
         "status": status,
     }));
     match api.patch_status(&object.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &patch).await {

@@ -1,0 +1,192 @@
+//! The rules that must hold at every step, checked at the door against what is really there. Written without the
+//! program's own types, so that a fault in them is not shared.
+
+use crate::door::Call;
+use crate::manifest::{Manifest, OBJECTS, source_id};
+use crate::state::{Image, Snapshot, State, owner_of};
+use crate::world::{LATELY, World};
+
+/// Checks a call that is about to change AWS.
+pub(crate) fn before(world: &World, call: &Call) {
+    let state = world.state();
+    let wrong = match call.operation.as_str() {
+        "CopyImage" => copy(world, &state, call),
+        "CreateTags" => call.list("ResourceId").into_iter().find_map(|id| tags(world, &state, call, id)),
+        "DeregisterImage" => deregister(world, &state, call),
+        "DeleteSnapshot" => delete_snapshot(&state, call),
+        "PutParameter" => put(world, &state, call),
+        "DeleteParameter" => delete_parameter(world, &state, call),
+        other => Some(format!("amiops has no business to call {other}")),
+    };
+    if let Some(wrong) = wrong {
+        world.violation(format!("{} in {}: {wrong} [{:?}]", call.operation, call.region, call.parameters));
+    }
+}
+
+/// Checks what is there after a call has changed AWS.
+pub(crate) fn after(world: &World, call: &Call) {
+    if call.operation != "CopyImage" {
+        return;
+    }
+    let state = world.state();
+    for object in OBJECTS {
+        for number in 0..crate::manifest::SOURCES {
+            let live = state.live(&call.region, object, &format!("1.{number}"));
+            let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
+            if ids.len() > 1 {
+                world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
+            }
+        }
+    }
+}
+
+fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
+    let name = call.parameters.iter().find(|(name, value)| name.ends_with(".Key") && *value == key)?.0;
+    call.get(&name.replace(".Key", ".Value"))
+}
+
+fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
+    if call.get("ClientToken").is_none_or(|token| token.is_empty() || token.len() > 64) {
+        return Some("a copy without a ClientToken is made twice when its answer is lost".into());
+    }
+    if call.get("Encrypted") == Some("false") {
+        return Some("Encrypted=false".into());
+    }
+    let (Some(owner), Some(version)) = (tag_of(call, "amiops.dev/owner"), tag_of(call, "amiops.dev/version")) else {
+        return Some("a copy without ownership tags is lost when its answer is".into());
+    };
+    let object = owner.rsplit('/').next().unwrap_or_default();
+    let lately = world.lately(object);
+    if !lately.iter().flatten().any(|m| m.lists(version) && m.regions.contains_key(call.region.as_str())) {
+        return Some(format!("{version} of {object} is not asked for in {}", call.region));
+    }
+    // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
+    let live = state.live(&call.region, object, version);
+    let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
+    let token = call.get("ClientToken").unwrap_or_default().to_owned();
+    let repeated = world.past().tokens.contains(&(call.region.clone(), token.clone()));
+    world.past().tokens.insert((call.region.clone(), token));
+    long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
+}
+
+fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
+    let owned = |tags| owner_of(tags).is_some();
+    let image = state.image(&call.region, id);
+    if image.is_some_and(|i| owned(&i.tags)) || state.snapshots.iter().any(|s| s.id == id && owned(&s.tags)) {
+        return None;
+    }
+    // What is handed over with adopt: true, and its snapshots, and snapshots of ours that have lost their tags.
+    let holder = image.or_else(|| state.images.iter().find(|i| i.snapshots.iter().any(|s| s == id)));
+    let adopted = |i: &Image| OBJECTS.iter().any(|object| is_handed_over(world, object, &i.id));
+    let ours = holder.is_some_and(|i| owned(&i.tags) || adopted(i));
+    let excused = holder.is_none() && world.touched_lately(&call.region);
+    (!ours && !excused).then(|| format!("{id} is not ours"))
+}
+
+fn is_handed_over(world: &World, object: &str, id: &str) -> bool {
+    let handed = |m: &Manifest| m.versions.iter().any(|v| v.adopt && source_id(object, v.number) == id);
+    world.lately(object).iter().flatten().any(handed)
+}
+
+fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
+    let id = call.get("ImageId")?;
+    let image = state.image(&call.region, id)?;
+    let Some(object) = owner_of(&image.tags) else { return Some(format!("{id} is not ours")) };
+    if !image.is_of(object) {
+        return Some(format!("{id} was copied by somebody, together with its tags"));
+    }
+    if image.state == "failed" {
+        return None;
+    }
+    let version = image.version().unwrap_or_default();
+    let lately = world.lately(object);
+    let may_all_go =
+        lately.iter().any(|m| m.as_ref().is_none_or(|m| m.delete)) && world.past().deleted.contains(object);
+    if may_all_go {
+        return used(world, state, image);
+    }
+    if lately.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
+        return Some(format!("{version} of {object} is listed"));
+    }
+    if lately.iter().all(|m| m.as_ref().is_some_and(|m| m.keep_last.is_none() || m.suspend)) {
+        return Some("nothing asks for pruning".into());
+    }
+    used(world, state, image)
+        .or_else(|| named(world, state, image))
+        .or_else(|| last_of_region(world, state, image, object, &lately))
+}
+
+fn used(world: &World, state: &State, image: &Image) -> Option<String> {
+    let lately = world.now() - LATELY;
+    let used = state.uses.iter().find(|u| u.image == image.id && u.region == image.region && u.since < lately);
+    used.map(|u| format!("{} is in use by {} since {}", image.id, u.by, u.since))
+        .or_else(|| (image.protected && !world.touched_lately(&image.region)).then(|| "it is protected".into()))
+        .or_else(|| (image.shared && !world.touched_lately(&image.region)).then(|| "it is shared".into()))
+}
+
+fn named(world: &World, state: &State, image: &Image) -> Option<String> {
+    let lately = world.now() - LATELY;
+    let names = |p: &&crate::state::Parameter| p.region == image.region && p.value == image.id && p.modified < lately;
+    state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
+}
+
+fn last_of_region(
+    world: &World,
+    state: &State,
+    image: &Image,
+    object: &str,
+    lately: &[Option<Manifest>],
+) -> Option<String> {
+    let another =
+        |i: &&Image| i.region == image.region && i.id != image.id && i.is_of(object) && i.state == "available";
+    let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
+    let asked = lately.iter().flatten().all(|m| m.regions.contains_key(image.region.as_str()));
+    (lone && asked && !world.touched_lately(&image.region)).then(|| format!("{} is the last available image", image.id))
+}
+
+fn delete_snapshot(state: &State, call: &Call) -> Option<String> {
+    let id = call.get("SnapshotId")?;
+    let snapshot: &Snapshot = state.snapshots.iter().find(|s| s.id == id && s.region == call.region)?;
+    if owner_of(&snapshot.tags).is_none() {
+        return Some(format!("{id} is not ours"));
+    }
+    let held = state.images.iter().find(|i| owner_of(&i.tags).is_some() && i.snapshots.iter().any(|s| s == id));
+    held.map(|i| format!("{id} belongs to {}", i.id))
+}
+
+fn put(world: &World, state: &State, call: &Call) -> Option<String> {
+    let (name, value) = (call.get("Name")?, call.get("Value")?);
+    let object = name.split('/').nth(2).unwrap_or_default();
+    let channel = name.split('/').nth(3).unwrap_or_default();
+    let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name);
+    if call.get("Overwrite") == Some("true") && existing.is_some_and(|p| owner_of(&p.tags) != Some(object)) {
+        return Some(format!("{name} is not ours"));
+    }
+    let Some(image) = state.image(&call.region, value) else {
+        return (!world.touched_lately(&call.region)).then(|| format!("{value} does not exist"));
+    };
+    if image.state != "available" && !world.touched_lately(&call.region) {
+        return Some(format!("{value} is {}", image.state));
+    }
+    let version = image.version().unwrap_or_default();
+    let lately = world.lately(object);
+    let asks = |m: &&Manifest| m.channels.get(channel).is_some_and(|number| format!("1.{number}") == version);
+    let Some(asking) = lately.iter().flatten().find(asks) else {
+        return Some(format!("{channel} of {object} does not point to {version}"));
+    };
+    let lacks = |region: &&&str| {
+        let live = state.live(region, object, version);
+        !live.iter().any(|i| i.state == "available") && !world.touched_lately(region)
+    };
+    asking.regions.keys().find(lacks).map(|region| format!("{version} is not available in {region}"))
+}
+
+fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {
+    let name = call.get("Name")?;
+    let object = name.split('/').nth(2).unwrap_or_default();
+    let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name)?;
+    if owner_of(&existing.tags) != Some(object) {
+        return Some(format!("{name} is not ours"));
+    }
+    (!world.past().deleted.contains(object)).then(|| format!("{object} is not being deleted"))
+}

@@ -1,0 +1,128 @@
+//! The door to AWS: every call passes it, is checked and written down, and may be the last that a controller makes.
+
+use std::collections::BTreeMap;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+
+use crate::checkers;
+use crate::doctor::Doctor;
+use crate::world::World;
+
+/// A call to AWS, as far as checks need to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: String,
+    pub(crate) region: String,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// The value of a parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// The values of a list such as `ResourceId.1`, `ResourceId.2`.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<&str> {
+        let numbered = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+        self.parameters.iter().filter(|(name, _)| numbered(name)).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// Whether it changes AWS.
+    pub(crate) fn writes(&self) -> bool {
+        !["Describe", "Get", "List"].iter().any(|read| self.operation.starts_with(read))
+    }
+
+    fn read(request: &HttpRequest) -> Option<Self> {
+        let body = request.body().bytes().unwrap_or_default();
+        let scope = request.headers().get("authorization")?.split("Credential=").nth(1)?.split('/').collect::<Vec<_>>();
+        let region = (*scope.get(2)?).to_owned();
+        if let Some(target) = request.headers().get("x-amz-target") {
+            let operation = target.rsplit('.').next()?.to_owned();
+            let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+            let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let parameters = body.as_object()?.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+            return Some(Self { operation, region, parameters });
+        }
+        let parameters: BTreeMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
+        Some(Self { operation: parameters.get("Action")?.clone(), region, parameters })
+    }
+}
+
+/// The HTTP client to give to the program under test.
+pub(crate) fn http_client(world: &World, doctor: Option<Doctor>) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(Door { world: world.clone(), doctor });
+    http_client_fn(move |_, _| connector.clone())
+}
+
+#[derive(Clone)]
+struct Door {
+    world: World,
+    doctor: Option<Doctor>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl HttpConnector for Door {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Self { world, doctor } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let Some(call) = Call::read(&request) else {
+                world.violation("a request to AWS that cannot be read".into());
+                return std::future::pending().await;
+            };
+            // A doctored request is another call, and is checked as the one that AWS gets.
+            let request = match doctor {
+                Some(doctor) => doctor.request(&call, request),
+                None => request,
+            };
+            let call = Call::read(&request).unwrap_or(call);
+            if call.writes() {
+                checkers::before(&world, &call);
+            }
+            crash_point(&world, false).await;
+            let answer = world.aws.connect(request).await;
+            let what = format!("{} {} {}", call.region, call.operation, subject(&call));
+            let code = answer.as_ref().map_or("no answer".to_owned(), |a| a.status().as_u16().to_string());
+            world.trace.line(world.elapsed(), if call.writes() { "write" } else { "read" }, &format!("{what} {code}"));
+            if call.writes() {
+                checkers::after(&world, &call);
+            }
+            crash_point(&world, true).await;
+            answer.map(|answer| match doctor {
+                Some(doctor) => doctor.answer(&call, answer),
+                None => answer,
+            })
+        })
+    }
+}
+
+/// Counts a call; at the last one the controller is killed, and this call never returns.
+async fn crash_point(world: &World, after_commit: bool) {
+    let kill = {
+        let mut past = world.past();
+        let Some(crash) = past.crash.as_mut().filter(|crash| crash.after_commit == after_commit) else { return };
+        if crash.calls_left > 0 {
+            crash.calls_left -= 1;
+            return;
+        }
+        past.crash.take().map(|crash| crash.kill)
+    };
+    if let Some(kill) = kill {
+        kill.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+fn subject(call: &Call) -> String {
+    let names = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
+    let named = names.iter().filter_map(|name| call.get(name));
+    named.chain(call.list("ResourceId")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,193 @@
+//! The rules that must hold at the end, when the world has fallen quiet: every object is what it says it is, or says what
+//! stands in the way; and then nothing more is written.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter, source_id};
+use crate::state::{State, owner_of};
+use crate::world::World;
+
+/// Checks that every object has arrived where it can.
+pub(crate) fn check_settled(world: &World) {
+    let state = world.state();
+    for object in OBJECTS {
+        let found = world.kube.get("machineimages", NAMESPACE, object);
+        match (world.manifest(object), found) {
+            (Some(manifest), Some(found)) => settled(world, &state, &manifest, &found["status"]),
+            (Some(_), None) => world.violation(format!("{object} was applied and does not exist")),
+            (None, Some(found)) => deleting(world, &state, object, &found),
+            (None, None) => gone(world, &state, object),
+        }
+    }
+    left_behind(world, &state);
+}
+
+fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|c| c["type"] == type_)
+}
+
+fn settled(world: &World, state: &State, manifest: &Manifest, status: &Value) {
+    if manifest.suspend {
+        return;
+    }
+    let object = manifest.object;
+    let ready = condition(status, "Ready").is_some_and(|c| c["status"] == "True");
+    let lacking = lacking(state, manifest);
+    match (ready, lacking) {
+        (true, Some(lacking)) => world.violation(format!("{object} says that it is Ready, but {lacking}")),
+        (false, None) => world.violation(format!("{object} is as asked for, but not Ready: {status}")),
+        (false, Some(lacking)) if status["problems"].as_array().is_none_or(Vec::is_empty) => {
+            world.violation(format!("{object} does not say why {lacking}: {status}"));
+        }
+        (false, Some(lacking)) if !excused(world, state, manifest) => {
+            world.violation(format!("{object}: nothing stands in the way any more, but {lacking}: {status}"));
+        }
+        _ => {}
+    }
+    if let Some(generation) = status["observedGeneration"].as_i64().filter(|g| *g < 1) {
+        world.violation(format!("{object} was never looked at: observedGeneration {generation}"));
+    }
+    overstaying(world, state, manifest);
+}
+
+/// What is not as the manifest asks for.
+fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
+    let object = manifest.object;
+    for region in manifest.regions.keys() {
+        for version in &manifest.versions {
+            let name = version.name();
+            let live = state.live(region, object, &name);
+            let Some(image) = live.iter().find(|i| i.state == "available") else {
+                return Some(format!("{name} is not available in {region}"));
+            };
+            if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| image.tags.get(*key) != Some(value)) {
+                return Some(format!("{} lacks the tag {key}", image.id));
+            }
+        }
+        for (channel, number) in &manifest.channels {
+            let name = parameter(object, channel);
+            let live = state.live(region, object, &format!("1.{number}"));
+            let value = state.parameters.iter().find(|p| p.region == *region && p.name == name).map(|p| &p.value);
+            if !value.is_some_and(|value| live.iter().any(|i| i.id == *value)) {
+                return Some(format!("{name} in {region} names {value:?}, not 1.{number}"));
+            }
+        }
+    }
+    None
+}
+
+/// Whether something lasting stands in the way: a source that does not exist, content that changed, two copies, a foreign
+/// image with the name, a foreign parameter.
+fn excused(world: &World, state: &State, manifest: &Manifest) -> bool {
+    let no_source = |v: &crate::manifest::Version| {
+        let id = source_id(manifest.object, v.number);
+        !v.source_exists || state.image(crate::manifest::REGIONS[0], &id).is_none()
+    };
+    let unlike = |v: &crate::manifest::Version| {
+        let name = v.name();
+        let source = source_id(manifest.object, v.number);
+        let image_name = format!("{}-{name}", manifest.object);
+        state.images.iter().any(|i| {
+            let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
+            let other_source = carries && !i.tags.get("amiops.dev/source").is_some_and(|s| s.ends_with(&source));
+            let holds_name = i.name == image_name && !i.belongs_to(manifest.object, &name);
+            other_source || holds_name || (carries && i.state == "disabled")
+        })
+    };
+    let foreign = |channel: &&&str| {
+        let name = parameter(manifest.object, channel);
+        state.parameters.iter().any(|p| p.name == name && owner_of(&p.tags) != Some(manifest.object))
+    };
+    let _ = world;
+    manifest.versions.iter().any(|v| no_source(v) || unlike(v)) || manifest.channels.keys().any(|c| foreign(&c))
+}
+
+/// Versions that left the list and should have gone, although nothing keeps them.
+fn overstaying(world: &World, state: &State, manifest: &Manifest) {
+    let Some(keep_last) = manifest.keep_last else { return };
+    let ready = lacking(state, manifest).is_none();
+    for region in manifest.regions.keys().filter(|_| ready) {
+        let used = |id: &str| {
+            state.uses.iter().any(|u| u.image == id && u.region == *region)
+                || state.parameters.iter().any(|p| p.value == id && p.region == *region)
+        };
+        let left: Vec<_> = state
+            .images
+            .iter()
+            .filter(|i| i.region == *region && i.is_of(manifest.object) && i.state == "available")
+            .filter(|i| !manifest.lists(i.version().unwrap_or_default()))
+            .filter(|i| !i.protected && !i.shared && !used(&i.id))
+            .filter(|i| !OBJECTS.iter().any(|o| is_source(world, o, &i.id)))
+            .collect();
+        if left.len() > keep_last as usize {
+            let ids: Vec<_> = left.iter().map(|i| format!("{} ({})", i.id, i.version().unwrap_or_default())).collect();
+            world.violation(format!("{}: {region} keeps {ids:?}, more than {keep_last}", manifest.object));
+        }
+    }
+}
+
+fn is_source(world: &World, object: &str, id: &str) -> bool {
+    world.manifest(object).is_some_and(|m| m.versions.iter().any(|v| source_id(object, v.number) == id))
+}
+
+/// An object that is being deleted and is still there must say what keeps it, and something must.
+fn deleting(world: &World, state: &State, object: &str, found: &Value) {
+    let kept = state.images.iter().any(|i| {
+        let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
+        i.is_of(object) && (used || i.protected || i.shared || OBJECTS.iter().any(|o| is_source(world, o, &i.id)))
+    });
+    // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
+    let held = |s: &crate::state::Snapshot| {
+        let holder = state.images.iter().find(|i| i.region == s.region && i.snapshots.contains(&s.id));
+        owner_of(&s.tags) == Some(object) && holder.is_some_and(|i| owner_of(&i.tags) != Some(object))
+    };
+    let kept = kept || state.snapshots.iter().any(held);
+    let suspended = found["spec"]["suspend"] == true;
+    if !kept && !suspended {
+        world.violation(format!("{object} was deleted and nothing keeps it, but it is there: {}", found["status"]));
+    }
+    let ready = condition(&found["status"], "Ready");
+    if ready.is_none_or(|c| c["message"].as_str().is_none_or(str::is_empty)) {
+        world.violation(format!("{object} is being deleted and does not say what keeps it: {}", found["status"]));
+    }
+}
+
+/// An object that is gone under the policy Delete leaves nothing behind.
+fn gone(world: &World, state: &State, object: &str) {
+    let last = world.past().manifests.get(object).and_then(|states| states.iter().rev().find_map(|(_, m)| m.clone()));
+    let Some(last) = last.filter(|m| m.delete) else { return };
+    for region in last.regions.keys() {
+        if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
+            world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
+        }
+    }
+}
+
+/// A snapshot of ours belongs to an image.
+fn left_behind(world: &World, state: &State) {
+    for snapshot in &state.snapshots {
+        let Some(object) = owner_of(&snapshot.tags) else { continue };
+        let held = state.images.iter().any(|i| i.region == snapshot.region && i.snapshots.contains(&snapshot.id));
+        let watched =
+            world.manifest(object).is_some_and(|m| m.regions.contains_key(snapshot.region.as_str()) && !m.suspend);
+        if !held && watched {
+            world.violation(format!("{} in {} of {object} has no image", snapshot.id, snapshot.region));
+        }
+    }
+}
+
+/// Checks that nothing was written in the quiet.
+pub(crate) fn check_quiet(world: &World, before: &BTreeMap<String, u64>) {
+    let writes = |counts: &BTreeMap<String, u64>| counts.get("write").copied().unwrap_or(0);
+    let after = world.trace.counts();
+    if writes(&after) > writes(before) {
+        world.violation(format!("{} writes to AWS, although the world is quiet", writes(&after) - writes(before)));
+    }
+    for (request, count) in world.kube.writes() {
+        if request.resource != "leases" {
+            world.violation(format!("{count} times {request:?}, although the world is quiet"));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What people do by hand in AWS, through the same API, by another door.
+
+use aws_config::SdkConfig;
+use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
+
+use crate::manifest::{OBJECTS, REGIONS, source_id};
+use crate::state::{Image, State, owner_of};
+use crate::story::ByHand;
+use crate::world::World;
+
+/// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life.
+pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: usize) {
+    let state = world.state();
+    let ours: Vec<_> = state.images.iter().filter(|i| owner_of(&i.tags).is_some()).collect();
+    let region = match what {
+        ByHand::OverwriteParameter | ByHand::DeleteParameter => parameter(config, &state, what, pick).await,
+        _ if ours.is_empty() => return,
+        _ => image(config, &state, ours[pick % ours.len()], what, pick).await,
+    };
+    let Some(region) = region else { return };
+    world.trace.line(world.elapsed(), "hand", &format!("{what:?} in {region}"));
+    let now = world.elapsed();
+    world.past().by_hand.insert(region, now);
+}
+
+fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
+    let region = aws_sdk_ec2::config::Region::new(region.to_owned());
+    aws_sdk_ec2::Client::from_conf(aws_sdk_ec2::config::Builder::from(config).region(region).build())
+}
+
+async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, pick: usize) -> Option<String> {
+    let ec2 = ec2(config, &image.region);
+    let id = image.id.as_str();
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    match what {
+        ByHand::ChangeTag => {
+            let resource = image.snapshots.first().filter(|_| pick.is_multiple_of(2)).map_or(id, String::as_str);
+            let tags = [tag("team", "somebody-else"), tag("note", "by hand")];
+            ec2.create_tags().resources(resource).set_tags(Some(tags.into())).send().await.ok()?;
+        }
+        ByHand::RemoveTags => {
+            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner"][pick % 3];
+            ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok()?;
+        }
+        ByHand::Deregister => {
+            ec2.deregister_image()
+                .image_id(id)
+                .delete_associated_snapshots(pick.is_multiple_of(2))
+                .send()
+                .await
+                .ok()?;
+        }
+        ByHand::Launch => {
+            ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok()?;
+        }
+        ByHand::Terminate => {
+            let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
+            ec2.terminate_instances().instance_ids(&instances.next()?.by).send().await.ok()?;
+        }
+        ByHand::MakeTemplate => {
+            let data = RequestLaunchTemplateData::builder().image_id(id).build();
+            let name = format!("template-{pick}");
+            ec2.create_launch_template().launch_template_name(name).launch_template_data(data).send().await.ok()?;
+        }
+        ByHand::CopyWithTags => {
+            let to = REGIONS[pick % REGIONS.len()];
+            let copy = self::ec2(config, to).copy_image().source_region(&image.region).source_image_id(id);
+            copy.name(format!("{}-by-hand-{pick}", image.name)).copy_image_tags(true).send().await.ok()?;
+            return Some(to.to_owned());
+        }
+        ByHand::Protect => {
+            ec2.enable_image_deregistration_protection().image_id(id).send().await.ok()?;
+        }
+        ByHand::Share => {
+            let permission = LaunchPermission::builder().user_id("222222222222").build();
+            let permissions = LaunchPermissionModifications::builder().add(permission).build();
+            ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok()?;
+        }
+        ByHand::OverwriteParameter | ByHand::DeleteParameter => return None,
+    }
+    Some(image.region.clone())
+}
+
+async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {
+    let parameter = state.parameters.get(pick % state.parameters.len().max(1))?;
+    let region = aws_sdk_ssm::config::Region::new(parameter.region.clone());
+    let ssm = aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(config).region(region).build());
+    if what == ByHand::DeleteParameter {
+        ssm.delete_parameter().name(&parameter.name).send().await.ok()?;
+    } else {
+        let value = source_id(OBJECTS[pick % OBJECTS.len()], pick % crate::manifest::SOURCES);
+        ssm.put_parameter().name(&parameter.name).value(value).overwrite(true).send().await.ok()?;
+    }
+    Some(parameter.region.clone())
+}

@@ -1,0 +1,126 @@
+//! Plays whole histories of amiops in one process, under simulated time, and checks them at every step.
+
+mod checkers;
+mod doctor;
+mod door;
+mod ending;
+mod hands;
+mod manifest;
+mod pin;
+mod play;
+mod shrink;
+mod state;
+mod story;
+mod trace;
+mod world;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+
+use crate::doctor::Doctor;
+use crate::play::{Outcome, play};
+use crate::story::Story;
+
+/// Plays histories of amiops: one for each seed.
+#[derive(Parser)]
+struct Args {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Plays one seed, prints its story and the end of its trace.
+    #[arg(long)]
+    replay: Option<u64>,
+    /// Puts a fault in at the door, to see whether the checkers find it.
+    #[arg(long, value_enum)]
+    doctor: Option<Doctor>,
+    /// How many histories are played at once.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Goes on after the first violation.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.replay {
+        Some(seed) => replay(&args, seed),
+        None => many(&args),
+    }
+}
+
+fn replay(args: &Args, seed: u64) -> ExitCode {
+    let story = Story::of(seed);
+    let outcome = play(&story, args.doctor);
+    let shown = match outcome.violations.is_empty() {
+        true => story,
+        false => shrink::shrink(&story, args.doctor),
+    };
+    println!("{shown}");
+    let outcome = play(&shown, args.doctor);
+    outcome.latest.iter().for_each(|line| println!("  {line}"));
+    println!("hash {}", outcome.hash);
+    verdict(seed, &outcome)
+}
+
+fn verdict(seed: u64, outcome: &Outcome) -> ExitCode {
+    match outcome.violations.first() {
+        None => ExitCode::SUCCESS,
+        Some(first) => {
+            println!("seed {seed}: {first}");
+            println!("replay it: make simulate REPLAY={seed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What all histories came to.
+#[derive(Default)]
+struct Sum {
+    histories: u64,
+    counts: BTreeMap<String, u64>,
+    bad: Vec<(u64, Outcome)>,
+}
+
+fn many(args: &Args) -> ExitCode {
+    let started = Instant::now();
+    let next = AtomicU64::new(args.from);
+    let sum = Mutex::new(Sum::default());
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let enough = sum.lock().is_ok_and(|sum| !sum.bad.is_empty() && !args.keep_going);
+                    if seed >= args.from + args.seeds || enough {
+                        return;
+                    }
+                    let outcome = play(&Story::of(seed), args.doctor);
+                    let Ok(mut sum) = sum.lock() else { return };
+                    sum.histories += 1;
+                    outcome.counts.iter().for_each(|(kind, n)| *sum.counts.entry(kind.clone()).or_default() += n);
+                    if !outcome.violations.is_empty() {
+                        println!("seed {seed}: {}", outcome.violations[0]);
+                        sum.bad.push((seed, outcome));
+                    }
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().unwrap_or_default();
+    println!("{} histories in {:.1} s", sum.histories, started.elapsed().as_secs_f64());
+    sum.counts.iter().for_each(|(kind, n)| println!("  {n} {kind}"));
+    println!("{} passed, {} failed", sum.histories - sum.bad.len() as u64, sum.bad.len());
+    match sum.bad.first() {
+        None => ExitCode::SUCCESS,
+        Some((seed, outcome)) => verdict(*seed, outcome),
+    }
+}

@@ -1,0 +1,193 @@
+//! Manifests, as the people of a history write and change them, some of them senseless.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+/// The regions of every history.
+pub(crate) const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
+/// The objects of every history.
+pub(crate) const OBJECTS: [&str; 2] = ["web", "db"];
+/// The namespace of the objects.
+pub(crate) const NAMESPACE: &str = "images";
+/// How many sources there are for each object; each is the source of the version of its number.
+pub(crate) const SOURCES: usize = 6;
+/// The key of each region.
+pub(crate) const KEY: &str = "alias/golden";
+
+/// A manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Manifest {
+    pub(crate) object: &'static str,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) regions: BTreeMap<&'static str, bool>,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Channel and the number of its version; each publishes a parameter of its own.
+    pub(crate) channels: BTreeMap<&'static str, usize>,
+    pub(crate) keep_last: Option<u32>,
+    pub(crate) delete: bool,
+    pub(crate) suspend: bool,
+}
+
+/// A version: its number decides its name and source.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) number: usize,
+    pub(crate) adopt: bool,
+    pub(crate) source_exists: bool,
+}
+
+impl Version {
+    pub(crate) fn name(&self) -> String {
+        format!("1.{}", self.number)
+    }
+}
+
+/// The id of the source of a version of an object.
+pub(crate) fn source_id(object: &str, number: usize) -> String {
+    let object = OBJECTS.iter().position(|o| *o == object).unwrap_or(0xf);
+    format!("ami-{:017x}", 0x00ab_0000 + object * 0x100 + number)
+}
+
+/// The parameter of a channel.
+pub(crate) fn parameter(object: &str, channel: &str) -> String {
+    format!("/golden/{object}/{channel}")
+}
+
+impl Manifest {
+    /// A manifest as a team would begin with.
+    pub(crate) fn first(object: &'static str, rng: &mut Rng) -> Self {
+        let versions = (0..rng.usize(1..3)).map(|number| version(number, rng)).collect::<Vec<_>>();
+        let mut manifest = Self {
+            object,
+            regions: REGIONS.into_iter().map(|r| (r, rng.u8(..4) == 0)).collect(),
+            tags: BTreeMap::from([("team".into(), object.into())]),
+            channels: BTreeMap::from([("prod", versions[0].number)]),
+            versions,
+            keep_last: [None, Some(0), Some(1), Some(1)][rng.usize(..4)],
+            delete: rng.bool(),
+            suspend: false,
+        };
+        if rng.u8(..3) == 0 {
+            manifest.regions.remove(REGIONS[2]);
+        }
+        manifest.mend_adoption();
+        manifest
+    }
+
+    /// The manifest after somebody has edited it.
+    pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        match rng.u8(..14) {
+            0..=3 => manifest.add_version(rng),
+            4..=5 => manifest.drop_version(rng),
+            6..=8 => manifest.move_channel(rng),
+            9 => manifest.keep_last = [None, Some(0), Some(1), Some(2)][rng.usize(..4)],
+            10 => {
+                let key = format!("key{}", rng.u8(..3));
+                manifest.tags.insert(key, rng.u8(..3).to_string());
+            }
+            11 => manifest.toggle_region(rng),
+            12 => manifest.suspend = !manifest.suspend,
+            _ => manifest.delete = !manifest.delete,
+        }
+        manifest.mend_adoption();
+        manifest
+    }
+
+    fn add_version(&mut self, rng: &mut Rng) {
+        let number = rng.usize(..SOURCES);
+        if self.versions.iter().all(|v| v.number != number) {
+            self.versions.push(version(number, rng));
+        }
+    }
+
+    /// Sometimes a version goes that a channel still points to: the API server refuses that.
+    fn drop_version(&mut self, rng: &mut Rng) {
+        if self.versions.is_empty() {
+            return;
+        }
+        let index = rng.usize(..self.versions.len());
+        let number = self.versions[index].number;
+        let pointed_to = self.channels.values().any(|v| *v == number);
+        if !pointed_to || rng.u8(..8) == 0 {
+            self.versions.remove(index);
+        }
+    }
+
+    fn move_channel(&mut self, rng: &mut Rng) {
+        let channel = ["prod", "staging"][rng.usize(..2)];
+        match rng.usize(..=self.versions.len()) {
+            0 => {
+                self.channels.remove(channel);
+            }
+            index => {
+                self.channels.insert(channel, self.versions[index - 1].number);
+            }
+        }
+    }
+
+    fn toggle_region(&mut self, rng: &mut Rng) {
+        let region = REGIONS[rng.usize(..REGIONS.len())];
+        if self.regions.remove(region).is_none() {
+            self.regions.insert(region, rng.bool());
+        }
+        if self.regions.is_empty() {
+            self.regions.insert(REGIONS[0], false);
+        }
+    }
+
+    fn mend_adoption(&mut self) {
+        let home = self.regions.contains_key(REGIONS[0]);
+        self.versions.iter_mut().for_each(|v| v.adopt &= home);
+    }
+
+    /// Whether the manifest lists a version.
+    pub(crate) fn lists(&self, version: &str) -> bool {
+        self.versions.iter().any(|v| v.name() == version)
+    }
+
+    /// The manifest as an object.
+    pub(crate) fn to_json(&self) -> Value {
+        let versions: Vec<_> = self.versions.iter().map(|v| self.version_json(v)).collect();
+        let region = |(region, encrypted): (&&str, &bool)| match encrypted {
+            true => json!({"region": region, "kmsKeyId": KEY}),
+            false => json!({"region": region}),
+        };
+        let channel = |(name, number): (&&str, &usize)| {
+            let parameter = parameter(self.object, name);
+            json!({"name": name, "version": format!("1.{number}"), "publish": {"ssmParameter": parameter}})
+        };
+        let mut spec = json!({
+            "versions": versions,
+            "regions": self.regions.iter().map(region).collect::<Vec<_>>(),
+            "tags": self.tags,
+            "channels": self.channels.iter().map(channel).collect::<Vec<_>>(),
+            "deletionPolicy": if self.delete { "Delete" } else { "Retain" },
+            "suspend": self.suspend,
+        });
+        if let Some(keep_last) = self.keep_last {
+            spec["retention"] = json!({"keepLast": keep_last});
+        }
+        json!({
+            "apiVersion": "amiops.dev/v1alpha1",
+            "kind": "MachineImage",
+            "metadata": {"name": self.object, "namespace": NAMESPACE},
+            "spec": spec,
+        })
+    }
+
+    fn version_json(&self, version: &Version) -> Value {
+        let id = match version.source_exists {
+            true => source_id(self.object, version.number),
+            false => "ami-0dead0dead0dead00".to_owned(),
+        };
+        let image = json!({"region": REGIONS[0], "id": id, "adopt": version.adopt});
+        json!({"version": version.name(), "source": {"image": image}})
+    }
+}
+
+fn version(number: usize, rng: &mut Rng) -> Version {
+    Version { number, adopt: rng.u8(..5) == 0, source_exists: rng.u8(..30) != 0 }
+}

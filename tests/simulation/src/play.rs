@@ -1,0 +1,365 @@
+//! Playing a story: the shipped program against the simulated world, from the first moment to the quiet after the last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amiops::aws::{Aws, Settings as AwsSettings};
+use amiops::clock::Clock;
+use amiops::controller::{Doors, Lease, Settings, Telemetry, run};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ec2::config::Credentials;
+use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::SignedDuration;
+use kubesim::Verdict;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::doctor::Doctor;
+use crate::door::http_client;
+use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
+use crate::state::INSTALLATION;
+use crate::story::{Act, KubeFault, LENGTH, Story};
+use crate::world::{Crash, World, birth};
+use crate::{ending, hands};
+
+/// After the last fault, the world is given this long to settle. Copies that failed are retried after an hour at most, and
+/// snapshots are deleted an hour after they were left behind.
+const SETTLE: Duration = Duration::from_hours(4);
+/// For this long nothing may be written then.
+const QUIET: Duration = Duration::from_mins(90);
+
+/// What became of a history.
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<String>,
+    pub(crate) hash: String,
+    pub(crate) counts: BTreeMap<String, u64>,
+    pub(crate) latest: Vec<String>,
+}
+
+/// Plays a story in a thread of its own, so that nothing of an earlier one is left in it.
+pub(crate) fn play(story: &Story, doctor: Option<Doctor>) -> Outcome {
+    let story = story.clone();
+    let stage = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
+        crate::pin::seed(story.seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(history(&story, doctor)),
+            Err(error) => failed(format!("the runtime could not be started: {error}")),
+        }
+    });
+    let joined = stage.map_err(|e| e.to_string()).and_then(|stage| stage.join().map_err(|_| "it panicked".into()));
+    joined.unwrap_or_else(|error| failed(format!("the history broke off: {error}")))
+}
+
+fn failed(why: String) -> Outcome {
+    Outcome { violations: vec![why], hash: String::new(), counts: BTreeMap::new(), latest: Vec::new() }
+}
+
+async fn history(story: &Story, doctor: Option<Doctor>) -> Outcome {
+    let world = match World::new(story) {
+        Ok(world) => world,
+        Err(error) => return failed(error),
+    };
+    let mut stage = Stage::new(&world, doctor).await;
+    for moment in &story.moments {
+        stage.until(moment.at).await;
+        stage.act(&moment.act).await;
+    }
+    stage.until(LENGTH).await;
+    stage.calm().await;
+    sleep(SETTLE).await;
+    ending::check_settled(&world);
+    let before = world.trace.counts();
+    world.kube.reset_log();
+    sleep(QUIET).await;
+    ending::check_quiet(&world, &before);
+    let counts = world.trace.counts();
+    let violations = std::mem::take(&mut world.past().violations);
+    Outcome { violations, hash: world.trace.hash(), counts, latest: world.trace.latest() }
+}
+
+/// The controllers on the stage, and the means to act on them.
+struct Stage {
+    world: World,
+    start: Instant,
+    /// The configuration that the controllers use, and the one of people's own hands.
+    config: SdkConfig,
+    by_hand: SdkConfig,
+    first: Option<Controller>,
+    second: Option<(Instant, Controller)>,
+    restart_at: Option<Instant>,
+    kill: Arc<Notify>,
+    /// What ends when: faults, mostly.
+    endings: Vec<(Instant, Ending)>,
+}
+
+struct Controller {
+    task: JoinHandle<()>,
+    /// Dropped, it tells the controller to stop; so it is kept.
+    _shutdown: watch::Sender<bool>,
+}
+
+enum Ending {
+    Aws(u64),
+    Key(&'static str),
+    Listing,
+    Kube,
+}
+
+impl Stage {
+    async fn new(world: &World, doctor: Option<Doctor>) -> Self {
+        let mut stage = Self {
+            world: world.clone(),
+            start: Instant::now(),
+            config: sdk_config(http_client(world, doctor)).await,
+            by_hand: sdk_config(world.aws.http_client()).await,
+            first: None,
+            second: None,
+            restart_at: None,
+            kill: Arc::new(Notify::new()),
+            endings: Vec::new(),
+        };
+        stage.first = Some(stage.controller("first"));
+        stage
+    }
+
+    fn controller(&self, identity: &str) -> Controller {
+        let (shutdown, told) = watch::channel(false);
+        let telemetry = Telemetry::default();
+        let start = self.start;
+        let doors = Doors {
+            kube: self.world.kube.client(),
+            aws: Arc::new(Aws::new(self.config.clone(), telemetry.metrics.clone())),
+            clock: Clock::from_fn(move || birth() + start.elapsed()),
+        };
+        let world = self.world.clone();
+        let identity = identity.to_owned();
+        let task = tokio::spawn(async move {
+            // A controller that lost its lease ends, and is started again, as its Deployment does.
+            while let Err(error) = run(doors.clone(), settings(&identity), telemetry.clone(), told.clone()).await {
+                world.trace.line(world.elapsed(), "ended", &format!("{identity}: {error}"));
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        Controller { task, _shutdown: shutdown }
+    }
+
+    /// Lets time pass, with whatever ends, dies or comes back in it.
+    async fn until(&mut self, at: Duration) {
+        let target = self.start + at;
+        loop {
+            let due =
+                self.endings.iter().map(|(at, _)| *at).chain(self.restart_at).chain(self.second.as_ref().map(|s| s.0));
+            let next = due.min().map_or(target, |due| due.min(target));
+            let kill = self.kill.clone();
+            tokio::select! {
+                biased;
+                () = kill.notified() => self.killed(),
+                () = sleep_until(next) => self.turn(),
+            }
+            if Instant::now() >= target {
+                return;
+            }
+        }
+    }
+
+    fn killed(&mut self) {
+        self.note("killed");
+        for controller in self.first.take().into_iter().chain(self.second.take().map(|s| s.1)) {
+            controller.task.abort();
+        }
+    }
+
+    /// Does what is due.
+    fn turn(&mut self) {
+        let now = Instant::now();
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            self.world.past().crash = None;
+            if self.first.is_none() {
+                self.note("started again");
+                self.first = Some(self.controller("first"));
+            }
+        }
+        if self.second.as_ref().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, controller)) = self.second.take()
+        {
+            controller.task.abort();
+        }
+        let (due, later) = std::mem::take(&mut self.endings).into_iter().partition(|(at, _)| *at <= now);
+        self.endings = later;
+        let due: Vec<(Instant, Ending)> = due;
+        due.into_iter().for_each(|(_, ending)| self.end(ending));
+    }
+
+    fn end(&self, ending: Ending) {
+        match ending {
+            Ending::Aws(fault) => {
+                self.world.aws.clear_fault(fault);
+            }
+            Ending::Key(region) => self.world.set_key(region, false),
+            Ending::Listing => self.world.aws.configure(|c| c.late_listing = SignedDuration::ZERO),
+            Ending::Kube => {
+                self.world.kube.clear_hook();
+                self.world.kube.set_watch_lag(Duration::ZERO);
+                self.world.kube.start();
+            }
+        }
+    }
+
+    fn note(&self, what: &str) {
+        self.world.trace.line(self.world.elapsed(), "fate", what);
+    }
+
+    fn ends(&mut self, after: Duration, ending: Ending) {
+        self.endings.push((Instant::now() + after, ending));
+    }
+
+    async fn act(&mut self, act: &Act) {
+        self.note(&act.describe());
+        match act {
+            Act::Apply(manifest) => self.apply(manifest),
+            Act::Delete(object) => self.delete(object),
+            Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
+            Act::Aws(fault, a_while) => {
+                let id = self.world.aws.add_fault((**fault).clone());
+                self.ends(*a_while, Ending::Aws(id));
+            }
+            Act::KeyDisabled(region, a_while) => {
+                self.world.set_key(region, true);
+                self.ends(*a_while, Ending::Key(region));
+            }
+            Act::LateListing(late, a_while) => {
+                let late = SignedDuration::try_from(*late).unwrap_or_default();
+                self.world.aws.configure(|c| c.late_listing = late);
+                self.ends(*a_while, Ending::Listing);
+            }
+            Act::Kube(fault, a_while) => {
+                self.misbehave(*fault);
+                self.ends(*a_while, Ending::Kube);
+            }
+            Act::Crash { calls, after_commit, restart_after } => {
+                let crash = Crash { calls_left: *calls, after_commit: *after_commit, kill: self.kill.clone() };
+                self.world.past().crash = Some(crash);
+                self.restart_at = Some(Instant::now() + *restart_after);
+            }
+            Act::SecondController(a_while) => {
+                self.second.get_or_insert((Instant::now() + *a_while, self.controller("second")));
+            }
+            Act::ClusterLost => self.lose_cluster(),
+            Act::Request(object) => {
+                let patch = serde_json::json!({"metadata": {"annotations": {
+                    "amiops.dev/reconcile-at": self.world.now().to_string()
+                }}});
+                let _ = self.world.kube.merge_patch("machineimages", NAMESPACE, object, &patch);
+            }
+        }
+    }
+
+    /// What the API server refuses changes nothing, and an object on its way out is not applied again before it is gone.
+    fn apply(&self, manifest: &Manifest) {
+        let present = self.world.kube.get("machineimages", NAMESPACE, manifest.object);
+        if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
+            return self.note("not applied: it is being deleted");
+        }
+        let applied = self.world.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json());
+        match applied {
+            Ok(_) => self.world.record(manifest.object, Some(manifest.clone())),
+            Err(error) => self.note(&format!("refused: {error:?}")),
+        }
+    }
+
+    fn delete(&self, object: &'static str) {
+        if self.world.manifest(object).is_some() && self.world.kube.delete("machineimages", NAMESPACE, object).is_ok() {
+            self.world.past().deleted.insert(object.into());
+            self.world.record(object, None);
+        }
+    }
+
+    fn misbehave(&self, fault: KubeFault) {
+        let kube = &self.world.kube;
+        // Every third request, so that the program can go on in between.
+        let mut count = 0_u32;
+        let verdict = match fault {
+            KubeFault::DropBefore => Verdict::DropBefore,
+            KubeFault::DropAfter => Verdict::DropAfterCommit,
+            KubeFault::Slow => Verdict::Delay(Duration::from_secs(4)),
+            KubeFault::Stale => Verdict::StaleRead(3),
+            KubeFault::Down => return kube.stop(),
+            KubeFault::Cut => {
+                kube.set_watch_lag(Duration::from_secs(30));
+                kube.cut_watches();
+                return kube.compact();
+            }
+        };
+        kube.set_hook(move |_| {
+            count += 1;
+            if count.is_multiple_of(3) { verdict.clone() } else { Verdict::Pass }
+        });
+    }
+
+    /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.
+    fn lose_cluster(&mut self) {
+        self.killed();
+        self.world.wipe_cluster();
+        for object in OBJECTS {
+            if let Some(manifest) = self.world.manifest(object) {
+                self.apply(&manifest);
+            }
+        }
+        self.restart_at = Some(Instant::now() + Duration::from_secs(60));
+    }
+
+    /// The world falls quiet: faults end, and the controller runs.
+    async fn calm(&mut self) {
+        self.note("quiet");
+        self.world.aws.clear_faults();
+        self.world.past().crash = None;
+        for (_, ending) in std::mem::take(&mut self.endings) {
+            self.end(ending);
+        }
+        self.world.kube.clear_hook();
+        self.world.kube.start();
+        if self.first.is_none() {
+            self.first = Some(self.controller("first"));
+        }
+    }
+}
+
+fn settings(identity: &str) -> Settings {
+    let lease = Lease {
+        name: "amiops".into(),
+        namespace: NAMESPACE.into(),
+        identity: identity.into(),
+        // Ten times the defaults: over many hours, renewing would cost more than all else.
+        duration: Duration::from_secs(150),
+        renew_deadline: Duration::from_secs(100),
+        retry: Duration::from_secs(20),
+    };
+    Settings {
+        namespace: None,
+        lease: Some(lease),
+        identity: identity.into(),
+        inventory: AwsSettings {
+            installation: INSTALLATION.into(),
+            listing: Duration::from_mins(5),
+            snapshots: Duration::from_hours(1),
+            poll: Duration::from_secs(15),
+        },
+        concurrency: 8,
+    }
+}
+
+async fn sdk_config(http: SharedHttpClient) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("111111111111", "secret", None, None, "simulation"))
+        .timeout_config(amiops::aws::timeouts())
+        .retry_config(RetryConfig::standard().with_use_static_exponential_base(true))
+        .load()
+        .await
+}

@@ -1,0 +1,221 @@
+//! A story: what people and fate do, and when. It is drawn from a seed, and can be shortened.
+
+use std::time::Duration;
+
+use ec2sim::{Effect, Fault};
+use fastrand::Rng;
+
+use crate::manifest::{Manifest, OBJECTS, REGIONS};
+
+/// How long fate has its way; after that the world falls quiet.
+pub(crate) const LENGTH: Duration = Duration::from_hours(8);
+
+/// What happens at a moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Somebody applies a manifest.
+    Apply(Manifest),
+    /// Somebody deletes an object.
+    Delete(&'static str),
+    /// Somebody does something to an image or parameter by hand; the number picks which.
+    ByHand(ByHand, usize),
+    /// AWS misbehaves for a while.
+    Aws(Box<Fault>, Duration),
+    /// The key of a region is disabled for a while.
+    KeyDisabled(&'static str, Duration),
+    /// EC2 lists late for a while.
+    LateListing(Duration, Duration),
+    /// The Kubernetes API misbehaves for a while.
+    Kube(KubeFault, Duration),
+    /// The controller is killed at its n-th call from now, before or after AWS has done it, and started again later.
+    Crash { calls: u64, after_commit: bool, restart_after: Duration },
+    /// A second controller runs beside the first for a while.
+    SecondController(Duration),
+    /// The cluster is lost and made anew from the same manifests.
+    ClusterLost,
+    /// Somebody asks for a pass now.
+    Request(&'static str),
+}
+
+impl Act {
+    /// The act in a line.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Apply(m) => format!("apply {}", m.to_json()["spec"]),
+            Self::ByHand(what, pick) => format!("by hand: {what:?} ({pick})"),
+            Self::Aws(fault, a_while) => format!(
+                "{:?} of {:?} in {:?}, {:?} times, for {a_while:?}",
+                fault.effect, fault.operation, fault.region, fault.times
+            ),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// What people do by hand in AWS.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ByHand {
+    ChangeTag,
+    RemoveTags,
+    Deregister,
+    Launch,
+    Terminate,
+    MakeTemplate,
+    CopyWithTags,
+    OverwriteParameter,
+    DeleteParameter,
+    Protect,
+    Share,
+}
+
+/// How the Kubernetes API misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum KubeFault {
+    /// Requests are not executed.
+    DropBefore,
+    /// Requests are executed, but not answered.
+    DropAfter,
+    /// Answers take long.
+    Slow,
+    /// Answers come from an old state.
+    Stale,
+    /// Everything answers 503.
+    Down,
+    /// Watches are cut, and history compacted.
+    Cut,
+}
+
+/// A moment of a story.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: Duration,
+    pub(crate) act: Act,
+}
+
+/// A story.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) seed: u64,
+    pub(crate) copy_time: Duration,
+    pub(crate) parameter_delay: Duration,
+    pub(crate) moments: Vec<Moment>,
+}
+
+impl Story {
+    /// The story of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut manifests = OBJECTS.map(|object| Manifest::first(object, &mut rng));
+        let mut moments: Vec<_> = manifests
+            .iter()
+            .map(|m| Moment { at: Duration::from_secs(rng.u64(..600)), act: Act::Apply(m.clone()) })
+            .collect();
+        for _ in 0..rng.usize(4..28) {
+            let at = Duration::from_millis(rng.u64(600_000..LENGTH.as_millis() as u64));
+            moments.push(Moment { at, act: Act::Request(OBJECTS[0]) });
+        }
+        moments.sort_by_key(|m| m.at);
+        for moment in moments.iter_mut().filter(|m| matches!(m.act, Act::Request(_))) {
+            moment.act = act(&mut rng, &mut manifests);
+        }
+        Self {
+            seed,
+            copy_time: Duration::from_secs([5, 120, 900, 5400][rng.usize(..4)]),
+            parameter_delay: Duration::from_secs([0, 2, 30][rng.usize(..3)]),
+            moments,
+        }
+    }
+}
+
+fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
+    let which = rng.usize(..OBJECTS.len());
+    let a_while = Duration::from_secs([20, 300, 3600, 4 * 3600][rng.usize(..4)]);
+    let region = REGIONS[rng.usize(..REGIONS.len())];
+    match rng.u8(..100) {
+        0..=34 => {
+            manifests[which] = manifests[which].edited(rng);
+            Act::Apply(manifests[which].clone())
+        }
+        35..=38 => Act::Delete(OBJECTS[which]),
+        39..=58 => Act::ByHand(by_hand(rng), rng.usize(..64)),
+        59..=76 => Act::Aws(Box::new(fault(rng, region)), a_while),
+        77..=78 => Act::KeyDisabled(region, a_while),
+        79..=80 => Act::LateListing(Duration::from_secs(rng.u64(1..300)), a_while),
+        81..=86 => Act::Kube(kube_fault(rng), a_while.min(Duration::from_mins(10))),
+        87..=94 => Act::Crash {
+            calls: rng.u64(..12),
+            after_commit: rng.bool(),
+            restart_after: Duration::from_secs([1, 30, 1200][rng.usize(..3)]),
+        },
+        95..=96 => Act::SecondController(a_while),
+        97 => Act::ClusterLost,
+        _ => Act::Request(OBJECTS[which]),
+    }
+}
+
+fn by_hand(rng: &mut Rng) -> ByHand {
+    use ByHand::*;
+    let all = [
+        ChangeTag,
+        ChangeTag,
+        RemoveTags,
+        Deregister,
+        Launch,
+        Launch,
+        Launch,
+        Terminate,
+        MakeTemplate,
+        CopyWithTags,
+        OverwriteParameter,
+        DeleteParameter,
+        Protect,
+        Share,
+    ];
+    all[rng.usize(..all.len())]
+}
+
+fn kube_fault(rng: &mut Rng) -> KubeFault {
+    use KubeFault::*;
+    [DropBefore, DropAfter, Slow, Stale, Down, Cut][rng.usize(..6)]
+}
+
+fn fault(rng: &mut Rng, region: &str) -> Fault {
+    let operations = [
+        "CopyImage",
+        "CopyImage",
+        "DescribeImages",
+        "DescribeSnapshots",
+        "DescribeImageReferences",
+        "CreateTags",
+        "DeregisterImage",
+        "DeleteSnapshot",
+        "PutParameter",
+        "GetParameters",
+        "DescribeImageAttribute",
+        "*",
+    ];
+    let operation = operations[rng.usize(..operations.len())];
+    let effect = match rng.u8(..10) {
+        0..=1 => Effect::Throttle,
+        2 => Effect::Delay(rng.u32(100..30_000)),
+        3 => Effect::DropRequest,
+        4..=5 => Effect::DropReply,
+        6..=7 => Effect::Deny,
+        8 => Effect::RegionDown,
+        _ => {
+            return Fault::new(Effect::FailCopy { reason: "the copy broke off".into() })
+                .operation("CopyImage")
+                .region(region);
+        }
+    };
+    let fault = Fault::new(effect).operation(operation);
+    let fault = if rng.u8(..4) == 0 { fault } else { fault.region(region) };
+    if rng.bool() { fault.times(rng.u32(1..6)) } else { fault }
+}
+
+impl std::fmt::Display for Story {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "seed {}: copies take {:?}, parameters {:?}", self.seed, self.copy_time, self.parameter_delay)?;
+        self.moments.iter().try_for_each(|m| writeln!(f, "  {} {}", crate::trace::clock(m.at), m.act.describe()))
+    }
+}

@@ -1,0 +1,62 @@
+//! The trace of a history: every request at the doors, in order. Its hash tells whether two histories are the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+/// How many of the latest lines are kept to be shown.
+const KEPT: usize = 400;
+
+/// A trace that is being written; clones write to the same one.
+#[derive(Clone, Default)]
+pub(crate) struct Trace(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    hash: Sha256,
+    lines: Vec<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Trace {
+    /// Writes a line: when, what kind, what.
+    pub(crate) fn line(&self, at: Duration, kind: &str, what: &str) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = format!("{} {kind} {what}", clock(at));
+        inner.hash.update(line.as_bytes());
+        inner.hash.update(b"\n");
+        if inner.lines.len() == KEPT {
+            inner.lines.remove(0);
+        }
+        inner.lines.push(line);
+        *inner.counts.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// The hash of everything so far.
+    pub(crate) fn hash(&self) -> String {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.hash.clone().finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// The latest lines.
+    pub(crate) fn latest(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    /// How many lines of each kind.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts.clone()
+    }
+}
+
+/// The time since the start of the history, in hours, minutes, seconds and milliseconds.
+pub(crate) fn clock(at: Duration) -> String {
+    let seconds = at.as_secs();
+    format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, at.subsec_millis())
+}

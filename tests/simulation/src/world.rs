@@ -1,0 +1,193 @@
+//! The world of a history: both simulators, what people have asked for and done, and what has been found wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ec2sim::{Config, SeedImage, SeedKey, Sim};
+use jiff::{SignedDuration, Timestamp};
+use kubesim::KubeSim;
+use tokio::time::Instant;
+
+use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, REGIONS, SOURCES, source_id};
+use crate::state::State;
+use crate::story::Story;
+use crate::trace::Trace;
+
+/// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
+/// retried. Within this time it is not to blame.
+pub(crate) const LATELY: Duration = Duration::from_mins(10);
+
+/// The world of a history; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) aws: Sim,
+    pub(crate) kube: KubeSim,
+    pub(crate) trace: Trace,
+    start: Instant,
+    past: Mutex<Past>,
+}
+
+/// What has happened.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// What each object asked for, since when; `None` is an object that does not exist.
+    pub(crate) manifests: BTreeMap<&'static str, Vec<(Duration, Option<Manifest>)>>,
+    /// The objects that somebody has deleted, since they were last applied.
+    pub(crate) deleted: BTreeSet<String>,
+    /// The tokens that copies were asked for with, by region.
+    pub(crate) tokens: BTreeSet<(String, String)>,
+    /// When somebody last did something by hand in a region.
+    pub(crate) by_hand: BTreeMap<String, Duration>,
+    /// What was found wrong.
+    pub(crate) violations: Vec<String>,
+    /// The point at which the controller is to be killed.
+    pub(crate) crash: Option<Crash>,
+}
+
+/// A point at which the controller is to be killed.
+pub(crate) struct Crash {
+    pub(crate) calls_left: u64,
+    pub(crate) after_commit: bool,
+    pub(crate) kill: Arc<tokio::sync::Notify>,
+}
+
+/// The date on which every history begins.
+pub(crate) fn birth() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap_or_default()
+}
+
+impl std::ops::Deref for World {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl World {
+    /// The world at the beginning of a story.
+    pub(crate) fn new(story: &Story) -> Result<Self, String> {
+        let start = Instant::now();
+        let now = move || birth() + start.elapsed();
+        let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or_default();
+        let config = Config {
+            seed: story.seed,
+            copy_time: signed(story.copy_time),
+            parameter_delay: signed(story.parameter_delay),
+            ..Config::default()
+        };
+        let world = Self(Arc::new(Inner {
+            aws: Sim::new(config, Arc::new(now)),
+            kube: KubeSim::new(Arc::new(now))?,
+            trace: Trace::default(),
+            start,
+            past: Mutex::default(),
+        }));
+        world.kube.ensure_namespace(NAMESPACE);
+        world.seed();
+        Ok(world)
+    }
+
+    fn seed(&self) {
+        for region in REGIONS {
+            let key = SeedKey { region: region.into(), alias: Some(KEY.into()), ..Default::default() };
+            self.expect("a key", self.aws.seed_key(key));
+        }
+        for object in OBJECTS {
+            for number in 0..SOURCES {
+                let image = SeedImage {
+                    region: REGIONS[0].into(),
+                    id: Some(source_id(object, number)),
+                    name: Some(format!("baked-{object}-{number}")),
+                    ..Default::default()
+                };
+                self.expect("a source", self.aws.seed_image(image));
+            }
+        }
+    }
+
+    fn expect<T, E: std::fmt::Debug>(&self, what: &str, result: Result<T, E>) {
+        if let Err(error) = result {
+            self.violation(format!("the world could not be set up: {what}: {error:?}"));
+        }
+    }
+
+    /// The time since the beginning.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// The date.
+    pub(crate) fn now(&self) -> Timestamp {
+        birth() + self.elapsed()
+    }
+
+    /// What exists in AWS.
+    pub(crate) fn state(&self) -> State {
+        State::of(&self.aws)
+    }
+
+    /// What has happened.
+    pub(crate) fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something wrong.
+    pub(crate) fn violation(&self, what: String) {
+        self.trace.line(self.elapsed(), "VIOLATION", &what);
+        self.past().violations.push(what);
+    }
+
+    /// Everything that an object asked for lately; `None` among it if it did not exist at some time.
+    pub(crate) fn lately(&self, object: &str) -> Vec<Option<Manifest>> {
+        let since = self.elapsed().saturating_sub(LATELY);
+        let past = self.past();
+        let Some(states) = past.manifests.get(object) else { return vec![None] };
+        let first = states.iter().rposition(|(at, _)| *at <= since);
+        let lately = states[first.unwrap_or(0)..].iter().map(|(_, manifest)| manifest.clone());
+        if first.is_none() { std::iter::once(None).chain(lately).collect() } else { lately.collect() }
+    }
+
+    /// What an object asks for now.
+    pub(crate) fn manifest(&self, object: &str) -> Option<Manifest> {
+        self.past().manifests.get(object).and_then(|states| states.last()?.1.clone())
+    }
+
+    /// Whether somebody did something by hand in a region lately.
+    pub(crate) fn touched_lately(&self, region: &str) -> bool {
+        let since = self.elapsed().saturating_sub(LATELY);
+        self.past().by_hand.get(region).is_some_and(|at| *at >= since)
+    }
+
+    /// Disables the key of a region, or enables it.
+    pub(crate) fn set_key(&self, region: &str, disabled: bool) {
+        let key = SeedKey { region: region.into(), alias: Some(KEY.into()), disabled, ..Default::default() };
+        self.expect("the key", self.aws.seed_key(key));
+    }
+
+    /// Notes what an object asks for from now on; `None` is nothing any more.
+    pub(crate) fn record(&self, object: &'static str, manifest: Option<Manifest>) {
+        let now = self.elapsed();
+        let mut past = self.past();
+        if manifest.is_some() {
+            past.deleted.remove(object);
+        }
+        past.manifests.entry(object).or_default().push((now, manifest));
+    }
+
+    /// Everything in the cluster is gone, whatever finalizers hold it.
+    pub(crate) fn wipe_cluster(&self) {
+        let release = serde_json::json!({"metadata": {"finalizers": null}});
+        for resource in ["machineimages", "leases", "events"] {
+            for object in self.kube.list(resource, "") {
+                let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+                let (namespace, name) = (text("namespace"), text("name"));
+                // One of the two removes it, depending on whether it was being deleted.
+                let _ = self.kube.merge_patch(resource, &namespace, &name, &release);
+                let _ = self.kube.delete(resource, &namespace, &name);
+            }
+        }
+    }
+}

@@ -27,7 +27,7 @@ lint: ## check format, lints, and (where installed) licences, advisories and scr
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
 
-scripts := .ci/run tests/chart.sh tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
+scripts := .ci/run tests/chart.sh tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
 
 build: ## build everything, tests included
 	cargo build --workspace --all-targets

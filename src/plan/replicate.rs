@@ -212,7 +212,7 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<Str
         version: version.name.clone(),
         image: image.id.clone(),
         resources: std::iter::once(image.id.to_string()).chain(snapshots).collect(),
-        tags: scene.tags(version, 1),
+        tags: scene.tags(version, 1, true),
     };
     Ok(scene.want(plan, action, Reason::HandedOver))
 }
@@ -253,7 +253,7 @@ fn copy(
         source: version.source.clone(),
         name: version.image_name.clone(),
         kms_key: kms_key.map(str::to_owned),
-        tags: scene.tags(version, attempt),
+        tags: scene.tags(version, attempt, false),
         attempt,
         failed: failed.iter().map(|o| o.image.id.clone()).collect(),
     });

@@ -54,7 +54,8 @@ impl<'a> Scene<'a> {
         };
         let adopted = source.id == owned.image.id && &source.region == region;
         let taken_back = || self.desired.versions.iter().any(|v| v.source == source && !v.adopt);
-        if adopted { !taken_back() } else { owned.image.made_from.as_ref() == Some(&source) }
+        let copied = || !owned.ownership.adopted && owned.image.made_from.as_ref() == Some(&source);
+        if adopted { !taken_back() } else { copied() }
     }
 
     /// Whether an image holds other content than the manifest now says of its version.
@@ -81,9 +82,10 @@ impl<'a> Scene<'a> {
         self.observed.sources.get(source)
     }
 
-    /// The tags that an image of a version must carry.
-    pub(super) fn tags(&self, version: &Version, attempt: u32) -> Tags {
+    /// The tags that an image of a version must carry: a copy of its source, or the source itself, adopted.
+    pub(super) fn tags(&self, version: &Version, attempt: u32, adopted: bool) -> Tags {
         let ownership = Ownership {
+            adopted,
             owner: self.desired.owner.clone(),
             version: version.name.clone(),
             source: Some(version.source.clone()),

@@ -27,7 +27,7 @@ fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Own
     if scene.is_contradicted(owned) {
         return None;
     }
-    let wanted = scene.tags(version, owned.ownership.attempt);
+    let wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
     let snapshots = view.snapshots.iter().flatten().filter(|s| !s.pending && owned.image.snapshots.contains(&s.id));
     let image = (owned.image.id.to_string(), &owned.image.tags);
     let carriers = std::iter::once(image).chain(snapshots.map(|s| (s.id.to_string(), &s.tags)));

@@ -17,6 +17,9 @@ pub const SOURCE: &str = "amiops.dev/source";
 pub const RELEASED_AT: &str = "amiops.dev/released-at";
 /// Which attempt to copy the version to the region made it, from 1.
 pub const ATTEMPT: &str = "amiops.dev/attempt";
+/// Only on an image that was adopted. A copy that somebody makes of it together with its tags has it too, and is known by it:
+/// amiops's own copies have not.
+pub const ADOPTED: &str = "amiops.dev/adopted";
 /// On a parameter: the channel that it publishes.
 pub const CHANNEL: &str = "amiops.dev/channel";
 
@@ -36,6 +39,8 @@ pub struct Ownership {
     pub released_at: Option<Timestamp>,
     /// Which attempt made it.
     pub attempt: u32,
+    /// Whether it was adopted, by its tags.
+    pub adopted: bool,
 }
 
 impl Ownership {
@@ -48,6 +53,7 @@ impl Ownership {
             source: tags.get(SOURCE).and_then(|s| ImageRef::parse(s)),
             released_at: tags.get(RELEASED_AT).and_then(|t| t.parse().ok()),
             attempt: tags.get(ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(1),
+            adopted: tags.contains_key(ADOPTED),
         })
     }
 
@@ -58,6 +64,9 @@ impl Ownership {
             (VERSION.to_owned(), self.version.to_string()),
             (ATTEMPT.to_owned(), self.attempt.to_string()),
         ]);
+        if self.adopted {
+            tags.insert(ADOPTED.to_owned(), "true".to_owned());
+        }
         if let Some(source) = &self.source {
             tags.insert(SOURCE.to_owned(), source.to_string());
         }

@@ -143,6 +143,7 @@ impl World {
             source: Some(listed.map_or_else(elsewhere, |v| v.source.clone())),
             released_at: listed.and_then(|v| v.released_at).or(Some(at("2026-11-01T00:00:00Z"))),
             attempt,
+            adopted: false,
         };
         let mut tags = self.desired.tags.clone();
         tags.extend(ownership.write());

@@ -109,7 +109,7 @@ proptest! {
 fn the_worlds_lead_to_every_reason_and_every_obstacle() {
     let mut runner = TestRunner::deterministic();
     let mut told = BTreeSet::new();
-    for _ in 0..800 {
+    for _ in 0..2000 {
         for plan in play(&mut case().new_tree(&mut runner).unwrap().current().world()) {
             told.extend(plan.steps.iter().map(|s| s.reason.code().to_owned()));
             told.extend(plan.problems.iter().map(|p| p.code.clone()));

@@ -180,7 +180,8 @@ fn a_version_whose_content_was_changed_is_not_copied_to_the_regions_that_lack_it
     world.observed.sources.insert(source_ref("new"), Ok(source(&source_ref("new"))));
     let plan = world.plan();
     assert!(plan.steps.iter().all(|s| s.action.version().is_none_or(|v| v.as_str() != "1.4.2")), "{:?}", plan.steps);
-    assert!(problem(&plan, "SourceChanged").message.contains("give the new content a new version"));
+    let told = plan.problems.iter().filter(|p| p.code == "SourceChanged" && p.message.contains("a new version"));
+    assert_eq!(told.count(), 2, "one for each region: {:?}", plan.problems);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn an_adopted_source_is_tagged_in_place_with_its_snapshots_and_copied_to_the_oth
         [
             "copy 1.4.2 from us-east-1/ami-src-1.4.2 to eu-west-1 as web-1.4.2 \
              (the region has no image of this version)",
-            "tag ami-src-1.4.2, snap-of-ami-src-1.4.2 of ami-src-1.4.2 in us-east-1: amiops.dev/attempt=1, \
+            "tag ami-src-1.4.2, snap-of-ami-src-1.4.2 of ami-src-1.4.2 in us-east-1: amiops.dev/adopted=true, amiops.dev/attempt=1, \
              amiops.dev/owner=default/images/web, amiops.dev/released-at=2026-11-20T09:00:00Z, \
              amiops.dev/source=us-east-1/ami-src-1.4.2, amiops.dev/version=1.4.2 \
              (the manifest hands this image over (adopt: true))",
@@ -218,6 +219,8 @@ fn an_adopted_source_is_the_replica_of_its_region() {
     world.hold("eu-west-1", "1.4.2");
     let adopted = world.hold_as("us-east-1", "1.4.2", "ami-src-1.4.2", 1);
     adopted.made_from = Some(ImageRef { region: "us-west-2".into(), id: "ami-base".into() });
+    adopted.tags.insert(tags::ADOPTED.into(), "true".into());
+    world.snapshot("us-east-1", "snap-ami-src-1.4.2").tags.insert(tags::ADOPTED.into(), "true".into());
     let plan = world.plan();
     assert_eq!(plan.steps, []);
     assert_eq!(replica(&plan, "us-east-1", "1.4.2").image, Some("ami-src-1.4.2".into()));
@@ -320,4 +323,13 @@ fn a_source_of_two_versions_is_looked_up_once() {
     let again = amiops::plan::Version { name: version("1.4.3"), ..world.desired.versions[0].clone() };
     world.desired.versions.push(again);
     assert_eq!(sources_to_look_up(&world.desired, &world.observed).len(), 1);
+}
+
+#[test]
+fn a_copy_that_somebody_made_of_an_adopted_image_together_with_its_tags_is_not_ours() {
+    let mut world = world(ADOPT);
+    let mut tags = world.tags("1.4.2", 1);
+    tags.insert(tags::ADOPTED.into(), "true".into());
+    world.hold("eu-west-1", "1.4.2").tags = tags;
+    assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").state, ReplicaState::Missing);
 }

@@ -18,8 +18,14 @@ fn source() -> ImageRef {
 }
 
 fn image(id: &str, state: ImageState) -> Image {
-    let ownership =
-        Ownership { owner: owner(), version: "1.4.2".into(), source: Some(source()), released_at: None, attempt: 1 };
+    let ownership = Ownership {
+        owner: owner(),
+        version: "1.4.2".into(),
+        source: Some(source()),
+        released_at: None,
+        attempt: 1,
+        adopted: false,
+    };
     Image {
         id: id.into(),
         name: "web-1.4.2".into(),

@@ -30,7 +30,7 @@ impl Store {
         options: &Options,
     ) -> Result<(bool, Arc<Stored>), ApiError> {
         let of = self.kind(key.kind);
-        decode(&of, &mut object, options.strict)?;
+        decode(&of, &mut object, options.strict, true)?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         if name != key.name {
             let message = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
@@ -43,7 +43,12 @@ impl Store {
             }
             return Err(ApiError::not_found(&of, &key.name));
         };
-        precondition(&of, key, &current, "UID", "uid", object["metadata"]["uid"].as_str())?;
+        let wanted = object["metadata"]["uid"].as_str().unwrap_or_default();
+        let found = current.text("uid");
+        if !wanted.is_empty() && wanted != found {
+            let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
+            return Err(ApiError::conflict(&of, &key.name, &why));
+        }
         let managers = updated(&of, &current, &object, options, now);
         Ok((false, self.admit_update(key, object, managers, options)?))
     }
@@ -80,16 +85,7 @@ impl Store {
                 json_patch::merge(&mut object, patch);
             }
         }
-        decode(&of, &mut object, options.strict).map_err(|error| match error.message.strip_prefix("strict") {
-            // The real server calls the patch invalid, not the object.
-            Some(_) => {
-                let field = FieldError::invalid("patch", &json!(patch.to_string()), error.message);
-                let mut error = ApiError::invalid(&of, "", &[field]);
-                error.message = error.message.replacen(&of.kind_and_group(), "", 1);
-                error
-            }
-            None => error,
-        })?;
+        decode(&of, &mut object, options.strict, true).map_err(|error| not_decoded(error, patch))?;
         same_name(&object, key)?;
         let managers = updated(&of, &current, &object, options, now);
         Ok((false, self.admit_update(key, object, managers, options)?))
@@ -116,9 +112,8 @@ impl Store {
         let expected = of.api_version();
         let given = patch["apiVersion"].as_str().unwrap_or_default();
         if given != expected || patch["kind"] != *of.kind {
-            let message = format!(
-                "Incorrect version specified in apply patch. Specified patch version: {given}, expected: {expected}"
-            );
+            let kind = patch["kind"].as_str().unwrap_or_default();
+            let message = format!("invalid object type: {given}, Kind={kind}");
             return Err(ApiError::bad_request(message));
         }
         if !patch["metadata"]["managedFields"].is_null() {
@@ -135,7 +130,7 @@ impl Store {
         let live = current.as_ref().map_or_else(|| json!({}), |current| current.object.clone());
         let mut managers = current.as_ref().map(|current| current.managers.clone()).unwrap_or_default();
         let mut object = managers.apply(&of, manager, &live, patch, force, now)?;
-        decode(&of, &mut object, options.strict)?;
+        decode(&of, &mut object, options.strict, false)?;
         let Some(_) = current else {
             if let Some(uid) = object["metadata"]["uid"].as_str() {
                 let why =
@@ -166,8 +161,9 @@ impl Store {
             return Err(ApiError::new(501, "NotImplemented", "this deletion is not simulated"));
         }
         let wants = &how["preconditions"];
-        precondition(&of, key, &current, "UID", "uid", wants["uid"].as_str())?;
-        precondition(&of, key, &current, "ResourceVersion", "resourceVersion", wants["resourceVersion"].as_str())?;
+        precondition(&of, &current, "UID", "uid", "deleted and then recreated", &wants["uid"])?;
+        let version = &wants["resourceVersion"];
+        precondition(&of, &current, "ResourceVersion", "resourceVersion", "modified", version)?;
         let dry_run = dry_run || how["dryRun"].as_array().is_some_and(|all| !all.is_empty());
         if current.finalizers() == 0 {
             if !dry_run {
@@ -192,7 +188,7 @@ impl Store {
         if dry_run {
             return Ok(Deleted::Held(Arc::new(Stored::new(object, managers))));
         }
-        Ok(Deleted::Held(self.put(key.clone(), object, managers)))
+        Ok(Deleted::Held(self.put(key.clone(), Stored::new(object, managers))))
     }
 }
 
@@ -200,6 +196,15 @@ fn updated(kind: &Kind, current: &Stored, object: &Value, options: &Options, now
     let mut managers = current.managers.clone();
     managers.update(kind, options.updater(), &current.object, object, now);
     managers
+}
+
+/// Of a patch, the real server calls the patch invalid, not what comes of it.
+fn not_decoded(error: ApiError, patch: &Value) -> ApiError {
+    if error.code != 400 {
+        return error;
+    }
+    let field = FieldError::invalid("patch", &json!(patch.to_string()), error.message);
+    ApiError::new(422, "Invalid", format!(" \"\" is invalid: {field}"))
 }
 
 fn same_name(object: &Value, key: &Key) -> Result<(), ApiError> {
@@ -211,21 +216,29 @@ fn same_name(object: &Value, key: &Key) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What the client knows of the object must be so.
+/// What who deletes knows of the object must be so.
 fn precondition(
     kind: &Kind,
-    key: &Key,
     current: &Stored,
     what: &str,
     field: &str,
-    wanted: Option<&str>,
+    perhaps: &str,
+    wanted: &Value,
 ) -> Result<(), ApiError> {
-    match wanted.filter(|wanted| !wanted.is_empty() && *wanted != current.text(field)) {
+    let found = current.text(field);
+    match wanted.as_str().filter(|wanted| *wanted != found) {
         None => Ok(()),
         Some(wanted) => {
-            let found = current.text(field);
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-            Err(ApiError::conflict(kind, &key.name, &why))
+            let name = current.text("name");
+            // The real server names the kind here, not the resource.
+            let message = format!(
+                "Operation cannot be fulfilled on {} \"{name}\": the {what} in the precondition ({wanted}) does not match \
+                 the {what} in record ({found}). The object might have been {perhaps}",
+                kind.kind_and_group()
+            );
+            let mut error = ApiError::new(409, "Conflict", message);
+            error.details = json!({"name": name, "group": kind.group, "kind": kind.kind});
+            Err(error)
         }
     }
 }

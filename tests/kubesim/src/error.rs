@@ -166,6 +166,13 @@ impl FieldError {
         Self::invalid(field, value, "field is immutable")
     }
 
+    /// Takes the beginning of the path out of the sentence.
+    pub(crate) fn count_from(&mut self, prefix: &str) {
+        if let Some(rest) = self.detail.strip_prefix(prefix) {
+            self.detail = rest.to_owned();
+        }
+    }
+
     fn body(&self) -> String {
         let what = match self.wrong {
             Wrong::Duplicate => "Duplicate value",

@@ -84,14 +84,16 @@ impl FieldSet {
         self.children.get(step)
     }
 
-    pub(crate) fn union(&self, other: &Self) -> Self {
-        let mut all = self.clone();
-        all.members.extend(other.members.iter().cloned());
+    pub(crate) fn union(mut self, other: &Self) -> Self {
+        self.extend(other);
+        self
+    }
+
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.members.extend(other.members.iter().cloned());
         for (step, child) in &other.children {
-            let mine = all.children.entry(step.clone()).or_default();
-            *mine = mine.union(child);
+            self.children.entry(step.clone()).or_default().extend(child);
         }
-        all
     }
 
     pub(crate) fn intersection(&self, other: &Self) -> Self {
@@ -112,23 +114,23 @@ impl FieldSet {
     }
 
     /// Without the paths of `other` and all below them.
-    pub(crate) fn without(&self, other: &Self) -> Self {
-        let mut left = self.difference(other);
-        left.children.retain(|step, _| !other.members.contains(step));
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        self.members.retain(|step| !other.members.contains(step));
+        self.children.retain(|step, _| !other.members.contains(step));
         for (step, child) in &other.children {
-            if let Some(mine) = left.children.get(step).map(|mine| mine.without(child)) {
-                match mine.is_empty() {
-                    true => left.children.remove(step),
-                    false => left.children.insert(step.clone(), mine),
-                };
+            if let Some(mine) = self.children.remove(step) {
+                let left = mine.without(child);
+                if !left.is_empty() {
+                    self.children.insert(step.clone(), left);
+                }
             }
         }
-        left
+        self
     }
 
     /// With the declared fields on the way to each path.
     pub(crate) fn with_named_parents(&self, schema: Option<&Schema>) -> Self {
-        let mut set = self.clone();
+        let mut set = Self { members: self.members.clone(), children: BTreeMap::new() };
         for (step, child) in &self.children {
             let below = match step {
                 Step::Field(name) => {

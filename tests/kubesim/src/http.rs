@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use kube::client::Body;
-use tower_service::Service;
+use kube::client::retry::RetryPolicy;
+use tower::retry::RetryLayer;
+use tower::{BoxError, Layer, Service, ServiceExt as _};
 
 use crate::error::ApiError;
 use crate::faults::{Logged, Verdict};
@@ -62,8 +64,14 @@ impl Service<Request<Body>> for KubeSim {
 }
 
 impl KubeSim {
-    /// A client of this server.
+    /// A client of this server, with the retries (of 429, 503 and 504) that one made from a kubeconfig has.
     pub fn client(&self) -> kube::Client {
+        let service = self.clone().map_err(BoxError::from);
+        kube::Client::new(RetryLayer::new(RetryPolicy::server_retry()).layer(service), "default")
+    }
+
+    /// A client without retries.
+    pub fn plain_client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
     }
 

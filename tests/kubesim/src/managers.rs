@@ -85,11 +85,7 @@ impl Managers {
         let ignored = ignored(kind, manager.status);
         let changes = compare(old, new, &kind.schema).without(&ignored);
         let changed = changes.modified.union(&changes.added);
-        for (other, owned) in &mut self.0 {
-            if *other != manager {
-                owned.take(&changed.union(&changes.removed), now);
-            }
-        }
+        self.take_from_others(&manager, &changed, &changes.removed, now);
         let before = self.0.get(&manager).map(|owned| owned.fields.clone()).unwrap_or_default();
         let fields = before.difference(&changes.removed).union(&changed).without(&ignored).difference(&unowned());
         self.set(manager, fields, now);
@@ -127,14 +123,19 @@ impl Managers {
         if !force && !conflicts.is_empty() {
             return Err(conflict(kind, &conflicts));
         }
-        for (other, owned) in &mut self.0 {
-            if *other != manager {
-                owned.take(&changed.union(&changes.removed), now);
-            }
-        }
+        self.take_from_others(&manager, &changed, &changes.removed, now);
         self.set(manager, raw.difference(&unowned()), now);
         self.0.retain(|_, owned| !owned.fields.is_empty());
         Ok(new)
+    }
+
+    fn take_from_others(&mut self, manager: &Manager, changed: &FieldSet, removed: &FieldSet, now: Timestamp) {
+        let gone = changed.clone().union(removed);
+        for (other, owned) in &mut self.0 {
+            if other != manager && !gone.is_empty() {
+                owned.take(&gone, now);
+            }
+        }
     }
 
     fn set(&mut self, manager: Manager, fields: FieldSet, now: Timestamp) {

@@ -82,9 +82,6 @@ pub(crate) fn check_finalizers(metadata: &Value, errors: &mut Vec<FieldError>) {
         let text = finalizer.as_str().unwrap_or_default();
         if let Some(why) = is_qualified_name(text) {
             errors.push(FieldError::invalid("metadata.finalizers", finalizer, why));
-        } else if !text.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(&text) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(FieldError::invalid("metadata.finalizers", finalizer, detail));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::core::cel::Validator;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::{FieldError, Wrong};
 use crate::kinds::Kind;
@@ -19,13 +19,10 @@ pub(crate) fn check(validator: &Validator, kind: &Kind, new: &Value, old: Option
     }
     let field_error = |error: &kube::core::cel::ValidationError| {
         let path = error.field_path.as_str();
-        let shown = match at(new, path) {
-            Some(Value::Object(_)) | None => json!("object"),
-            Some(Value::Array(_)) => json!("array"),
-            Some(scalar) => scalar.clone(),
-        };
+        // What is large is not shown.
+        let shown = at(new, path).filter(|value| !value.is_object() && !value.is_array());
         let field = if path.is_empty() { "<nil>" } else { path };
-        FieldError::new(field, Wrong::Invalid, Some(&shown), error.message.clone())
+        FieldError::new(field, Wrong::Invalid, shown, error.message.clone())
     };
     by_place.values().map(field_error).collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,35 +191,43 @@ impl Schema {
         }
     }
 
-    /// Takes out nulls that the schema does not allow and has no default for, then fills in defaults.
+    /// Takes out nulls that the schema does not allow and has no default for.
+    pub(crate) fn drop_nulls(&self, value: &mut Value) {
+        if let Value::Object(fields) = value {
+            let allowed = |schema: &Schema| schema.nullable || schema.default.is_some();
+            fields.retain(|name, value| !value.is_null() || self.field(name).is_none_or(allowed));
+        }
+        self.each_field(value, &mut |schema, field| schema.drop_nulls(field));
+    }
+
+    /// Fills in defaults where nothing is, or a null that may not be.
     pub(crate) fn fill(&self, value: &mut Value) {
+        if let Value::Object(fields) = value {
+            for (name, schema) in &self.properties {
+                let missing = fields.get(name).is_none_or(|value| value.is_null() && !schema.nullable);
+                if let (true, Some(default)) = (missing, &schema.default) {
+                    fields.insert(name.clone(), default.clone());
+                }
+            }
+        }
+        self.each_field(value, &mut |schema, field| schema.fill(field));
+    }
+
+    fn each_field(&self, value: &mut Value, action: &mut dyn FnMut(&Schema, &mut Value)) {
         match value {
             Value::Object(fields) => {
-                self.fill_fields(fields);
                 for (name, field) in fields {
                     if let Some(schema) = self.field(name) {
-                        schema.fill(field);
+                        action(schema, field);
                     }
                 }
             }
             Value::Array(items) => {
                 if let Some(schema) = &self.items {
-                    items.iter_mut().for_each(|item| schema.fill(item));
+                    items.iter_mut().for_each(|item| action(schema, item));
                 }
             }
             _ => {}
-        }
-    }
-
-    fn fill_fields(&self, fields: &mut Map<String, Value>) {
-        let not_to_be_null = |name: &str| self.field(name).is_some_and(|s| !s.nullable && s.type_ != Type::Any);
-        fields.retain(|name, value| !(value.is_null() && not_to_be_null(name)));
-        for (name, schema) in &self.properties {
-            if let Some(default) = &schema.default
-                && !fields.contains_key(name)
-            {
-                fields.insert(name.clone(), default.clone());
-            }
         }
     }
 }

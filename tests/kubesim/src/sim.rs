@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::faults::{Hook, Logged, Verdict};
 use crate::managers::Managers;
 use crate::request::{Call, PatchKind, RequestInfo};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, Stored};
 use crate::watch::{WatchBody, Watcher};
 use crate::write::Options;
 
@@ -209,15 +209,19 @@ impl KubeSim {
         })
     }
 
-    /// Stores an object as it is, without any check: what an older version of the CRD may have let in.
+    /// Stores an object without validation: what an older version of the CRD may have let in. As with all that is read
+    /// from a store, unknown fields go and defaults are filled in.
     ///
     /// # Errors
     /// If there is no such resource.
-    pub fn put_unchecked(&self, resource: &str, object: Value) -> Result<(), ApiError> {
+    pub fn put_unchecked(&self, resource: &str, mut object: Value) -> Result<(), ApiError> {
         self.as_user(resource, |store, _, kind| {
+            let schema = &store.kinds[kind].schema;
+            schema.prune(&mut object, "", &mut Vec::new());
+            schema.fill(&mut object);
             let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
             let key = Key { kind, namespace: text("namespace"), name: text("name") };
-            store.put(key, object, Managers::default());
+            store.put(key, Stored::new(object, Managers::default()));
             Ok(())
         })
     }

@@ -29,12 +29,15 @@ pub(crate) struct Stored {
     /// All of it, as it is shown.
     pub(crate) object: Value,
     pub(crate) managers: Managers,
+    /// Whether what is shown is what is stored: the default status is shown, but only stored with the next write, which
+    /// for this reason is one, even if it changes nothing.
+    pub(crate) complete: bool,
     written: OnceLock<Bytes>,
 }
 
 impl Stored {
     pub(crate) fn new(object: Value, managers: Managers) -> Self {
-        Self { object, managers, written: OnceLock::new() }
+        Self { object, managers, complete: true, written: OnceLock::new() }
     }
 
     /// The object as JSON, made once for all who read it.
@@ -178,10 +181,10 @@ impl Store {
     }
 
     /// Puts an object as it is, with the next resource version.
-    pub(crate) fn put(&mut self, key: Key, mut object: Value, managers: Managers) -> Arc<Stored> {
+    pub(crate) fn put(&mut self, key: Key, mut stored: Stored) -> Arc<Stored> {
         self.revision += 1;
-        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        let stored = Arc::new(Stored::new(object, managers));
+        stored.object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let stored = Arc::new(stored);
         let before = self.objects.insert(key.clone(), Arc::clone(&stored));
         let happening = if before.is_some() { Happening::Modified } else { Happening::Added };
         self.log.push(Change { revision: self.revision, key, happening, object: Arc::clone(&stored), before });

@@ -102,30 +102,33 @@ fn differ(
     if old == new {
         return;
     }
-    let seen = new.or(old).unwrap_or(&Value::Null);
+    // A null takes the shape of the other.
+    let seen = new.filter(|value| !value.is_null()).or(old).unwrap_or(&Value::Null);
     let leaf = is_empty(old) && is_empty(new);
     match shape(seen, schema) {
         Shape::Map if !leaf => {
-            let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
-            let (old, new) = (fields(old), fields(new));
-            let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+            let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+            let names: BTreeSet<_> = old.into_iter().chain(new).flat_map(Map::keys).collect();
             for name in names {
+                let (old, new) = (old.and_then(|o| o.get(name)), new.and_then(|n| n.get(name)));
                 path.push(Step::Field(name.clone()));
-                differ(old.get(name), new.get(name), schema.and_then(|s| s.field(name)), path, comparison);
+                differ(old, new, schema.and_then(|s| s.field(name)), path, comparison);
                 path.pop();
             }
         }
         Shape::List if !leaf => {
             let Some(schema) = schema else { return };
-            let items = |value: Option<&Value>| {
-                let items = value.and_then(Value::as_array).cloned().unwrap_or_default();
-                items.into_iter().map(|item| (Step::of_item(schema, &item), item)).collect::<BTreeMap<_, _>>()
+            let items = |value: Option<&'_ Value>| -> BTreeMap<Step, usize> {
+                let items = value.and_then(Value::as_array).into_iter().flatten().enumerate();
+                items.map(|(at, item)| (Step::of_item(schema, item), at)).collect()
             };
-            let (old, new) = (items(old), items(new));
-            let steps: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+            let (in_old, in_new) = (items(old), items(new));
+            let steps: BTreeSet<_> = in_old.keys().chain(in_new.keys()).collect();
             for step in steps {
+                let (old, new) =
+                    (in_old.get(step).and_then(|at| old?.get(*at)), in_new.get(step).and_then(|at| new?.get(*at)));
                 path.push(step.clone());
-                differ(old.get(step), new.get(step), schema.items.as_deref(), path, comparison);
+                differ(old, new, schema.items.as_deref(), path, comparison);
                 path.pop();
             }
         }
@@ -150,11 +153,11 @@ pub(crate) fn merge(live: Option<&Value>, applied: Option<&Value>, schema: Optio
     };
     match (shape(applied, schema), live, applied) {
         (Shape::Map, Value::Object(live), Value::Object(applied)) => {
-            let mut merged = live.clone();
-            for (name, field) in applied {
-                let below = schema.and_then(|s| s.field(name));
-                merged.insert(name.clone(), merge(live.get(name), Some(field), below));
-            }
+            let below = |name: &String| schema.and_then(|s| s.field(name));
+            let kept = live.iter().map(|(name, field)| (name, Some(field), applied.get(name)));
+            let added = applied.iter().filter(|(name, _)| !live.contains_key(*name));
+            let all = kept.chain(added.map(|(name, field)| (name, None, Some(field))));
+            let merged = all.map(|(name, live, applied)| (name.clone(), merge(live, applied, below(name)))).collect();
             Value::Object(merged)
         }
         (Shape::List, Value::Array(live), Value::Array(applied)) => match schema {
@@ -178,8 +181,9 @@ fn merge_lists(live: &[Value], applied: &[Value], schema: &Schema) -> Vec<Value>
     };
     let (in_left, in_right) = (index(&left), index(&right));
     let both = |step: &Step| {
-        let item = |items: &'_ [Value], index: &BTreeMap<Step, usize>| index.get(step).map(|at| items[*at].clone());
-        merge(item(live, &in_left).as_ref(), item(applied, &in_right).as_ref(), schema.items.as_deref())
+        let of_live = in_left.get(step).map(|at| &live[*at]);
+        let of_applied = in_right.get(step).map(|at| &applied[*at]);
+        merge(of_live, of_applied, schema.items.as_deref())
     };
     let mut shared = right.iter().filter(|step| in_left.contains_key(*step));
     let mut next_shared = shared.next();

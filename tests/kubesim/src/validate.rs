@@ -8,8 +8,18 @@ use crate::error::{FieldError, Wrong};
 use crate::fields::Step;
 use crate::schema::{ListType, Schema, Type};
 
-/// What is wrong with a value, by its schema.
-pub(crate) fn value(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+/// What is wrong with a value, by its schema. Sentences name its path from `top`.
+pub(crate) fn value(schema: &Schema, value: &Value, path: &str, top: &str, errors: &mut Vec<FieldError>) {
+    let mut found = Vec::new();
+    look_at(schema, value, path, &mut found);
+    if !top.is_empty() {
+        let prefix = format!("{top}.");
+        found.iter_mut().for_each(|error: &mut FieldError| error.count_from(&prefix));
+    }
+    errors.append(&mut found);
+}
+
+fn look_at(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     if value.is_null() && schema.nullable {
         return;
     }
@@ -59,7 +69,7 @@ fn string(schema: &Schema, value: &Value, text: &str, path: &str, errors: &mut V
     }
     if let Some(format) = &schema.format {
         let wrong = match format.as_str() {
-            "date-time" => text.parse::<jiff::Timestamp>().is_err(),
+            "date-time" | "micro-time" => text.parse::<jiff::Timestamp>().is_err(),
             _ => false,
         };
         if wrong {
@@ -96,7 +106,7 @@ fn array(schema: &Schema, items: &[Value], path: &str, errors: &mut Vec<FieldErr
     }
     let Some(item_schema) = &schema.items else { return };
     for (index, item) in items.iter().enumerate() {
-        value(item_schema, item, &format!("{path}[{index}]"), errors);
+        look_at(item_schema, item, &format!("{path}[{index}]"), errors);
     }
 }
 
@@ -115,9 +125,9 @@ fn object(schema: &Schema, fields: &serde_json::Map<String, Value>, path: &str, 
     }
     for (name, field) in fields {
         if let Some(field_schema) = schema.properties.get(name) {
-            value(field_schema, field, &join(path, name), errors);
+            look_at(field_schema, field, &join(path, name), errors);
         } else if let Some(field_schema) = &schema.additional {
-            value(field_schema, field, &join(path, name), errors);
+            look_at(field_schema, field, &join(path, name), errors);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Store {
         options: &Options,
     ) -> Result<Arc<Stored>, ApiError> {
         let of = self.kind(kind);
-        decode(&of, &mut object, options.strict)?;
+        decode(&of, &mut object, options.strict, true)?;
         self.admit_new(now, kind, namespace, object, None, options)
     }
 
@@ -79,7 +79,7 @@ impl Store {
             return Err(ApiError::not_found(&self.kind(crate::kinds::NAMESPACES), namespace));
         }
         if metadata.get("resourceVersion").is_some_and(|version| version.as_str().is_some_and(|v| !v.is_empty())) {
-            return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         for field in
             ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "managedFields"]
@@ -103,7 +103,7 @@ impl Store {
         }
         let mut errors = Vec::new();
         check_new_metadata(&object["metadata"], &mut errors);
-        self.check(&of, &object, None, errors)?;
+        self.check(&of, &object, None, false, errors)?;
         let key = Key { kind, namespace: namespace.into(), name };
         if self.get(&key).is_some() {
             return Err(ApiError::already_exists(&of, &key.name));
@@ -114,12 +114,12 @@ impl Store {
             managers
         });
         // The real server fills in defaults again whenever it reads what it has stored.
+        let without_status = object.get("status").is_none();
         of.schema.fill(&mut object);
         object["metadata"]["managedFields"] = managers.written(&of);
-        if options.dry_run {
-            return Ok(Arc::new(Stored::new(object, managers)));
-        }
-        Ok(self.put(key, object, managers))
+        let mut stored = Stored::new(object, managers);
+        stored.complete = !without_status || stored.object.get("status").is_none();
+        Ok(if options.dry_run { Arc::new(stored) } else { self.put(key, stored) })
     }
 
     /// Admits a decoded object in place of the one that is there.
@@ -155,7 +155,7 @@ impl Store {
         if !options.status {
             check_changed_metadata(&object["metadata"], &before["metadata"], &mut errors);
         }
-        self.check(&of, &object, Some(before), errors)?;
+        self.check(&of, &object, Some(before), options.status, errors)?;
         if of.custom && without_metadata(&object) != without_metadata(before) {
             let generation = before["metadata"]["generation"].as_i64().unwrap_or_default();
             // The status has an endpoint of its own; what changes there is no new generation.
@@ -164,7 +164,7 @@ impl Store {
             }
         }
         object["metadata"]["managedFields"] = before["metadata"]["managedFields"].clone();
-        if object == *before && managers.same_owners(&current.managers) {
+        if object == *before && managers.same_owners(&current.managers) && current.complete {
             return Ok(current);
         }
         if managers.same_owners(&current.managers) {
@@ -179,8 +179,7 @@ impl Store {
             self.remove(key);
             return Ok(Arc::new(admitted));
         }
-        let Stored { object, managers, .. } = admitted;
-        Ok(self.put(key.clone(), object, managers))
+        Ok(self.put(key.clone(), admitted))
     }
 
     /// Everything that is wrong with an object, as a refusal. What an update leaves as it is, is not looked at again.
@@ -189,6 +188,7 @@ impl Store {
         kind: &Kind,
         new: &Value,
         old: Option<&Value>,
+        of_status: bool,
         mut errors: Vec<FieldError>,
     ) -> Result<(), ApiError> {
         let name = new["metadata"]["name"].as_str().unwrap_or_default();
@@ -199,7 +199,9 @@ impl Store {
         for (field, schema) in kind.schema.properties.iter().filter(|(field, _)| *field != "metadata" && changed(field))
         {
             if let Some(value) = new.get(field) {
-                validate::value(schema, value, field, &mut errors);
+                // At the endpoint of the status, sentences count from there.
+                let top = if of_status { field.as_str() } else { "" };
+                validate::value(schema, value, field, top, &mut errors);
                 validate::duplicates(schema, value, field, &mut errors);
             }
         }
@@ -214,13 +216,19 @@ impl Store {
     }
 }
 
-/// Makes of a body what the server works on: of the right kind, without unknown fields, with defaults.
-pub(crate) fn decode(kind: &Kind, object: &mut Value, strict: bool) -> Result<(), ApiError> {
+/// Makes of a body what the server works on: of the right kind, without unknown fields, with defaults. Nulls that may not be
+/// are dropped, except of what was applied.
+pub(crate) fn decode(kind: &Kind, object: &mut Value, strict: bool, drop_nulls: bool) -> Result<(), ApiError> {
     let fields = object.as_object_mut().ok_or_else(|| ApiError::bad_request("the body is not an object"))?;
     let expected = kind.api_version();
     for (field, expected, what) in [("apiVersion", expected.as_str(), "API version"), ("kind", &kind.kind, "kind")] {
         // Built-in kinds need not say what they are: the path does.
-        let given = fields.entry(field).or_insert_with(|| json!(if kind.custom { "" } else { expected }));
+        let given = fields.entry(field).or_insert_with(|| json!(if kind.custom { "" } else { expected })).clone();
+        if given != expected && kind.custom && what == "kind" {
+            let detail = format!("must be {expected}");
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            return Err(ApiError::invalid(kind, name, &[FieldError::invalid("kind", &object["kind"], detail)]));
+        }
         if given != expected {
             let given = given.as_str().unwrap_or_default();
             let message = format!("the {what} in the data ({given}) does not match the expected {what} ({expected})");
@@ -234,15 +242,18 @@ pub(crate) fn decode(kind: &Kind, object: &mut Value, strict: bool) -> Result<()
         let message = format!("strict decoding error: {}", unknown.join(", "));
         return Err(ApiError::bad_request(message));
     }
+    if drop_nulls {
+        kind.schema.drop_nulls(object);
+    }
     kind.schema.fill(object);
     let mut errors = Vec::new();
     if kind.custom {
         // Of a custom resource, only the metadata has types when it is decoded.
         if let Some(schema) = kind.schema.properties.get("metadata") {
-            validate::value(schema, &object["metadata"], "metadata", &mut errors);
+            validate::value(schema, &object["metadata"], "metadata", "", &mut errors);
         }
     } else {
-        validate::value(&kind.schema, object, "", &mut errors);
+        validate::value(&kind.schema, object, "", "", &mut errors);
     }
     errors.retain(|error| error.wrong != Wrong::Required);
     match errors.first() {

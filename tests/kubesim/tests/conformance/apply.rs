@@ -93,7 +93,7 @@ pub(crate) async fn apply_of_the_status_removes_absent_fields(cluster: Cluster) 
     // All of the list.
     let status = json!({"observedGeneration": 1, "conditions": [], "versions": []});
     let third = apply_status(&cluster, status).await.unwrap();
-    assert_eq!(third.data["status"], json!({"observedGeneration": 1, "conditions": [], "versions": []}));
+    assert_eq!(third.data["status"], json!({"observedGeneration": 1}));
     let status = json!({"observedGeneration": 1});
     let fourth = apply_status(&cluster, status.clone()).await.unwrap();
     let left = &fourth.data["status"];
@@ -132,9 +132,9 @@ pub(crate) async fn apply_merges_lists_by_their_keys(cluster: Cluster) {
     let next = apply(&cluster, "b", spec(&["4", "2", "5"])).await.unwrap();
     assert_eq!(keys(&next.data["spec"]["versions"], "version"), ["1", "4", "2", "3", "5"]);
     let next = apply(&cluster, "a", spec(&["3", "1"])).await.unwrap();
-    assert_eq!(keys(&next.data["spec"]["versions"], "version"), ["4", "2", "3", "1", "5"]);
+    assert_eq!(keys(&next.data["spec"]["versions"], "version"), ["4", "2", "3", "5", "1"]);
     let next = apply(&cluster, "b", spec(&["5", "4"])).await.unwrap();
-    assert_eq!(keys(&next.data["spec"]["versions"], "version"), ["3", "1", "5", "4"]);
+    assert_eq!(keys(&next.data["spec"]["versions"], "version"), ["3", "5", "1", "4"]);
 }
 
 pub(crate) async fn apply_of_the_same_keeps_the_resource_version(cluster: Cluster) {
@@ -179,8 +179,13 @@ pub(crate) async fn two_appliers_share_what_they_agree_on(cluster: Cluster) {
     apply(&cluster, "b", spec(json!({"team": "web"}))).await.unwrap();
     let next = apply(&cluster, "a", spec(json!({}))).await.unwrap();
     assert_eq!(next.data["spec"]["tags"], json!({"team": "web"}));
-    let next = apply(&cluster, "b", spec(json!({}))).await.unwrap();
-    assert!(next.data["spec"].get("tags").is_none_or(|tags| *tags == json!({})), "{}", next.data["spec"]);
+    // With the last one goes the map, although it was named: what is left is null, which the schema refuses.
+    let says = "spec.tags: Invalid value: \"null\": spec.tags in body must be of type object: \"null\"";
+    refused(apply(&cluster, "b", spec(json!({}))).await, 422, "Invalid", says);
+    let spec = json!({"versions": [version_of("1")], "regions": [{"region": "us-east-1"}]});
+    apply(&cluster, "a", spec.clone()).await.unwrap();
+    let next = apply(&cluster, "b", spec).await.unwrap();
+    assert!(next.data["spec"].get("tags").is_none(), "{}", next.data["spec"]);
 }
 
 pub(crate) async fn apply_knows_declared_fields_only(cluster: Cluster) {
@@ -246,4 +251,39 @@ pub(crate) async fn managed_fields_tell_who_set_what(cluster: Cluster) {
         assert!(entries.contains(&expected), "{expected} is not among {entries:#?}");
     }
     assert_eq!(entries.len(), 3, "{entries:#?}");
+}
+
+pub(crate) async fn apply_merges_finalizers_as_a_set(cluster: Cluster) {
+    cluster.image("web").await;
+    cluster.merge("web", &json!({"metadata": {"finalizers": ["amiops.dev/a"]}})).await.unwrap();
+    let finalize = async |finalizers: &[&str]| {
+        let mut patch = manifest("web");
+        patch.as_object_mut().unwrap().remove("spec");
+        patch["metadata"]["finalizers"] = json!(finalizers);
+        cluster.images().patch("web", &PatchParams::apply("b"), &Patch::Apply(&patch)).await.unwrap()
+    };
+    assert_eq!(finalize(&["amiops.dev/b"]).await.finalizers(), ["amiops.dev/a", "amiops.dev/b"]);
+    assert_eq!(finalize(&[]).await.finalizers(), ["amiops.dev/a"]);
+}
+
+pub(crate) async fn apply_with_a_stale_resource_version_is_a_conflict(cluster: Cluster) {
+    let made = cluster.image("web").await;
+    cluster.merge("web", &json!({"spec": {"suspend": true}})).await.unwrap();
+    let mut patch = manifest("web");
+    patch["metadata"]["resourceVersion"] = json!(version(&made));
+    let applied = cluster.images().patch("web", &PatchParams::apply("b").force(), &Patch::Apply(&patch)).await;
+    refused(applied, 409, "Conflict", "the object has been modified");
+}
+
+pub(crate) async fn apply_must_name_kind_and_version(cluster: Cluster) {
+    cluster.image("web").await;
+    let mut patch = manifest("web");
+    patch["apiVersion"] = json!("amiops.dev/v1");
+    let applied = cluster.images().patch("web", &PatchParams::apply("b"), &Patch::Apply(&patch)).await;
+    let says = "invalid object type: amiops.dev/v1, Kind=MachineImage";
+    refused(applied, 400, "BadRequest", says);
+    patch = manifest("web");
+    patch["metadata"]["managedFields"] = json!([{"manager": "a"}]);
+    let applied = cluster.images().patch("web", &PatchParams::apply("b"), &Patch::Apply(&patch)).await;
+    refused(applied, 400, "BadRequest", "metadata.managedFields must be nil");
 }

@@ -72,11 +72,13 @@ pub(crate) async fn deletion_can_be_made_conditional(cluster: Cluster) {
         cluster.images().delete("web", &params).await.map(|_| ())
     };
     let other = "11111111-2222-3333-4444-555555555555";
-    let says =
-        format!("Precondition failed: UID in precondition: {other}, UID in object meta: {}", made.uid().unwrap());
+    let record = made.uid().unwrap();
+    let says = format!(
+        "Operation cannot be fulfilled on MachineImage.amiops.dev \"web\": the UID in the precondition ({other}) does not match the UID in record ({record}). The object might have been deleted and then recreated"
+    );
     refused(delete(Some(other.into()), None).await, 409, "Conflict", &says);
     let says = format!(
-        "Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object meta: {}",
+        "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record ({}). The object might have been modified",
         version(&made)
     );
     refused(delete(None, Some("1".into())).await, 409, "Conflict", &says);

@@ -11,6 +11,9 @@ use kube::core::{ApiResource, GroupVersionKind, Status};
 use kube::{Api, Client, Config, ResourceExt};
 use kubesim::KubeSim;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{OnceCell, RwLock};
 
 /// An API server, and a namespace of one's own in it.
 pub(crate) struct Cluster {
@@ -25,17 +28,20 @@ pub(crate) fn simulated(behaviour: &str) -> Cluster {
     let sim = KubeSim::new(Arc::new(jiff::Timestamp::now)).unwrap();
     let namespace = namespace_for(behaviour);
     sim.ensure_namespace(&namespace);
-    Cluster { client: sim.client(), namespace, sim: Some(sim) }
+    Cluster { client: sim.plain_client(), namespace, sim: Some(sim) }
 }
+
+static WORLD: OnceLock<PathBuf> = OnceLock::new();
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 /// The real server, which all tests of one run share.
 pub(crate) async fn real(behaviour: &str) -> Cluster {
-    static WORLD: OnceLock<PathBuf> = OnceLock::new();
     let world = WORLD.get_or_init(start_world);
     let kubeconfig = Kubeconfig::read_from(world.join("admin.kubeconfig")).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    config.default_retry = false;
     let client = Client::try_from(config).unwrap();
-    install_crd(&client).await;
+    INSTALLED.get_or_init(|| install_crd(&client)).await;
     let namespace = namespace_for(behaviour);
     let object = serde_json::from_value(json!({"metadata": {"name": namespace}})).unwrap();
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
@@ -49,19 +55,22 @@ fn namespace_for(behaviour: &str) -> String {
 
 /// Starts etcd and kube-apiserver, to be stopped when this process ends.
 fn start_world() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../env/world");
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // What former runs left behind.
+    // What former runs left behind. One that has just ended may still be stopping, and needs its folder for that.
     for former in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
         let name = former.file_name().into_string().unwrap_or_default();
         let pid = name.strip_prefix("kubesim-world-");
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(former.path());
+            let down = Command::new(&script).arg("down").arg(former.path()).status();
+            if down.is_ok_and(|down| down.success()) {
+                let _ = std::fs::remove_dir_all(former.path());
+            }
         }
     }
     let pid = std::process::id();
     let world = scratch.join(format!("kubesim-world-{pid}"));
-    let up = Command::new(root.join("tests/env/world")).arg("up").arg(&world).arg(pid.to_string()).status();
+    let up = Command::new(&script).arg("up").arg(&world).arg(pid.to_string()).status();
     assert!(up.unwrap().success(), "the real API server did not start");
     world
 }
@@ -127,7 +136,39 @@ impl Cluster {
     }
 }
 
-async fn compact_etcd(_client: &Client) {}
+/// Held while pages of one moment are read, and while a moment is compacted away: the real server is shared.
+pub(crate) static MOMENTS: RwLock<()> = RwLock::const_new(());
+
+/// Compacts as the server does itself from time to time: it notes the revision in etcd, and then asks for the compaction.
+async fn compact_etcd(client: &Client) {
+    let images: Api<DynamicObject> = Api::all_with(client.clone(), &machine_images());
+    let revision = images.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    ask_etcd("compaction", &json!({"revision": revision, "physical": true})).await;
+    ask_etcd("put", &json!({"key": base64("compact_rev_key"), "value": base64(&revision)})).await;
+}
+
+/// etcd answers JSON over HTTP too.
+async fn ask_etcd(what: &str, body: &Value) {
+    let ports = std::fs::read_to_string(WORLD.get().unwrap().join("ports")).unwrap();
+    let port: u16 = ports.split_whitespace().next().unwrap().parse().unwrap();
+    let body = body.to_string();
+    let mut etcd = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!("POST /v3/kv/{what} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+    etcd.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    etcd.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+}
+
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let of_three = |three: &[u8]| {
+        let bits = three.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        let letter = |n: usize| if n <= three.len() { char::from(LETTERS[bits >> (18 - 6 * n) & 63]) } else { '=' };
+        (0..4).map(letter).collect::<String>()
+    };
+    text.as_bytes().chunks(3).map(of_three).collect()
+}
 
 pub(crate) fn object(manifest: &Value) -> DynamicObject {
     serde_json::from_value(manifest.clone()).unwrap()

@@ -79,7 +79,12 @@ pub(crate) async fn a_lease_is_checked(cluster: Cluster) {
     create("leaseDurationSeconds", json!(1)).await.unwrap();
     for wrong in [json!({"holderIdentity": 5}), json!({"renewTime": "now"}), json!({"leaseDurationSeconds": "5"})] {
         let patch = json!({"spec": wrong});
-        refused(leases.patch("amiops", &PatchParams::default(), &Patch::Merge(&patch)).await, 400, "BadRequest", "");
+        refused(
+            leases.patch("amiops", &PatchParams::default(), &Patch::Merge(&patch)).await,
+            422,
+            "Invalid",
+            "patch: Invalid value: ",
+        );
     }
 }
 

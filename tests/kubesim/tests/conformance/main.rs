@@ -53,7 +53,8 @@ behaviours! {
         a_replacement_needs_the_current_resource_version
         a_replacement_of_another_uid_is_a_conflict
         a_dry_run_changes_nothing
-        metadata_can_be_had_alone;
+        metadata_can_be_had_alone
+        a_namespace_is_an_object_too;
     metadata:
         the_generation_counts_changes_of_the_spec_only
         the_status_has_an_endpoint_of_its_own
@@ -86,7 +87,8 @@ behaviours! {
         a_merge_patch_of_the_status_changes_nothing_else
         a_json_patch_is_applied_step_by_step
         a_json_patch_whose_test_fails_is_refused
-        a_patch_of_nothing_is_not_found;
+        a_patch_of_nothing_is_not_found
+        a_merge_patch_is_an_object;
     apply:
         apply_creates_what_is_not_there
         apply_removes_what_its_manager_no_longer_names
@@ -100,7 +102,10 @@ behaviours! {
         apply_knows_declared_fields_only
         apply_takes_a_key_once
         apply_needs_the_right_uid_to_make_nothing
-        managed_fields_tell_who_set_what;
+        managed_fields_tell_who_set_what
+        apply_merges_finalizers_as_a_set
+        apply_with_a_stale_resource_version_is_a_conflict
+        apply_must_name_kind_and_version;
     deletion:
         what_nothing_holds_is_gone_at_once
         a_finalizer_holds_a_deleted_object
@@ -133,5 +138,7 @@ behaviours! {
         a_watch_selects_and_tells_of_those_who_leave
         a_watch_of_a_finalized_object_ends_with_its_deletion
         a_watch_from_before_the_compaction_is_told_that_it_is_too_old
-        the_watcher_of_kube_is_served;
+        the_watcher_of_kube_is_served
+        a_list_can_be_streamed
+        metadata_can_be_watched_alone;
 }

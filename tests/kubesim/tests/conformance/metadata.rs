@@ -56,7 +56,11 @@ pub(crate) async fn the_status_is_not_given_at_creation(cluster: Cluster) {
 }
 
 pub(crate) async fn what_changes_nothing_keeps_the_resource_version(cluster: Cluster) {
-    let made = cluster.image("web").await;
+    let shown = cluster.image("web").await;
+    // The default status is shown, but not stored before the next write.
+    let made = cluster.merge("web", &json!({"spec": {"suspend": false}})).await.unwrap();
+    assert_ne!(version(&made), version(&shown));
+    assert_eq!((&made.data, generation(&made)), (&shown.data, 1));
     let same = cluster.merge("web", &json!({"spec": {"suspend": false}})).await.unwrap();
     assert_eq!(version(&made), version(&same));
     let same = cluster.images().replace("web", &PostParams::default(), &made).await.unwrap();
@@ -98,11 +102,14 @@ pub(crate) async fn names_and_labels_have_rules(cluster: Cluster) {
     };
     let says = "metadata.finalizers: Invalid value: \"a b\": name part must consist of alphanumeric characters";
     refused(cluster.create(&finalizers(json!(["a b"]))).await, 422, "Invalid", says);
-    let says = "metadata.finalizers: Invalid value: \"retire\": name is neither a standard finalizer name nor is it fully qualified";
-    refused(cluster.create(&finalizers(json!(["retire"]))).await, 422, "Invalid", says);
+    cluster.create(&finalizers(json!(["retire"]))).await.unwrap();
+    cluster
+        .images()
+        .patch("web", &PatchParams::default(), &Patch::Merge(&json!({"metadata": {"finalizers": null}})))
+        .await
+        .unwrap();
     let says = "metadata.annotations: Invalid value: \"a b\": name part must consist of alphanumeric characters";
     let patch = json!({"metadata": {"annotations": {"a b": "c"}}});
-    cluster.image("web").await;
     refused(cluster.merge("web", &patch).await, 422, "Invalid", says);
 }
 
@@ -120,11 +127,11 @@ pub(crate) async fn system_fields_cannot_be_set(cluster: Cluster) {
     assert!(made.metadata.deletion_timestamp.is_none());
     let changed =
         cluster.merge("web", &json!({"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}})).await.unwrap();
-    assert_eq!(version(&changed), version(&made));
+    assert_eq!(changed.creation_timestamp(), made.creation_timestamp());
     let says = "metadata.deletionTimestamp: Invalid value: \"2020-01-01T00:00:00Z\": field is immutable";
     let patch = json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}});
     refused(cluster.merge("web", &patch).await, 422, "Invalid", says);
     manifest["metadata"] = json!({"name": "other", "resourceVersion": "1"});
     let says = "resourceVersion should not be set on objects to be created";
-    refused(cluster.create(&manifest).await, 500, "InternalError", says);
+    refused(cluster.create(&manifest).await, 500, "", says);
 }

@@ -1,10 +1,11 @@
 //! Creating, reading, replacing.
 
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::harness::{Cluster, manifest, object, refused, spec, version};
+use crate::harness::{Cluster, manifest, object, refusal, refused, spec, version};
 
 pub(crate) async fn what_is_created_can_be_read(cluster: Cluster) {
     let made = cluster.image("web").await;
@@ -62,8 +63,9 @@ pub(crate) async fn what_is_not_there_is_not_found(cluster: Cluster) {
     assert!(cluster.images().get_opt("web").await.unwrap().is_none());
     let replaced = cluster.images().replace("web", &PostParams::default(), &object(&manifest("web"))).await;
     refused(replaced, 404, "NotFound", "machineimages.amiops.dev \"web\" not found");
-    refused(cluster.raw("/apis/amiops.dev/v1alpha1/machines").await, 404, "NotFound", "");
-    refused(cluster.raw("/apis/amiops.dev/v1/machineimages").await, 404, "NotFound", "");
+    for unknown in ["/apis/amiops.dev/v1alpha1/machines", "/apis/amiops.dev/v1/machineimages"] {
+        assert_eq!(refusal(cluster.raw(unknown).await).code, 404);
+    }
 }
 
 pub(crate) async fn a_replacement_needs_the_current_resource_version(cluster: Cluster) {
@@ -121,4 +123,14 @@ pub(crate) async fn metadata_can_be_had_alone(cluster: Cluster) {
     assert_eq!(patched.annotations()["a"], "b");
     let listed = cluster.images().list_metadata(&Default::default()).await.unwrap();
     assert_eq!(listed.items[0].metadata, patched.metadata);
+}
+
+pub(crate) async fn a_namespace_is_an_object_too(cluster: Cluster) {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    assert_eq!(namespaces.get(&cluster.namespace).await.unwrap().status.unwrap().phase.as_deref(), Some("Active"));
+    let again = serde_json::from_value(json!({"metadata": {"name": cluster.namespace}})).unwrap();
+    let says = format!("namespaces \"{}\" already exists", cluster.namespace);
+    refused(namespaces.create(&PostParams::default(), &again).await, 409, "AlreadyExists", &says);
+    let names: Vec<_> = namespaces.list(&Default::default()).await.unwrap().iter().map(ResourceExt::name_any).collect();
+    assert!(names.contains(&"default".to_owned()) && names.contains(&cluster.namespace));
 }

@@ -86,3 +86,9 @@ pub(crate) async fn a_patch_of_nothing_is_not_found(cluster: Cluster) {
         cluster.images().patch_status("web", &PatchParams::apply("amiops").force(), &Patch::Apply(&status)).await;
     refused(applied, 404, "NotFound", says);
 }
+
+pub(crate) async fn a_merge_patch_is_an_object(cluster: Cluster) {
+    cluster.image("web").await;
+    refused(cluster.merge("web", &json!([1])).await, 400, "BadRequest", "");
+    refused(cluster.merge("web", &json!({"metadata": 1})).await, 422, "Invalid", "");
+}

@@ -10,7 +10,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::harness::{Cluster, manifest, object, version};
+use crate::harness::{Cluster, MOMENTS, manifest, object, version};
 
 type Event = kube::Result<WatchEvent<DynamicObject>>;
 
@@ -73,6 +73,8 @@ pub(crate) async fn a_watch_from_nowhere_begins_with_what_is_there(cluster: Clus
     cluster.image("b").await;
     cluster.image("a").await;
     let changed = cluster.merge("b", &json!({"spec": {"suspend": true}})).await.unwrap();
+    // The real server answers from a memory that may be a moment old; a list brings it up to date.
+    now(&cluster).await;
     let mut stream = watch(&cluster, &WatchParams::default(), "0").await;
     let mut first = [next(&mut stream).await, next(&mut stream).await];
     first.sort_by_key(|(_, object)| object.name_any());
@@ -120,6 +122,7 @@ pub(crate) async fn a_watch_selects_and_tells_of_those_who_leave(cluster: Cluste
     assert_eq!(version(&gone), version(&left));
     assert_eq!(next(&mut stream).await, ("ADDED", back));
     let named = WatchParams::default().fields("metadata.name=other");
+    now(&cluster).await;
     let mut stream = watch(&cluster, &named, "0").await;
     assert_eq!(next(&mut stream).await.1.name_any(), "other");
 }
@@ -139,6 +142,7 @@ pub(crate) async fn a_watch_of_a_finalized_object_ends_with_its_deletion(cluster
 }
 
 pub(crate) async fn a_watch_from_before_the_compaction_is_told_that_it_is_too_old(cluster: Cluster) {
+    let _held = MOMENTS.write().await;
     cluster.image("web").await;
     cluster.compact().await;
     let stream = pin!(cluster.images().watch(&WatchParams::default().timeout(5), "1").await.unwrap());
@@ -153,6 +157,7 @@ pub(crate) async fn a_watch_from_before_the_compaction_is_told_that_it_is_too_ol
 }
 
 pub(crate) async fn the_watcher_of_kube_is_served(cluster: Cluster) {
+    let _held = MOMENTS.read().await;
     for name in ["a", "b", "c"] {
         cluster.image(name).await;
     }
@@ -166,4 +171,40 @@ pub(crate) async fn the_watcher_of_kube_is_served(cluster: Cluster) {
     cluster.create(&manifest("d")).await.unwrap();
     assert_eq!(timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap().name_any(), "d");
     assert_eq!(object(&manifest("d")).name_any(), "d");
+}
+
+pub(crate) async fn a_list_can_be_streamed(cluster: Cluster) {
+    for name in ["b", "a"] {
+        cluster.image(name).await;
+    }
+    let mut stream = pin!(watcher(cluster.images(), watcher::Config::default().streaming_lists()));
+    let mut names = Vec::new();
+    loop {
+        match timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap() {
+            watcher::Event::Init => {}
+            watcher::Event::InitApply(object) => names.push(object.name_any()),
+            watcher::Event::InitDone => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+    cluster.image("c").await;
+    match timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap() {
+        watcher::Event::Apply(object) => assert_eq!(object.name_any(), "c"),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn metadata_can_be_watched_alone(cluster: Cluster) {
+    let from = now(&cluster).await;
+    let made = cluster.image("web").await;
+    let mut stream = pin!(cluster.images().watch_metadata(&WatchParams::default(), &from).await.unwrap());
+    match timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap() {
+        WatchEvent::Added(alone) => {
+            assert_eq!(alone.metadata, made.metadata);
+            assert_eq!(alone.types.unwrap().kind, "PartialObjectMetadata");
+        }
+        other => panic!("{other:?}"),
+    }
 }

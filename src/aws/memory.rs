@@ -22,7 +22,7 @@ const LOOKS: u32 = 2;
 /// What is remembered of one region.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    listed: bool,
+    listed_since: Option<Timestamp>,
     /// Who has asked about the region, to be told when it can be seen again.
     watchers: BTreeSet<Owner>,
     trouble: Option<Trouble>,
@@ -48,8 +48,8 @@ struct Remembered {
 impl Memory {
     /// Takes in a whole listing. The answer names the owners for whom something changed.
     pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
-        let first_or_recovered = !self.listed || self.trouble.is_some();
-        self.listed = true;
+        let first_or_recovered = self.listed_since.is_none() || self.trouble.is_some();
+        self.listed_since.get_or_insert(now);
         self.trouble = None;
         self.removed.retain(|_, until| *until > now);
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
@@ -272,7 +272,8 @@ impl Memory {
                 .filter(|(key, _)| key.0 == *owner)
                 .map(|(key, n)| (key.1.clone(), *n))
                 .collect(),
-            images: self.listed.then_some(images),
+            images: self.listed_since.map(|_| images),
+            watched_since: self.listed_since,
             snapshots,
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),

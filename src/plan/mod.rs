@@ -6,6 +6,7 @@ mod desired;
 pub mod ids;
 mod observed;
 mod promote;
+mod remove;
 mod replicate;
 mod retire;
 mod scene;
@@ -63,6 +64,9 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
         promote::plan(&scene, &mut plan);
     }
     retire::plan(&scene, &mut plan);
+    if desired.retires_all() {
+        remove::plan(&scene, &mut plan);
+    }
     if desired.suspended || (desired.deleting && !desired.retires_all()) {
         plan.steps.clear();
         plan.look_again = None;

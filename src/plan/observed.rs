@@ -37,6 +37,8 @@ pub struct RegionView {
     pub snapshots: Option<Vec<Snapshot>>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,
+    /// When this process first listed the region.
+    pub watched_since: Option<Timestamp>,
     /// Why the latest listing failed. What `images` says may be old then.
     pub trouble: Option<Trouble>,
     /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and

@@ -5,14 +5,14 @@
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::action::{Action, Concern, Departure, Reason};
 use super::ids::{ImageId, RegionName, VersionName};
-use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage, User};
+use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
 use super::scene::{Owned, Scene};
 use super::tags::Ownership;
 use super::{Desired, Plan};
@@ -70,28 +70,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     }
     for (region, view) in &scene.observed.regions {
         left_behind(scene, plan, region, view);
-        if scene.desired.retires_all() {
-            unpublish(scene, plan, region, view);
-            view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
-        }
     }
-    plan.all_gone = scene.desired.retires_all()
-        && scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
-}
-
-/// Whether a region that can be seen holds nothing of the object any more.
-fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
-    let owner = &scene.desired.owner;
-    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
-    let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
-    let ours = |s: &&Snapshot| !held(s) && Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
-    let published = |p: &super::ids::ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
-    view.is_current()
-        && view.snapshot_trouble.is_none()
-        && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
-        && scene.owned(region).is_empty()
-        && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
-        && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
 }
 
 /// The images that go unless something keeps them.
@@ -298,28 +277,4 @@ fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };
     view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
-}
-
-/// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
-/// an image, such as the parameter of a channel that has left the manifest. Only what is tagged as ours is removed then.
-fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    let mut parameters = BTreeSet::new();
-    for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
-        match view.parameters.get(parameter) {
-            Some(Ok(Some(_))) => {
-                parameters.insert(parameter);
-            }
-            Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
-            Some(Ok(None)) | None => {}
-        }
-    }
-    let owned = scene.owned(region);
-    let usage = owned.iter().filter_map(|o| scene.observed.usage.get(&o.image.id));
-    for users in usage.filter_map(|usage| if let Usage::Used(users) = usage { Some(users) } else { None }) {
-        parameters.extend(users.iter().filter_map(|u| if let User::Parameter(name) = u { Some(name) } else { None }));
-    }
-    for parameter in parameters {
-        let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
-        scene.want(plan, action, Reason::ObjectDeleted);
-    }
 }

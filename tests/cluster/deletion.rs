@@ -142,7 +142,6 @@ async fn a_cluster_that_is_lost_and_made_anew_copies_nothing_twice() {
 }
 
 #[tokio::test]
-#[ignore = "not solved: the object is let go before EC2 lists what an earlier life of the program had begun"]
 async fn delete_finds_a_copy_that_was_begun_before_a_crash_and_is_listed_late() {
     let stage = Stage::with(|config| config.late_listing = jiff::SignedDuration::from_mins(2)).await;
     let controller = InProcess::start(&stage).await;

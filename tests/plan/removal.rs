@@ -214,3 +214,26 @@ fn a_suspended_object_that_is_deleted_keeps_its_images() {
     assert_eq!((verbs(&plan), plan.all_gone), (vec![], false));
     assert!(departure(&plan, IMAGE).blocked_by.is_none(), "it tells what would go");
 }
+
+#[test]
+fn an_object_goes_only_when_ec2_has_had_time_to_list_what_an_earlier_process_began() {
+    let mut world = empty();
+    world.region("eu-west-1").watched_since = Some(world.now - minutes(14));
+    let plan = world.plan();
+    assert!(!plan.all_gone);
+    assert_eq!(plan.look_again, Some(world.now + minutes(1)));
+    assert!(problem(&plan, "ListedLate").message.contains("eu-west-1"));
+    world.region("eu-west-1").watched_since = Some(world.now - minutes(15));
+    assert!(world.plan().all_gone);
+}
+
+#[test]
+fn what_this_process_has_seen_is_not_waited_for() {
+    let mut world = empty();
+    let versions: Vec<_> = world.desired.versions.iter().map(|v| v.name.clone()).collect();
+    let now = world.now;
+    let region = world.region("eu-west-1");
+    region.watched_since = Some(now);
+    region.attempts.extend(versions.into_iter().map(|version| (version, 1)));
+    assert!(world.plan().all_gone);
+}

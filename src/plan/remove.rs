@@ -1,0 +1,85 @@
+//! When is an object that is deleted with its images gone? When no region holds anything of it any more, nor may come to list
+//! something. Its parameters go first, since they name images; what becomes of the images is decided in `retire`.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::Plan;
+use super::action::{Action, Concern, Reason};
+use super::ids::{ParameterName, RegionName};
+use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User};
+use super::replicate::LISTING_GRACE;
+use super::scene::Scene;
+use super::tags::Ownership;
+
+/// Plans the removal of what is not an image, and tells whether everything is gone.
+pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    for (region, view) in &scene.observed.regions {
+        unpublish(scene, plan, region, view);
+        view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
+    }
+    await_earlier_copies(scene, plan);
+    plan.all_gone = scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
+}
+
+/// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
+/// an image, such as the parameter of a channel that has left the manifest. Only what is tagged as ours is removed then.
+fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    let mut parameters = BTreeSet::new();
+    for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
+        match view.parameters.get(parameter) {
+            Some(Ok(Some(_))) => {
+                parameters.insert(parameter);
+            }
+            Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
+            Some(Ok(None)) | None => {}
+        }
+    }
+    let owned = scene.owned(region);
+    let usage = owned.iter().filter_map(|o| scene.observed.usage.get(&o.image.id));
+    for users in usage.filter_map(|usage| if let Usage::Used(users) = usage { Some(users) } else { None }) {
+        parameters.extend(users.iter().filter_map(|u| if let User::Parameter(name) = u { Some(name) } else { None }));
+    }
+    for parameter in parameters {
+        let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
+        scene.want(plan, action, Reason::ObjectDeleted);
+    }
+}
+
+/// Says what the deletion waits for, where copies of an earlier process may still come to light.
+fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
+    for (region, view) in &scene.observed.regions {
+        let Some(until) = may_list_until(scene, region, view) else { continue };
+        plan.look_again_at(until);
+        let message = format!(
+            "the deletion waits some minutes for {region}: EC2 may not list yet what was copied just before amiops was started"
+        );
+        let trouble = Trouble::new(Class::Transient, "ListedLate", message);
+        scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
+    }
+}
+
+/// Until when a region may still come to list a copy that an earlier process began: it died before it could report it, and EC2
+/// lists late. An image that this process has seen is none of these.
+fn may_list_until(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Timestamp> {
+    let until = view.watched_since? + LISTING_GRACE;
+    let unseen = scene.desired.versions.iter().any(|v| !view.attempts.contains_key(&v.name));
+    (unseen && scene.desired.regions.contains_key(region) && until > scene.now).then_some(until)
+}
+
+/// Whether a region that can be seen holds nothing of the object any more.
+fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
+    let owner = &scene.desired.owner;
+    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
+    let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
+    let ours = |s: &&Snapshot| !held(s) && Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+    let published = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
+    view.is_current()
+        && view.snapshot_trouble.is_none()
+        && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
+        && may_list_until(scene, region, view).is_none()
+        && scene.owned(region).is_empty()
+        && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
+        && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
+}

@@ -192,7 +192,7 @@ async fn a_snapshot_that_stayed_behind_is_deleted_once_it_can_be() {
 
     stage.sim.advance(SignedDuration::from_mins(61));
     stage.touch("web").await;
-    stage.until_condition("web", "Pruned", false, &[&snapshot, REGION, "InvalidSnapshot.InUse"]).await;
+    stage.until_condition("web", "Pruned", false, &[&snapshot, REGION, &theirs]).await;
 
     ec2(&stage.sim, REGION, "DeregisterImage", &[("ImageId", &theirs)]);
     stage.reconcile("web").await;

@@ -145,7 +145,7 @@ async fn crash_between_two_attempts(replay_dead: ReplayDead) {
     stage.sim.add_fault(Fault::new(Effect::FailCopy { reason: "no space".into() }).operation("CopyImage").times(1));
     stage.apply(&manifest("web", &["1.0"], &[REGION])).await;
     stage.until_condition("web", "Replicated", false, &["failed", "no space"]).await;
-    stage.sim.add_fault(Fault::new(Effect::DropRequest).operation("CopyImage").skip(1));
+    stage.sim.add_fault(Fault::new(Effect::DropRequest).operation("CopyImage"));
     stage.sim.advance(SignedDuration::from_mins(2));
     stage.touch("web").await;
     stage.until_aws("the failed copy is removed", |sim| copies(sim).is_empty()).await;

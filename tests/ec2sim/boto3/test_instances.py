@@ -322,3 +322,25 @@ def test_an_image_of_an_encrypted_volume_is_encrypted(aws):
     image = make(aws, instance)
     found = aws.ec2().describe_snapshots(SnapshotIds=aws.snapshots(image))["Snapshots"][0]
     assert (found["Encrypted"], found["KmsKeyId"]) == (True, key)
+
+
+def test_the_status_checks_of_a_running_instance_are_passed(aws):
+    ec2 = aws.ec2()
+    instance = aws.launch(aws.image())["InstanceId"]
+    ec2.get_waiter("instance_status_ok").wait(InstanceIds=[instance])
+    ec2.stop_instances(InstanceIds=[instance])
+    assert ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"] == []
+    query = {"InstanceIds": [instance], "IncludeAllInstances": True}
+    found = ec2.describe_instance_status(**query)["InstanceStatuses"][0]
+    assert found["InstanceState"]["Name"] == "stopped"
+
+
+def test_a_type_of_the_other_architecture_is_refused(aws):
+    x86 = aws.image(name="x86")
+    arm = aws.image(name="arm", machine={"architecture": "arm64"})
+    with refused("InvalidParameterValue"):
+        aws.launch(x86, InstanceType="t4g.micro")
+    with refused("InvalidParameterValue"):
+        aws.launch(arm, InstanceType="m7i.large")
+    aws.launch(x86, InstanceType="g5.xlarge")
+    aws.launch(arm, InstanceType="c7gn.large")

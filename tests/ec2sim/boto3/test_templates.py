@@ -78,11 +78,11 @@ def test_the_call_wins_over_the_template(aws):
     create(aws, aws.image())
     answer = aws.ec2().run_instances(
         LaunchTemplate={"LaunchTemplateName": "web"},
-        InstanceType="m7g.large",
+        InstanceType="m7i.large",
         MinCount=1,
         MaxCount=1,
     )
-    assert answer["Instances"][0]["InstanceType"] == "m7g.large"
+    assert answer["Instances"][0]["InstanceType"] == "m7i.large"
 
 
 def test_a_template_tags_what_it_launches(aws):

@@ -21,24 +21,14 @@ const PAGE: usize = 1_000;
 fn main() {
     let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
     let sim = Sim::new(Config::default(), clock.clock());
-    let regions: Vec<String> = sim
-        .opt_ins()
-        .into_iter()
-        .map(|(region, _)| region)
-        .take(REGIONS)
-        .collect();
+    let regions: Vec<String> = sim.opt_ins().into_iter().map(|(region, _)| region).take(REGIONS).collect();
 
     let begin = Instant::now();
     for region in &regions {
         sim.set_opt_in(region, ec2sim::OptIn::OptedIn).unwrap();
         (0..IMAGES).for_each(|number| seed(&sim, region, number));
     }
-    println!(
-        "{} images in {} regions, put in within {:.1?}",
-        regions.len() * IMAGES,
-        regions.len(),
-        begin.elapsed()
-    );
+    println!("{} images in {} regions, put in within {:.1?}", regions.len() * IMAGES, regions.len(), begin.elapsed());
 
     let mut times = Vec::new();
     let mut found = 0;
@@ -59,9 +49,7 @@ fn main() {
         }
     }
     assert_eq!(found, regions.len() * IMAGES);
-    let worked = processor()
-        .zip(before)
-        .map(|(after, before)| after - before);
+    let worked = processor().zip(before).map(|(after, before)| after - before);
     times.sort_unstable();
     println!(
         "{} pages of {PAGE} by tag: median {:.2?}, p99 {:.2?}, slowest {:.2?}",
@@ -72,16 +60,10 @@ fn main() {
     );
     if let Some(worked) = worked {
         let pages = u32::try_from(times.len()).unwrap();
-        println!(
-            "of which the processor worked {:.2?} a page",
-            worked / pages
-        );
+        println!("of which the processor worked {:.2?} a page", worked / pages);
     }
 
-    let rare = [
-        ("Filter.2.Name", "tag:amiops/version"),
-        ("Filter.2.Value.1", "9999"),
-    ];
+    let rare = [("Filter.2.Name", "tag:amiops/version"), ("Filter.2.Value.1", "9999")];
     let mut times: Vec<Duration> = regions
         .iter()
         .map(|region| {
@@ -144,11 +126,7 @@ fn page(region: &str, token: Option<&str>) -> Request {
 
 fn add(request: &mut Request, pairs: &[(&str, &str)]) {
     if let Params::Query(params) = &mut request.params {
-        params.extend(
-            pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        params.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
 }
 

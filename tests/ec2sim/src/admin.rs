@@ -42,16 +42,9 @@ struct MembershipChange {
 pub(crate) fn answer(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Answer {
     let (status, value) = match route(sim, method, path, body) {
         Ok(value) => (200, value),
-        Err(error) => (
-            error.status,
-            json!({"error": error.code, "message": error.message}),
-        ),
+        Err(error) => (error.status, json!({"error": error.code, "message": error.message})),
     };
-    Answer {
-        status,
-        content_type: "application/json",
-        body: value.to_string(),
-    }
+    Answer { status, content_type: "application/json", body: value.to_string() }
 }
 
 fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, ApiError> {
@@ -64,17 +57,9 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
         ("POST", "time") => Ok(json!({"now": sim.advance(read::<Advance>(body)?.by)})),
         ("GET", "config") => Ok(json!(sim.config())),
         ("PATCH", "config") => configure(sim, body),
-        ("GET", "regions") => Ok(sim
-            .opt_ins()
-            .into_iter()
-            .map(|(name, opt_in)| (name, json!(opt_in)))
-            .collect()),
+        ("GET", "regions") => Ok(sim.opt_ins().into_iter().map(|(name, opt_in)| (name, json!(opt_in))).collect()),
         ("POST", "regions") => {
-            let OptInChange {
-                region,
-                account,
-                opt_in,
-            } = read(body)?;
+            let OptInChange { region, account, opt_in } = read(body)?;
             match account {
                 Some(account) => sim.set_account_opt_in(&region, &account, opt_in)?,
                 None => sim.set_opt_in(&region, opt_in)?,
@@ -88,13 +73,7 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
         ("POST", "memberships") => {
             let change: MembershipChange = read(body)?;
             let (organization, units) = (change.organization, change.units);
-            sim.set_membership(
-                &change.account,
-                Membership {
-                    organization,
-                    units,
-                },
-            );
+            sim.set_membership(&change.account, Membership { organization, units });
             Ok(json!({}))
         }
         ("GET", "faults") => Ok(json!(sim.faults())),
@@ -116,15 +95,8 @@ fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, A
 }
 
 fn clear_fault(sim: &Sim, path: &str) -> Result<Value, ApiError> {
-    let id = path
-        .strip_prefix("faults/")
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| not_found(path))?;
-    if sim.clear_fault(id) {
-        Ok(json!({}))
-    } else {
-        Err(not_found(path))
-    }
+    let id = path.strip_prefix("faults/").and_then(|id| id.parse().ok()).ok_or_else(|| not_found(path))?;
+    if sim.clear_fault(id) { Ok(json!({})) } else { Err(not_found(path)) }
 }
 
 /// Changes the settings that are named and leaves the others.
@@ -134,8 +106,7 @@ fn configure(sim: &Sim, body: &[u8]) -> Result<Value, ApiError> {
     if let Value::Object(members) = &mut settings {
         members.extend(changes);
     }
-    let config =
-        serde_json::from_value(settings).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let config = serde_json::from_value(settings).map_err(|error| ApiError::invalid(error.to_string()))?;
     sim.configure(|current| *current = config);
     Ok(json!(sim.config()))
 }
@@ -145,9 +116,5 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 fn not_found(path: &str) -> ApiError {
-    ApiError::new(
-        "NotFound",
-        format!("There is no {PREFIX}{path} with this method"),
-    )
-    .with_status(404)
+    ApiError::new("NotFound", format!("There is no {PREFIX}{path} with this method")).with_status(404)
 }

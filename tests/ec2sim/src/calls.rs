@@ -64,22 +64,10 @@ impl CallLog {
 
     pub(crate) fn counts(&self) -> Vec<CallCount> {
         let mut counts = BTreeMap::new();
-        for Call {
-            service,
-            operation,
-            region,
-            account,
-            ..
-        } in &self.calls
-        {
-            *counts
-                .entry((*service, operation, region, account))
-                .or_insert(0) += 1;
+        for Call { service, operation, region, account, .. } in &self.calls {
+            *counts.entry((*service, operation, region, account)).or_insert(0) += 1;
         }
-        let owned = |((service, operation, region, account), count): (
-            (_, &String, &String, &String),
-            _,
-        )| CallCount {
+        let owned = |((service, operation, region, account), count): ((_, &String, &String, &String), _)| CallCount {
             service,
             operation: operation.clone(),
             region: region.clone(),
@@ -98,10 +86,7 @@ impl CallLog {
 pub(crate) fn summary(params: &Params) -> BTreeMap<String, String> {
     let short = |value: &str| value.chars().take(VALUE_LENGTH).collect();
     match params {
-        Params::Query(params) => params
-            .iter()
-            .map(|(name, value)| (name.clone(), short(value)))
-            .collect(),
+        Params::Query(params) => params.iter().map(|(name, value)| (name.clone(), short(value))).collect(),
         Params::Json(Value::Object(members)) => members
             .iter()
             .map(|(name, value)| match value {

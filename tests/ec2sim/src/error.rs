@@ -18,11 +18,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with status 400, which nearly all refusals have.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            status: 400,
-        }
+        Self { code: code.into(), message: message.into(), status: 400 }
     }
 
     /// The same error with another status.
@@ -31,10 +27,7 @@ impl ApiError {
     }
 
     pub(crate) fn missing(parameter: &str) -> Self {
-        Self::new(
-            "MissingParameter",
-            format!("The request must contain the parameter {parameter}"),
-        )
+        Self::new("MissingParameter", format!("The request must contain the parameter {parameter}"))
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

@@ -70,47 +70,27 @@ pub struct Fault {
 impl Fault {
     /// A fault that meets every call until it is cleared; narrow it by setting its fields.
     pub fn new(effect: Effect) -> Self {
-        Self {
-            operation: None,
-            region: None,
-            account: None,
-            service: None,
-            times: None,
-            skip: 0,
-            effect,
-        }
+        Self { operation: None, region: None, account: None, service: None, times: None, skip: 0, effect }
     }
 
     /// Only calls of this operation, which may hold `*` and `?`.
     pub fn operation(self, operation: impl Into<String>) -> Self {
-        Self {
-            operation: Some(operation.into()),
-            ..self
-        }
+        Self { operation: Some(operation.into()), ..self }
     }
 
     /// Only calls to this region.
     pub fn region(self, region: impl Into<String>) -> Self {
-        Self {
-            region: Some(region.into()),
-            ..self
-        }
+        Self { region: Some(region.into()), ..self }
     }
 
     /// Only calls of this account.
     pub fn account(self, account: impl Into<String>) -> Self {
-        Self {
-            account: Some(account.into()),
-            ..self
-        }
+        Self { account: Some(account.into()), ..self }
     }
 
     /// Only that many calls.
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     /// Not the first so many calls.
@@ -119,17 +99,9 @@ impl Fault {
     }
 
     fn meets(&self, call: &CallKey<'_>) -> bool {
-        self.operation
-            .as_deref()
-            .is_none_or(|pattern| pattern::matches(pattern, call.operation))
-            && self
-                .region
-                .as_deref()
-                .is_none_or(|region| region == call.region)
-            && self
-                .account
-                .as_deref()
-                .is_none_or(|account| account == call.account)
+        self.operation.as_deref().is_none_or(|pattern| pattern::matches(pattern, call.operation))
+            && self.region.as_deref().is_none_or(|region| region == call.region)
+            && self.account.as_deref().is_none_or(|account| account == call.account)
             && self.service.is_none_or(|service| service == call.service)
     }
 }
@@ -201,9 +173,7 @@ impl Faults {
 /// What a throttled call is answered.
 pub(crate) fn throttled(service: Service) -> ApiError {
     match service {
-        Service::Ec2 => {
-            ApiError::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503)
-        }
+        Service::Ec2 => ApiError::new("RequestLimitExceeded", "Request limit exceeded.").with_status(503),
         Service::Ssm | Service::Kms => ApiError::new("ThrottlingException", "Rate exceeded"),
         Service::Sts => ApiError::new("Throttling", "Rate exceeded"),
     }

@@ -22,9 +22,7 @@ pub async fn serve(listener: TcpListener, sim: Sim) -> io::Result<()> {
         tokio::spawn(async move {
             let service = service_fn(move |request| respond(sim.clone(), request));
             // An error is a client that has gone, or a connection that a fault has closed.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -37,11 +35,8 @@ async fn respond(sim: Sim, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(path) => Some(admin::answer(&sim, &parts.method, path, &body)),
         None => sim.answer(&parts, &body).await,
     };
-    let Answer {
-        status,
-        content_type,
-        body,
-    } = answer.ok_or_else(|| io::Error::other("a fault closes the connection"))?;
+    let Answer { status, content_type, body } =
+        answer.ok_or_else(|| io::Error::other("a fault closes the connection"))?;
     Response::builder()
         .status(status)
         .header("content-type", content_type)

@@ -27,6 +27,5 @@ pub use faults::{Effect, Fault};
 pub use request::{Answer, Outcome, Params, Request, Service};
 pub use sim::Sim;
 pub use world::{
-    ImageState, Machine, Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey,
-    SeedLaunchTemplate, World,
+    ImageState, Machine, Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
 };

@@ -10,11 +10,7 @@ pub(crate) enum Pattern {
 
 impl Pattern {
     pub(crate) fn new(pattern: &str) -> Self {
-        if pattern.contains(['*', '?', '\\']) {
-            Self::Wild(parse(pattern))
-        } else {
-            Self::Literal(pattern.to_owned())
-        }
+        if pattern.contains(['*', '?', '\\']) { Self::Wild(parse(pattern)) } else { Self::Literal(pattern.to_owned()) }
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {

@@ -30,9 +30,7 @@ impl HttpConnector for InProcess {
 async fn call(sim: &Sim, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let user = |error: aws_smithy_runtime_api::http::HttpError| ConnectorError::user(error.into());
     let (parts, body) = request.try_into_http1x().map_err(user)?.into_parts();
-    let body = body
-        .bytes()
-        .ok_or_else(|| ConnectorError::user("the body is a stream".into()))?;
+    let body = body.bytes().ok_or_else(|| ConnectorError::user("the body is a stream".into()))?;
     let answer = sim
         .answer(&parts, body)
         .await
@@ -47,10 +45,7 @@ async fn call(sim: &Sim, request: HttpRequest) -> Result<HttpResponse, Connector
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test may stop at what it does not expect"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what it does not expect")]
 
     use super::*;
     use crate::{Config, Effect, Fault, system_clock};
@@ -58,13 +53,9 @@ mod tests {
     fn who_am_i() -> HttpRequest {
         let mut request = HttpRequest::new(SdkBody::from("Action=GetCallerIdentity"));
         request.set_method("POST").unwrap();
-        request
-            .set_uri("https://sts.us-east-1.amazonaws.com/")
-            .unwrap();
+        request.set_uri("https://sts.us-east-1.amazonaws.com/").unwrap();
         let scope = "Credential=222222222222/20261124/us-east-1/sts/aws4_request";
-        request
-            .headers_mut()
-            .insert("authorization", format!("AWS4-HMAC-SHA256 {scope}"));
+        request.headers_mut().insert("authorization", format!("AWS4-HMAC-SHA256 {scope}"));
         request
     }
 

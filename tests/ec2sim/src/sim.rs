@@ -13,9 +13,7 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::{Answer, Outcome, Request};
 use crate::wire;
-use crate::world::{
-    Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
-};
+use crate::world::{Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
 
 /// A simulated AWS. Clones are handles on the same one.
 #[derive(Clone)]
@@ -39,14 +37,8 @@ impl std::fmt::Debug for Sim {
 impl Sim {
     /// A world that takes its time from this clock.
     pub fn new(config: Config, clock: Clock) -> Self {
-        let inner = Inner {
-            world: World::new(config),
-            offset: SignedDuration::ZERO,
-        };
-        Self {
-            clock,
-            inner: Arc::new(Mutex::new(inner)),
-        }
+        let inner = Inner { world: World::new(config), offset: SignedDuration::ZERO };
+        Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Answers one call.
@@ -78,10 +70,7 @@ impl Sim {
     /// Moves the world's time forward, ahead of the clock.
     pub fn advance(&self, span: SignedDuration) -> Timestamp {
         let mut inner = self.lock();
-        inner.offset = inner
-            .offset
-            .checked_add(span)
-            .unwrap_or(SignedDuration::MAX);
+        inner.offset = inner.offset.checked_add(span).unwrap_or(SignedDuration::MAX);
         drop(inner);
         self.now()
     }
@@ -132,12 +121,7 @@ impl Sim {
     }
 
     /// Enables a region for one account, or switches it off.
-    pub fn set_account_opt_in(
-        &self,
-        region: &str,
-        account: &str,
-        opt_in: OptIn,
-    ) -> Result<(), ApiError> {
+    pub fn set_account_opt_in(&self, region: &str, account: &str, opt_in: OptIn) -> Result<(), ApiError> {
         self.settled(|world| world.set_account_opt_in(region, account, opt_in))
     }
 
@@ -178,11 +162,7 @@ impl Sim {
 
     /// How often an operation was called, anywhere and by anyone.
     pub fn count(&self, operation: &str) -> u64 {
-        self.call_counts()
-            .iter()
-            .filter(|count| count.operation == operation)
-            .map(|count| count.count)
-            .sum()
+        self.call_counts().iter().filter(|count| count.operation == operation).map(|count| count.count).sum()
     }
 
     /// Empties the log of calls.

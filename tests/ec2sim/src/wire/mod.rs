@@ -28,39 +28,19 @@ struct Scope {
 
 /// Reads a call. An error here is answered before the world has seen anything.
 pub(crate) fn parse(parts: &http::request::Parts, body: &[u8]) -> Result<Request, Answer> {
-    let header = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let scope = parse_scope(header("authorization"))
-        .map_err(|error| render_error(Service::Ec2, &error, ""))?;
-    let Scope {
-        access_key,
-        region,
-        service,
-    } = scope;
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let scope = parse_scope(header("authorization")).map_err(|error| render_error(Service::Ec2, &error, ""))?;
+    let Scope { access_key, region, service } = scope;
     let refuse = |error: ApiError| render_error(service, &error, "");
-    let body = std::str::from_utf8(body).map_err(|_| {
-        refuse(ApiError::new(
-            "MalformedQueryString",
-            "The body is not UTF-8",
-        ))
-    })?;
+    let body = std::str::from_utf8(body)
+        .map_err(|_| refuse(ApiError::new("MalformedQueryString", "The body is not UTF-8")))?;
     let (operation, params) = match service {
         Service::Ssm => parse_json("AmazonSSM.", header("x-amz-target"), body),
         Service::Kms => parse_json("TrentService.", header("x-amz-target"), body),
         Service::Ec2 | Service::Sts => parse_query(parts.uri.query(), body),
     }
     .map_err(refuse)?;
-    Ok(Request {
-        service,
-        region,
-        access_key,
-        operation,
-        params,
-    })
+    Ok(Request { service, region, access_key, operation, params })
 }
 
 fn parse_scope(authorization: Option<&str>) -> Result<Scope, ApiError> {
@@ -68,18 +48,11 @@ fn parse_scope(authorization: Option<&str>) -> Result<Scope, ApiError> {
         .and_then(|header| header.split_once("Credential="))
         .map(|(_, rest)| rest.split([',', ' ']).next().unwrap_or_default())
         .ok_or_else(|| {
-            ApiError::new(
-                "MissingAuthenticationToken",
-                "Request is missing Authentication Token",
-            )
-            .with_status(403)
+            ApiError::new("MissingAuthenticationToken", "Request is missing Authentication Token").with_status(403)
         })?;
     let parts: Vec<&str> = credential.split('/').collect();
     let [access_key, _date, region, service, "aws4_request"] = parts[..] else {
-        return Err(ApiError::new(
-            "IncompleteSignature",
-            format!("Credential '{credential}' is malformed"),
-        ));
+        return Err(ApiError::new("IncompleteSignature", format!("Credential '{credential}' is malformed")));
     };
     let service = match service {
         "ec2" => Service::Ec2,
@@ -87,47 +60,28 @@ fn parse_scope(authorization: Option<&str>) -> Result<Scope, ApiError> {
         "sts" => Service::Sts,
         "kms" => Service::Kms,
         other => {
-            return Err(ApiError::new(
-                "InvalidAction",
-                format!("The service {other} is not simulated"),
-            ));
+            return Err(ApiError::new("InvalidAction", format!("The service {other} is not simulated")));
         }
     };
-    Ok(Scope {
-        access_key: access_key.to_owned(),
-        region: region.to_owned(),
-        service,
-    })
+    Ok(Scope { access_key: access_key.to_owned(), region: region.to_owned(), service })
 }
 
 fn parse_query(query: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
     let mut params = query::decode_form(query.unwrap_or_default());
     params.append(&mut query::decode_form(body));
     params.remove("Version");
-    let operation = params.remove("Action").ok_or_else(|| {
-        ApiError::new(
-            "MissingAction",
-            "The request is missing an action or a required parameter",
-        )
-    })?;
+    let operation = params
+        .remove("Action")
+        .ok_or_else(|| ApiError::new("MissingAction", "The request is missing an action or a required parameter"))?;
     Ok((operation, Params::Query(params)))
 }
 
-fn parse_json(
-    prefix: &str,
-    target: Option<&str>,
-    body: &str,
-) -> Result<(String, Params), ApiError> {
-    let operation = target
-        .and_then(|target| target.strip_prefix(prefix))
-        .ok_or_else(|| {
-            ApiError::new(
-                "UnknownOperationException",
-                format!("X-Amz-Target names no operation of {prefix}"),
-            )
-        })?;
-    let params: Value = serde_json::from_str(body)
-        .map_err(|error| ApiError::new("SerializationException", error.to_string()))?;
+fn parse_json(prefix: &str, target: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
+    let operation = target.and_then(|target| target.strip_prefix(prefix)).ok_or_else(|| {
+        ApiError::new("UnknownOperationException", format!("X-Amz-Target names no operation of {prefix}"))
+    })?;
+    let params: Value =
+        serde_json::from_str(body).map_err(|error| ApiError::new("SerializationException", error.to_string()))?;
     Ok((operation.to_owned(), Params::Json(params)))
 }
 
@@ -153,10 +107,7 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
     let mut inside = Xml::new();
     match service {
         Service::Ssm | Service::Kms => {
-            return json_answer(
-                error.status,
-                &json!({"__type": error.code, "message": error.message}),
-            );
+            return json_answer(error.status, &json!({"__type": error.code, "message": error.message}));
         }
         Service::Ec2 => inside.nest("Response", |x| {
             x.nest("Errors", |x| {
@@ -168,14 +119,8 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
         }),
         Service::Sts => inside.nest("ErrorResponse", |x| {
             x.nest("Error", |x| {
-                let kind = if error.status < 500 {
-                    "Sender"
-                } else {
-                    "Receiver"
-                };
-                x.text("Type", kind)
-                    .text("Code", &error.code)
-                    .text("Message", &error.message);
+                let kind = if error.status < 500 { "Sender" } else { "Receiver" };
+                x.text("Type", kind).text("Code", &error.code).text("Message", &error.message);
             })
             .text("RequestId", request_id);
         }),
@@ -185,17 +130,9 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
 
 fn xml_answer(status: u16, body: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}");
-    Answer {
-        status,
-        content_type: "text/xml;charset=UTF-8",
-        body,
-    }
+    Answer { status, content_type: "text/xml;charset=UTF-8", body }
 }
 
 fn json_answer(status: u16, body: &Value) -> Answer {
-    Answer {
-        status,
-        content_type: "application/x-amz-json-1.1",
-        body: body.to_string(),
-    }
+    Answer { status, content_type: "application/x-amz-json-1.1", body: body.to_string() }
 }

@@ -32,9 +32,7 @@ fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .and_then(|h| std::str::from_utf8(h).ok());
+        let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
         match (byte, hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);
@@ -64,10 +62,7 @@ fn tree(params: &BTreeMap<String, String>) -> Result<Node, ApiError> {
                 branch.insert(part.to_owned(), Node::Leaf(value.clone()));
                 break;
             }
-            match branch
-                .entry(part.to_owned())
-                .or_insert_with(|| Node::Branch(BTreeMap::new()))
-            {
+            match branch.entry(part.to_owned()).or_insert_with(|| Node::Branch(BTreeMap::new())) {
                 Node::Branch(inner) => branch = inner,
                 Node::Leaf(_) => return Err(ParamError::unknown(name).0),
             }
@@ -82,10 +77,7 @@ pub(crate) struct ParamError(ApiError);
 
 impl ParamError {
     fn unknown(name: &str) -> Self {
-        Self(ApiError::new(
-            "UnknownParameter",
-            format!("The parameter {name} is not recognized"),
-        ))
+        Self(ApiError::new("UnknownParameter", format!("The parameter {name} is not recognized")))
     }
 }
 
@@ -121,11 +113,7 @@ impl Node {
 
     fn parse<T: std::str::FromStr>(self, kind: &str) -> Result<T, ParamError> {
         let text = self.text()?;
-        text.parse().map_err(|_| {
-            ParamError(ApiError::invalid(format!(
-                "Invalid value '{text}': it must be {kind}"
-            )))
-        })
+        text.parse().map_err(|_| ParamError(ApiError::invalid(format!("Invalid value '{text}': it must be {kind}"))))
     }
 
     /// The members of a list, in the order of their numbers. STS numbers them below `member`.
@@ -133,9 +121,7 @@ impl Node {
         let mut inner = match self {
             Node::Leaf(text) if text.is_empty() => return Ok(Vec::new()),
             Node::Leaf(text) => {
-                return Err(ParamError(ApiError::invalid(format!(
-                    "Invalid value '{text}': it must be a list"
-                ))));
+                return Err(ParamError(ApiError::invalid(format!("Invalid value '{text}': it must be a list"))));
             }
             Node::Branch(inner) => inner,
         };
@@ -200,12 +186,10 @@ impl<'de> de::Deserializer<'de> for Node {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         match self {
-            Node::Branch(inner) => {
-                visitor.visit_map(de::value::MapDeserializer::new(inner.into_iter()))
+            Node::Branch(inner) => visitor.visit_map(de::value::MapDeserializer::new(inner.into_iter())),
+            Node::Leaf(text) => {
+                Err(ParamError(ApiError::invalid(format!("Invalid value '{text}': it must be a structure"))))
             }
-            Node::Leaf(text) => Err(ParamError(ApiError::invalid(format!(
-                "Invalid value '{text}': it must be a structure"
-            )))),
         }
     }
 

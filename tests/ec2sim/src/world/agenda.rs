@@ -38,10 +38,7 @@ impl Agenda {
 
     /// Takes the next event that is due.
     fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Event)> {
-        let entry = self
-            .events
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)?;
+        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
         let ((at, _), event) = entry.remove_entry();
         Some((at, event))
     }
@@ -53,9 +50,7 @@ impl World {
         while let Some((at, event)) = self.agenda.pop(now) {
             match event {
                 Event::ImageCopied { region, image } => self.end_copy(at, &region, &image),
-                Event::SnapshotCompleted { region, snapshot } => {
-                    self.complete_snapshot(&region, &snapshot)
-                }
+                Event::SnapshotCompleted { region, snapshot } => self.complete_snapshot(&region, &snapshot),
                 Event::LeavesBin { region, id } => self.leave_bin(at, &region, &id),
                 Event::TagsLanded(tags) => self.land_tags(*tags),
                 Event::ParameterValidated(parameter) => self.land_parameter(at, *parameter),

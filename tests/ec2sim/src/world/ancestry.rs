@@ -11,11 +11,7 @@ use crate::world::image::Image;
 use crate::world::lifecycle::ImageInput;
 
 impl World {
-    pub(crate) fn get_image_ancestry(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn get_image_ancestry(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let first = self.region(cx)?.visible_image(cx, &input.image_id)?;
         let mut line = Vec::new();
         // A circle cannot come about by calls, but it can be put in.
@@ -31,8 +27,7 @@ impl World {
                 .text("creationDate", date(image.created))
                 .maybe("imageOwnerAlias", image.owner_alias.as_ref());
             if let Some(origin) = &image.origin {
-                x.text("sourceImageId", &origin.image)
-                    .text("sourceImageRegion", &origin.region);
+                x.text("sourceImageId", &origin.image).text("sourceImageRegion", &origin.region);
             }
         });
         Ok(x)

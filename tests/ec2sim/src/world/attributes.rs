@@ -12,9 +12,7 @@ use crate::world::agenda::{after, written as date};
 use crate::world::copies::check_description;
 use crate::world::image::Grant;
 use crate::world::lifecycle::TWO_YEARS;
-use crate::world::permissions::{
-    Changes, Permission, check_shareable, grants, listed_grants, write_permissions,
-};
+use crate::world::permissions::{Changes, Permission, check_shareable, grants, listed_grants, write_permissions};
 
 const LAUNCH_PERMISSION: &str = "launchPermission";
 const DESCRIPTION: &str = "description";
@@ -55,19 +53,11 @@ struct Value {
 }
 
 impl World {
-    pub(crate) fn describe_image_attribute(
-        &mut self,
-        cx: &Context,
-        input: AttributeInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_image_attribute(&mut self, cx: &Context, input: AttributeInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
         let image = region.visible_image(cx, &input.image_id)?;
         if image.owner != cx.account {
-            return Err(ApiError::new(
-                "AuthFailure",
-                format!("Not authorized for image:{}", image.id),
-            )
-            .with_status(403));
+            return Err(ApiError::new("AuthFailure", format!("Not authorized for image:{}", image.id)).with_status(403));
         }
         let mut x = Xml::new();
         x.text("imageId", &image.id);
@@ -88,11 +78,9 @@ impl World {
             "kernel" | "ramdisk" | "uefiData" => value(None),
             // No longer answered; AWS says so by this error.
             "blockDeviceMapping" => {
-                return Err(ApiError::new(
-                    "AuthFailure",
-                    "Unauthorized attempt to access restricted resource",
-                )
-                .with_status(403));
+                return Err(
+                    ApiError::new("AuthFailure", "Unauthorized attempt to access restricted resource").with_status(403)
+                );
             }
             "productCodes" => image.write_product_codes(&mut x),
             LAUNCH_PERMISSION => write_permissions(&mut x, image),
@@ -115,9 +103,7 @@ impl World {
                 check_description(Some(&text))?;
                 region.owned_image(cx, &image)?.description = Some(text);
             }
-            Change::ImdsSupport(version) => {
-                region.owned_image(cx, &image)?.machine.own().imds_support = Some(version)
-            }
+            Change::ImdsSupport(version) => region.owned_image(cx, &image)?.machine.own().imds_support = Some(version),
             Change::Permissions { add, remove } => {
                 region.owned_image(cx, &image)?.check_available()?;
                 check_shareable(region, &image, &add)?;
@@ -148,18 +134,11 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn reset_image_attribute(
-        &mut self,
-        cx: &Context,
-        input: AttributeInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn reset_image_attribute(&mut self, cx: &Context, input: AttributeInput) -> Result<Xml, ApiError> {
         if input.attribute != LAUNCH_PERMISSION {
             return Err(ApiError::invalid_value("attribute", &input.attribute));
         }
-        self.region_mut(cx)?
-            .owned_image(cx, &input.image_id)?
-            .grants
-            .clear();
+        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.grants.clear();
         Ok(Xml::done())
     }
 }
@@ -168,10 +147,7 @@ impl World {
 enum Change {
     Description(String),
     ImdsSupport(String),
-    Permissions {
-        add: BTreeSet<Grant>,
-        remove: BTreeSet<Grant>,
-    },
+    Permissions { add: BTreeSet<Grant>, remove: BTreeSet<Grant> },
 }
 
 impl ModifyImageAttribute {
@@ -186,14 +162,9 @@ impl ModifyImageAttribute {
             self.launch_permission.is_some() || listed,
         ];
         if asked.iter().filter(|asked| **asked).count() > 1 {
-            return Err(ApiError::combination(
-                "Only one attribute can be changed in a call",
-            ));
+            return Err(ApiError::combination("Only one attribute can be changed in a call"));
         }
-        let imds = self
-            .imds_support
-            .as_ref()
-            .map(|support| support.value.clone());
+        let imds = self.imds_support.as_ref().map(|support| support.value.clone());
         let named = self.attribute.as_deref() == Some(IMDS_SUPPORT);
         if let Some(version) = imds.or_else(|| self.value.clone().filter(|_| named)) {
             // It cannot be taken back.
@@ -203,48 +174,32 @@ impl ModifyImageAttribute {
             };
         }
         if let Some(permissions) = self.launch_permission {
-            return Ok(Change::Permissions {
-                add: grants(permissions.add)?,
-                remove: grants(permissions.remove)?,
-            });
+            return Ok(Change::Permissions { add: grants(permissions.add)?, remove: grants(permissions.remove)? });
         }
         if listed {
             return self.listed_change();
         }
-        match (
-            self.description
-                .map(|description| description.value)
-                .or(self.value),
-            self.attribute.as_deref(),
-        ) {
+        match (self.description.map(|description| description.value).or(self.value), self.attribute.as_deref()) {
             (Some(text), None | Some(DESCRIPTION)) => Ok(Change::Description(text)),
-            (_, Some(other)) if other != DESCRIPTION => {
-                Err(ApiError::invalid_value("attribute", other))
-            }
+            (_, Some(other)) if other != DESCRIPTION => Err(ApiError::invalid_value("attribute", other)),
             _ => Err(ApiError::new("InvalidRequest", "No attributes specified.")),
         }
     }
 
     fn listed_change(self) -> Result<Change, ApiError> {
-        let organizations = self.organizations.into_iter().map(|arn| Permission {
-            organization_arn: Some(arn),
-            ..Permission::default()
-        });
-        let units = self.organizational_units.into_iter().map(|arn| Permission {
-            organizational_unit_arn: Some(arn),
-            ..Permission::default()
-        });
+        let organizations = self
+            .organizations
+            .into_iter()
+            .map(|arn| Permission { organization_arn: Some(arn), ..Permission::default() });
+        let units = self
+            .organizational_units
+            .into_iter()
+            .map(|arn| Permission { organizational_unit_arn: Some(arn), ..Permission::default() });
         let mut all = listed_grants(self.users, self.groups)?;
         all.extend(grants(organizations.chain(units).collect())?);
         match self.operation_type.as_deref() {
-            Some("add") => Ok(Change::Permissions {
-                add: all,
-                remove: BTreeSet::new(),
-            }),
-            Some("remove") => Ok(Change::Permissions {
-                add: BTreeSet::new(),
-                remove: all,
-            }),
+            Some("add") => Ok(Change::Permissions { add: all, remove: BTreeSet::new() }),
+            Some("remove") => Ok(Change::Permissions { add: BTreeSet::new(), remove: all }),
             Some(other) => Err(ApiError::invalid_value("operationType", other)),
             None => Err(ApiError::missing("OperationType")),
         }

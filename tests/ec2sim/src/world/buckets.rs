@@ -30,14 +30,9 @@ impl Buckets {
         let (name, Size { most, refill }) = bucket(request);
         let key = (cx.account.clone(), cx.region.clone(), name.to_owned());
         let full = most * 1000;
-        let level = self.0.entry(key).or_insert(Level {
-            thousandths: full,
-            at: cx.now,
-        });
+        let level = self.0.entry(key).or_insert(Level { thousandths: full, at: cx.now });
         let passed = i64::try_from(cx.now.duration_since(level.at).as_millis()).unwrap_or(i64::MAX);
-        let filled = level
-            .thousandths
-            .saturating_add(passed.saturating_mul(refill));
+        let filled = level.thousandths.saturating_add(passed.saturating_mul(refill));
         level.thousandths = filled.min(full);
         level.at = cx.now;
         if level.thousandths < 1000 {
@@ -63,18 +58,10 @@ fn bucket(request: &Request) -> (&str, Size) {
 fn ec2_size(operation: &str, params: &Params) -> Size {
     let (most, refill) = match operation {
         "CopyImage" => (100, 1),
-        "DeregisterImage"
-        | "ModifyImageAttribute"
-        | "ModifySnapshotAttribute"
-        | "DeleteSnapshot" => (100, 5),
+        "DeregisterImage" | "ModifyImageAttribute" | "ModifySnapshotAttribute" | "DeleteSnapshot" => (100, 5),
         "CreateTags" | "DeleteTags" => (100, 10),
         "DescribeSnapshots" if is_unfiltered(params) => (50, 10),
-        read if ["Describe", "Get", "List"]
-            .iter()
-            .any(|verb| read.starts_with(verb)) =>
-        {
-            (100, 20)
-        }
+        read if ["Describe", "Get", "List"].iter().any(|verb| read.starts_with(verb)) => (100, 20),
         _ => (50, 5),
     };
     Size { most, refill }
@@ -82,9 +69,9 @@ fn ec2_size(operation: &str, params: &Params) -> Size {
 
 fn is_unfiltered(params: &Params) -> bool {
     match params {
-        Params::Query(params) => !params
-            .keys()
-            .any(|name| name.starts_with("Filter.") || name.starts_with("SnapshotId.")),
+        Params::Query(params) => {
+            !params.keys().any(|name| name.starts_with("Filter.") || name.starts_with("SnapshotId."))
+        }
         Params::Json(_) => false,
     }
 }

@@ -53,14 +53,11 @@ impl World {
             return Ok(Xml::new().with("imageId", image));
         }
         let image_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &IMAGE)?;
-        let snapshot_tags =
-            tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
+        let snapshot_tags = tags::specified(&input.tag_specifications, &[&IMAGE, &SNAPSHOT], &SNAPSHOT)?;
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
         let by_default = self.region_mut(cx)?.holdings(&cx.account).ebs.encrypt;
         for snapshot in &source_snapshots {
-            input
-                .encryption()
-                .applies_to(snapshot.encrypted, by_default)?;
+            input.encryption().applies_to(snapshot.encrypted, by_default)?;
         }
         // Reading what is encrypted needs the key of the source as well.
         let source_region = self.source_region(cx, &input.source_region)?;
@@ -71,22 +68,9 @@ impl World {
         self.check_room(cx, &input.name)?;
 
         let id = self.ids.resource(&IMAGE);
-        let copies = self.copy_volumes(
-            cx,
-            &input,
-            (&source, &source_snapshots),
-            &id,
-            &snapshot_tags,
-        )?;
-        let key_missing = locked
-            || copies
-                .iter()
-                .any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
-        let mut tags = if input.copy_image_tags {
-            source.tags_for(&cx.account)
-        } else {
-            Tags::new()
-        };
+        let copies = self.copy_volumes(cx, &input, (&source, &source_snapshots), &id, &snapshot_tags)?;
+        let key_missing = locked || copies.iter().any(|copy| copy.snapshot.encrypted && copy.snapshot.key.is_none());
+        let mut tags = if input.copy_image_tags { source.tags_for(&cx.account) } else { Tags::new() };
         tags.extend(image_tags.iter());
         let ends = after(cx.now, self.config.copy_time);
         let image = Image {
@@ -97,41 +81,16 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: copies.iter().map(|copy| copy.device.clone()).collect(),
             tags,
-            origin: Some(Box::new(Origin {
-                image: source.id,
-                region: input.source_region.clone(),
-            })),
-            ..Image::new(
-                id.clone(),
-                &cx.account,
-                input.name.clone(),
-                source.machine,
-                cx.now,
-            )
+            origin: Some(Box::new(Origin { image: source.id, region: input.source_region.clone() })),
+            ..Image::new(id.clone(), &cx.account, input.name.clone(), source.machine, cx.now)
         };
         let region = self.region_mut(cx)?;
-        region.snapshots.extend(
-            copies
-                .into_iter()
-                .map(|copy| (copy.snapshot.id.clone(), copy.snapshot)),
-        );
+        region.snapshots.extend(copies.into_iter().map(|copy| (copy.snapshot.id.clone(), copy.snapshot)));
         region.add_image(image);
         let holdings = region.holdings(&cx.account);
         holdings.copies += 1;
-        self.remember(
-            cx,
-            OPERATION,
-            input.client_token.as_deref(),
-            input.fingerprint(),
-            vec![id.clone()],
-        )?;
-        self.agenda.add(
-            ends,
-            Event::ImageCopied {
-                region: cx.region.clone(),
-                image: id.clone(),
-            },
-        );
+        self.remember(cx, OPERATION, input.client_token.as_deref(), input.fingerprint(), vec![id.clone()])?;
+        self.agenda.add(ends, Event::ImageCopied { region: cx.region.clone(), image: id.clone() });
         Ok(Xml::new().with("imageId", id))
     }
 
@@ -142,8 +101,7 @@ impl World {
         let Some(image) = made.and_then(|made| made.into_iter().next()) else {
             return Ok(None);
         };
-        let alive =
-            |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
+        let alive = |image: &&Image| image.deregistered.is_none() && image.state != ImageState::Failed;
         let images = &self.region(cx)?.images;
         if images.get(&image).filter(alive).is_some() {
             return Ok(Some(image));
@@ -160,17 +118,11 @@ impl World {
         self.regions
             .get(name)
             .filter(|region| region.opt_in_of(&cx.account) != OptIn::NotOptedIn)
-            .ok_or_else(|| {
-                ApiError::new("InvalidRegion", format!("The region '{name}' is not valid"))
-            })
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{name}' is not valid")))
     }
 
     /// The source and its snapshots. To copy an image of another account one must be able to read its snapshots too.
-    fn readable_source(
-        &self,
-        cx: &Context,
-        input: &CopyImage,
-    ) -> Result<(Image, Vec<Snapshot>), ApiError> {
+    fn readable_source(&self, cx: &Context, input: &CopyImage) -> Result<(Image, Vec<Snapshot>), ApiError> {
         let region = self.source_region(cx, &input.source_region)?;
         let source = region.visible_image(cx, &input.source_image_id)?;
         if source.listed_from > cx.now {
@@ -179,10 +131,7 @@ impl World {
         source.check_available()?;
         let mut snapshots = Vec::new();
         for id in source.snapshots() {
-            let snapshot = region
-                .snapshots
-                .get(id)
-                .ok_or_else(|| unavailable(&source.id))?;
+            let snapshot = region.snapshots.get(id).ok_or_else(|| unavailable(&source.id))?;
             if !region.may_read(cx, snapshot) {
                 return Err(ApiError::new(
                     "InvalidRequest",
@@ -218,18 +167,11 @@ impl World {
         target: &str,
         tags: &Tags,
     ) -> Result<Vec<VolumeCopy>, ApiError> {
-        let devices = source
-            .devices
-            .iter()
-            .filter(|device| device.snapshot.is_some());
+        let devices = source.devices.iter().filter(|device| device.snapshot.is_some());
         let mut copies = Vec::new();
         for (device, original) in devices.zip(snapshots) {
-            let (encrypted, key) = self.encrypt(
-                cx,
-                original.encrypted,
-                original.key.as_deref(),
-                &input.encryption(),
-            )?;
+            let (encrypted, key) =
+                self.encrypt(cx, original.encrypted, original.key.as_deref(), &input.encryption())?;
             let snapshot = Snapshot {
                 description: format!(
                     "Copied for DestinationAmi {target} from SourceAmi {} for SourceSnapshot {}. Task created on {}.",
@@ -242,11 +184,7 @@ impl World {
                 tags: tags.clone(),
                 ..self.pending_snapshot(cx, original.size)
             };
-            let device = BlockDevice {
-                snapshot: Some(snapshot.id.clone()),
-                encrypted,
-                ..device.clone()
-            };
+            let device = BlockDevice { snapshot: Some(snapshot.id.clone()), encrypted, ..device.clone() };
             copies.push(VolumeCopy { device, snapshot });
         }
         Ok(copies)
@@ -258,42 +196,24 @@ impl World {
         let Some(region) = self.regions.get_mut(region) else {
             return;
         };
-        let Some(image) = region
-            .images
-            .get(id)
-            .filter(|image| image.state == ImageState::Pending)
-        else {
+        let Some(image) = region.images.get(id).filter(|image| image.state == ImageState::Pending) else {
             return;
         };
         let owner = image.owner.clone();
         let in_flight = image.deregistered.is_none() && image.is_copy();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let unusable = |key: &String| region.usable_key(&owner, key).is_none();
-        let key_lost = snapshots
-            .iter()
-            .filter_map(|id| region.snapshots.get(id)?.key.as_ref())
-            .any(unusable);
-        let reason = image
-            .state_reason
-            .clone()
-            .or_else(|| key_lost.then(key_reason));
+        let key_lost = snapshots.iter().filter_map(|id| region.snapshots.get(id)?.key.as_ref()).any(unusable);
+        let reason = image.state_reason.clone().or_else(|| key_lost.then(key_reason));
         for snapshot in &snapshots {
             if let Some(snapshot) = region.snapshots.get_mut(snapshot) {
                 snapshot.ends = now;
-                snapshot.state = if reason.is_some() {
-                    SnapshotState::Error
-                } else {
-                    SnapshotState::Completed
-                };
+                snapshot.state = if reason.is_some() { SnapshotState::Error } else { SnapshotState::Completed };
                 snapshot.state_message = reason.as_ref().map(|reason| reason.message.clone());
             }
         }
         if let Some(image) = region.images.get_mut(id) {
-            image.state = if reason.is_some() {
-                ImageState::Failed
-            } else {
-                ImageState::Available
-            };
+            image.state = if reason.is_some() { ImageState::Failed } else { ImageState::Available };
             image.state_reason = reason;
         }
         if in_flight {
@@ -309,20 +229,14 @@ impl CopyImage {
         check_description(self.description.as_deref())?;
         match self.snapshot_copy_completion_duration_minutes {
             Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
-                Err(ApiError::invalid_value(
-                    "SnapshotCopyCompletionDurationMinutes",
-                    &minutes.to_string(),
-                ))
+                Err(ApiError::invalid_value("SnapshotCopyCompletionDurationMinutes", &minutes.to_string()))
             }
             _ => Ok(()),
         }
     }
 
     fn encryption(&self) -> Encryption<'_> {
-        Encryption {
-            asked: self.encrypted,
-            key: self.kms_key_id.as_deref(),
-        }
+        Encryption { asked: self.encrypted, key: self.kms_key_id.as_deref() }
     }
 
     /// All that the token stands for.
@@ -333,9 +247,7 @@ impl CopyImage {
 
 pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
     if description.is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
-        return Err(ApiError::invalid(format!(
-            "The description is longer than {MAX_DESCRIPTION} characters"
-        )));
+        return Err(ApiError::invalid(format!("The description is longer than {MAX_DESCRIPTION} characters")));
     }
     Ok(())
 }
@@ -343,17 +255,13 @@ pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiErro
 /// Why an image will fail that has just been started.
 pub(crate) fn failure(cx: &Context, key_missing: bool) -> Option<Box<StateReason>> {
     match &cx.fail_copy {
-        Some(reason) => Some(Box::new(StateReason {
-            code: "Server.InternalError".to_owned(),
-            message: reason.clone(),
-        })),
+        Some(reason) => {
+            Some(Box::new(StateReason { code: "Server.InternalError".to_owned(), message: reason.clone() }))
+        }
         None => key_missing.then(key_reason),
     }
 }
 
 fn key_reason() -> Box<StateReason> {
-    Box::new(StateReason {
-        code: "Client.InternalError".to_owned(),
-        message: KEY_NOT_ACCESSIBLE.to_owned(),
-    })
+    Box::new(StateReason { code: "Client.InternalError".to_owned(), message: KEY_NOT_ACCESSIBLE.to_owned() })
 }

@@ -31,11 +31,7 @@ pub(crate) struct CreateImage {
 }
 
 impl World {
-    pub(crate) fn create_image(
-        &mut self,
-        cx: &Context,
-        input: CreateImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn create_image(&mut self, cx: &Context, input: CreateImage) -> Result<Xml, ApiError> {
         check_description(input.description.as_deref())?;
         let created = [&IMAGE, &SNAPSHOT];
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
@@ -46,10 +42,7 @@ impl World {
         if !matches!(state, "running" | "stopped") {
             return Err(ApiError::new(
                 "IncorrectState",
-                format!(
-                    "Instance '{}' is not 'running' or 'stopped'; it is '{state}'.",
-                    instance.id
-                ),
+                format!("Instance '{}' is not 'running' or 'stopped'; it is '{state}'.", instance.id),
             ));
         }
         region.check_name(cx, &input.name)?;
@@ -77,10 +70,8 @@ impl World {
         let mut finished = Vec::new();
         let mut snapshots = Vec::new();
         for (mut device, _) in devices {
-            let volume = attached
-                .iter()
-                .find(|(own, _)| own.device_name == device.device_name)
-                .map(|(_, volume)| volume);
+            let volume =
+                attached.iter().find(|(own, _)| own.device_name == device.device_name).map(|(_, volume)| volume);
             if let Some(volume) = volume {
                 if device.size != volume.size {
                     return Err(ApiError::combination(
@@ -90,10 +81,7 @@ impl World {
                 let snapshot = self.volume_snapshot(cx, volume, &snapshot_tags);
                 let description = format!("Created by CreateImage({}) for {id}", instance.id);
                 device.snapshot = Some(snapshot.id.clone());
-                snapshots.push(Snapshot {
-                    description,
-                    ..snapshot
-                });
+                snapshots.push(Snapshot { description, ..snapshot });
             }
             finished.push(device);
         }
@@ -104,40 +92,21 @@ impl World {
             listed_from: after(cx.now, self.config.late_listing),
             devices: finished,
             tags,
-            origin: Some(Box::new(Origin {
-                image: instance.image,
-                region: cx.region.clone(),
-            })),
+            origin: Some(Box::new(Origin { image: instance.image, region: cx.region.clone() })),
             source_instance: Some(instance.id),
-            ..Image::new(
-                id.clone(),
-                &cx.account,
-                input.name,
-                instance.machine,
-                cx.now,
-            )
+            ..Image::new(id.clone(), &cx.account, input.name, instance.machine, cx.now)
         };
         let ends = after(cx.now, self.config.copy_time);
         let region = self.region_mut(cx)?;
-        region
-            .snapshots
-            .extend(snapshots.into_iter().map(|s| (s.id.clone(), s)));
+        region.snapshots.extend(snapshots.into_iter().map(|s| (s.id.clone(), s)));
         region.add_image(image);
-        let event = Event::ImageCopied {
-            region: cx.region.clone(),
-            image: id.clone(),
-        };
+        let event = Event::ImageCopied { region: cx.region.clone(), image: id.clone() };
         self.agenda.add(ends, event);
         Ok(Xml::new().with("imageId", id))
     }
 
     /// A pending snapshot of a volume: as large and as encrypted.
-    pub(crate) fn volume_snapshot(
-        &mut self,
-        cx: &Context,
-        volume: &Volume,
-        tags: &Tags,
-    ) -> Snapshot {
+    pub(crate) fn volume_snapshot(&mut self, cx: &Context, volume: &Volume, tags: &Tags) -> Snapshot {
         Snapshot {
             volume: Some(volume.id.clone()),
             encrypted: volume.encrypted,

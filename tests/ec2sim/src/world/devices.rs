@@ -12,10 +12,7 @@ const DEFAULT_TYPE: &str = "gp2";
 
 /// One device.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(
-    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
-    deny_unknown_fields
-)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct DeviceInput {
     pub(crate) device_name: String,
     pub(crate) ebs: Option<EbsInput>,
@@ -26,10 +23,7 @@ pub(crate) struct DeviceInput {
 
 /// The volume of a device.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(
-    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
-    deny_unknown_fields
-)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct EbsInput {
     pub(crate) snapshot_id: Option<String>,
     pub(crate) volume_size: Option<u32>,
@@ -52,19 +46,11 @@ impl DeviceInput {
 
     /// The device with its volume, made from a snapshot or empty. `None` for one of the instance store, which no
     /// image can hold.
-    pub(crate) fn check(
-        &self,
-        region: &Region,
-        cx: &Context,
-    ) -> Result<Option<BlockDevice>, ApiError> {
+    pub(crate) fn check(&self, region: &Region, cx: &Context) -> Result<Option<BlockDevice>, ApiError> {
         let Some(ebs) = &self.ebs else {
             return Ok(None);
         };
-        let snapshot = ebs
-            .snapshot_id
-            .as_deref()
-            .map(|id| region.visible_snapshot(cx, id))
-            .transpose()?;
+        let snapshot = ebs.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
         let size = ebs.volume_size.or(snapshot.map(|snapshot| snapshot.size));
         let size = size.ok_or_else(|| ApiError::missing("VolumeSize"))?;
         if let Some(snapshot) = snapshot.filter(|snapshot| size < snapshot.size) {
@@ -74,9 +60,7 @@ impl DeviceInput {
         Ok(Some(BlockDevice {
             device_name: self.device_name.clone(),
             size,
-            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| {
-                snapshot.encrypted
-            }),
+            encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| snapshot.encrypted),
             snapshot: ebs.snapshot_id.clone(),
             volume_type,
             delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
@@ -95,9 +79,7 @@ impl DeviceInput {
         Ok(BlockDevice {
             size,
             volume_type,
-            delete_on_termination: ebs
-                .delete_on_termination
-                .unwrap_or(device.delete_on_termination),
+            delete_on_termination: ebs.delete_on_termination.unwrap_or(device.delete_on_termination),
             ..device.clone()
         })
     }
@@ -106,9 +88,7 @@ impl DeviceInput {
 fn too_small(snapshot: &str, least: u32, size: u32) -> ApiError {
     ApiError::new(
         "InvalidBlockDeviceMapping",
-        format!(
-            "Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size >= {least}GB"
-        ),
+        format!("Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size >= {least}GB"),
     )
 }
 
@@ -121,10 +101,7 @@ pub(crate) fn overridden(
 ) -> Result<Vec<(BlockDevice, Option<DeviceInput>)>, ApiError> {
     let mut result = Vec::new();
     for device in devices {
-        let input = inputs
-            .iter()
-            .rev()
-            .find(|input| input.device_name == device.device_name);
+        let input = inputs.iter().rev().find(|input| input.device_name == device.device_name);
         match input {
             Some(input) if input.no_device.is_some() => {}
             Some(input) => result.push((input.change(device)?, Some(input.clone()))),

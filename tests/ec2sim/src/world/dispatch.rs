@@ -19,18 +19,9 @@ impl World {
         }
     }
 
-    fn dispatch_ec2(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
+    fn dispatch_ec2(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx)?;
-        let call = Query {
-            world: self,
-            cx,
-            params,
-        };
+        let call = Query { world: self, cx, params };
         match operation {
             "AttachVolume" => call.run(World::attach_volume),
             "CancelImageLaunchPermission" => call.run(World::cancel_launch_permission),
@@ -41,6 +32,7 @@ impl World {
             "CreateLaunchTemplate" => call.run(World::create_launch_template),
             "CreateLaunchTemplateVersion" => call.run(World::create_launch_template_version),
             "CreateSnapshot" => call.run(World::create_snapshot),
+            "CreateSnapshots" => call.run(World::create_snapshots),
             "CreateTags" => call.run(World::create_tags),
             "CreateVolume" => call.run(World::create_volume),
             "DeleteImageUsageReport" => call.run(World::delete_usage_report),
@@ -56,6 +48,7 @@ impl World {
             "DescribeImageUsageReportEntries" => call.run(World::describe_usage_report_entries),
             "DescribeImageUsageReports" => call.run(World::describe_usage_reports),
             "DescribeImages" => call.run(World::describe_images),
+            "DescribeInstanceStatus" => call.run(World::describe_instance_status),
             "DescribeInstances" => call.run(World::describe_instances),
             "DescribeLaunchTemplateVersions" => call.run(World::describe_launch_template_versions),
             "DescribeLaunchTemplates" => call.run(World::describe_launch_templates),
@@ -103,17 +96,8 @@ impl World {
         }
     }
 
-    fn dispatch_sts(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
-        let call = Query {
-            world: self,
-            cx,
-            params,
-        };
+    fn dispatch_sts(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        let call = Query { world: self, cx, params };
         match operation {
             "AssumeRole" => call.run(World::assume_role),
             "GetCallerIdentity" => call.run(World::get_caller_identity),
@@ -121,18 +105,9 @@ impl World {
         }
     }
 
-    fn dispatch_ssm(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
+    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json {
-            world: self,
-            cx,
-            params,
-        };
+        let call = Json { world: self, cx, params };
         match operation {
             "AddTagsToResource" => call.run(World::add_parameter_tags),
             "DeleteParameter" => call.run(World::delete_parameter),
@@ -146,22 +121,14 @@ impl World {
             "ListTagsForResource" => call.run(World::list_parameter_tags),
             "PutParameter" => call.run(World::put_parameter),
             "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
+            "UnlabelParameterVersion" => call.run(World::unlabel_parameter_version),
             _ => Err(unknown_operation(operation)),
         }
     }
 
-    fn dispatch_kms(
-        &mut self,
-        cx: &Context,
-        operation: &str,
-        params: &Params,
-    ) -> Result<Reply, ApiError> {
+    fn dispatch_kms(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json {
-            world: self,
-            cx,
-            params,
-        };
+        let call = Json { world: self, cx, params };
         match operation {
             "CancelKeyDeletion" => call.run(World::cancel_key_deletion),
             "CreateAlias" => call.run(World::create_alias),
@@ -190,10 +157,7 @@ fn unknown_operation(operation: &str) -> ApiError {
 }
 
 fn unrecognized() -> ApiError {
-    ApiError::new(
-        "UnrecognizedClientException",
-        "The security token included in the request is invalid.",
-    )
+    ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
 }
 
 fn invalid_action(operation: &str) -> ApiError {
@@ -215,10 +179,7 @@ impl Query<'_> {
         operation: fn(&mut World, &Context, I) -> Result<Xml, ApiError>,
     ) -> Result<Reply, ApiError> {
         let Params::Query(params) = self.params else {
-            return Err(ApiError::new(
-                "MalformedQueryString",
-                "The request is not a query",
-            ));
+            return Err(ApiError::new("MalformedQueryString", "The request is not a query"));
         };
         let mut params = params.clone();
         let dry_run = params.remove("DryRun").is_some_and(|value| value == "true");
@@ -244,13 +205,9 @@ impl Json<'_> {
         operation: fn(&mut World, &Context, I) -> Result<Value, ApiError>,
     ) -> Result<Reply, ApiError> {
         let Params::Json(params) = self.params else {
-            return Err(ApiError::new(
-                "SerializationException",
-                "The request is not JSON",
-            ));
+            return Err(ApiError::new("SerializationException", "The request is not JSON"));
         };
-        let input =
-            I::deserialize(params).map_err(|error| ApiError::validation(error.to_string()))?;
+        let input = I::deserialize(params).map_err(|error| ApiError::validation(error.to_string()))?;
         operation(self.world, self.cx, input).map(Reply::Json)
     }
 }

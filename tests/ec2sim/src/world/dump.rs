@@ -9,19 +9,12 @@ impl World {
     /// All that all accounts have, by region; regions that hold nothing are left out.
     pub(crate) fn dump(&self) -> Value {
         let regions = self.regions.values().filter(|region| !is_empty(region));
-        Value::Object(
-            regions
-                .map(|region| (region.name.clone(), dump_region(region)))
-                .collect(),
-        )
+        Value::Object(regions.map(|region| (region.name.clone(), dump_region(region))).collect())
     }
 
     /// The regions and whether they can be used.
     pub(crate) fn opt_ins(&self) -> Vec<(String, OptIn)> {
-        self.regions
-            .values()
-            .map(|region| (region.name.clone(), region.opt_in))
-            .collect()
+        self.regions.values().map(|region| (region.name.clone(), region.opt_in)).collect()
     }
 }
 
@@ -31,10 +24,7 @@ fn is_empty(region: &Region) -> bool {
         && region.instances.is_empty()
         && region.volumes.is_empty()
         && region.launch_templates.is_empty()
-        && region
-            .accounts
-            .values()
-            .all(|holdings| holdings.parameters.0.is_empty())
+        && region.accounts.values().all(|holdings| holdings.parameters.0.is_empty())
 }
 
 fn dump_region(region: &Region) -> Value {

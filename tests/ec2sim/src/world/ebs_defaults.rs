@@ -29,29 +29,17 @@ impl World {
         Ok(&mut self.region_mut(cx)?.holdings(&cx.account).ebs)
     }
 
-    pub(crate) fn enable_encryption_by_default(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn enable_encryption_by_default(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         self.ebs_defaults(cx)?.encrypt = true;
         Ok(Xml::new().with("ebsEncryptionByDefault", true))
     }
 
-    pub(crate) fn disable_encryption_by_default(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn disable_encryption_by_default(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         self.ebs_defaults(cx)?.encrypt = false;
         Ok(Xml::new().with("ebsEncryptionByDefault", false))
     }
 
-    pub(crate) fn get_encryption_by_default(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn get_encryption_by_default(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         let encrypt = self.ebs_defaults(cx)?.encrypt;
         Ok(Xml::new().with("ebsEncryptionByDefault", encrypt))
     }
@@ -61,11 +49,7 @@ impl World {
         Ok(Xml::new().with("kmsKeyId", key.unwrap_or(DEFAULT_ALIAS)))
     }
 
-    pub(crate) fn modify_default_key(
-        &mut self,
-        cx: &Context,
-        input: ModifyDefaultKey,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn modify_default_key(&mut self, cx: &Context, input: ModifyDefaultKey) -> Result<Xml, ApiError> {
         let key = self.region(cx)?.usable_key(&cx.account, &input.kms_key_id);
         let key = key.ok_or_else(|| {
             ApiError::invalid(format!(

@@ -62,14 +62,8 @@ impl<'f, T: Filtered> Matcher<'f, T> {
             let shown = |key: &str| resource.shows_tag(viewer, key);
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
-                Field::TagKey => resource
-                    .tags()
-                    .iter()
-                    .any(|(key, _)| shown(key) && any(key)),
-                Field::TagValue(key) => resource
-                    .tags()
-                    .get(key)
-                    .is_some_and(|value| shown(key) && any(value)),
+                Field::TagKey => resource.tags().iter().any(|(key, _)| shown(key) && any(key)),
+                Field::TagValue(key) => resource.tags().get(key).is_some_and(|value| shown(key) && any(value)),
             }
         })
     }
@@ -77,10 +71,7 @@ impl<'f, T: Filtered> Matcher<'f, T> {
 
 fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
     if filter.values.is_empty() {
-        return Err(ApiError::invalid(format!(
-            "The filter '{}' has no value",
-            filter.name
-        )));
+        return Err(ApiError::invalid(format!("The filter '{}' has no value", filter.name)));
     }
     if filter.name == "tag-key" {
         return Ok(Field::TagKey);

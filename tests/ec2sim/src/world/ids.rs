@@ -40,9 +40,7 @@ impl Ids {
     /// SplitMix64 over the counter.
     fn next(&mut self) -> u64 {
         self.counter += 1;
-        let mut z = self
-            .seed
-            .wrapping_add(self.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.seed.wrapping_add(self.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -108,16 +106,12 @@ impl Kind {
     /// Refuses what cannot be an id of this kind: the prefix and 8 or 17 hexadecimal digits.
     pub(crate) fn check(&self, id: &str) -> Result<(), ApiError> {
         let well_formed = id.strip_prefix(self.prefix).is_some_and(|digits| {
-            matches!(digits.len(), 8 | 17)
-                && digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+            matches!(digits.len(), 8 | 17) && digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
         });
         if well_formed {
             return Ok(());
         }
-        Err(ApiError::new(
-            self.malformed,
-            format!("Invalid id: \"{id}\" (expecting \"{}...\")", self.prefix),
-        ))
+        Err(ApiError::new(self.malformed, format!("Invalid id: \"{id}\" (expecting \"{}...\")", self.prefix)))
     }
 
     /// The error for an id that names nothing the caller can see.

@@ -151,13 +151,7 @@ pub(crate) struct Image {
 
 impl Image {
     /// An available image without devices, grants or tags.
-    pub(crate) fn new(
-        id: String,
-        owner: &str,
-        name: String,
-        machine: SharedMachine,
-        created: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(id: String, owner: &str, name: String, machine: SharedMachine, created: Timestamp) -> Self {
         Self {
             id,
             owner: owner.to_owned(),
@@ -188,8 +182,7 @@ impl Image {
 
     /// Whether the caller may launch it, be it the account itself or its organisation that it is shared with.
     pub(crate) fn is_visible_to(&self, cx: &Context) -> bool {
-        self.owner == cx.account
-            || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
+        self.owner == cx.account || (self.state != ImageState::Disabled && !self.grants.is_disjoint(&cx.principals))
     }
 
     /// Whether it counts towards the quota, as it does in the Recycle Bin too.
@@ -217,9 +210,7 @@ impl Image {
     }
 
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
-        self.devices
-            .iter()
-            .filter_map(|device| device.snapshot.as_deref())
+        self.devices.iter().filter_map(|device| device.snapshot.as_deref())
     }
 
     pub(crate) fn check_registered(&self) -> Result<(), ApiError> {
@@ -231,11 +222,7 @@ impl Image {
 
     /// Refuses what needs an image that is complete and switched on.
     pub(crate) fn check_available(&self) -> Result<(), ApiError> {
-        if self.state == ImageState::Available {
-            Ok(())
-        } else {
-            Err(unavailable(&self.id))
-        }
+        if self.state == ImageState::Available { Ok(()) } else { Err(unavailable(&self.id)) }
     }
 
     pub(crate) fn protection_name(&self, now: Timestamp) -> &'static str {
@@ -277,14 +264,9 @@ impl Image {
             x.text("platform", "windows");
         }
         // A pending copy may already know why it will fail; nobody sees it yet.
-        if let Some(reason) = self
-            .state_reason
-            .as_ref()
-            .filter(|_| self.state != ImageState::Pending)
-        {
+        if let Some(reason) = self.state_reason.as_ref().filter(|_| self.state != ImageState::Pending) {
             x.nest("stateReason", |x| {
-                x.text("code", &reason.code)
-                    .text("message", &reason.message);
+                x.text("code", &reason.code).text("message", &reason.message);
             });
         }
         self.write_devices(x);
@@ -296,8 +278,7 @@ impl Image {
         }
         x.maybe("sourceInstanceId", self.source_instance.as_ref());
         if let Some(origin) = &self.origin {
-            x.text("sourceImageId", &origin.image)
-                .text("sourceImageRegion", &origin.region);
+            x.text("sourceImageId", &origin.image).text("sourceImageRegion", &origin.region);
         }
         tags::write(x, &self.tags_for(&cx.account));
     }
@@ -340,16 +321,9 @@ pub(crate) fn is_shared(tag: &str) -> bool {
 
 /// The error for an image that exists but cannot be used.
 pub(crate) fn unavailable(id: &str) -> ApiError {
-    ApiError::new(
-        "InvalidAMIID.Unavailable",
-        format!("The image ID '{id}' is no longer available"),
-    )
+    ApiError::new("InvalidAMIID.Unavailable", format!("The image ID '{id}' is no longer available"))
 }
 
 fn usage_operation(platform_details: &str) -> &'static str {
-    if platform_details.starts_with("Windows") {
-        "RunInstances:0002"
-    } else {
-        "RunInstances"
-    }
+    if platform_details.starts_with("Windows") { "RunInstances:0002" } else { "RunInstances" }
 }

@@ -8,33 +8,15 @@ use crate::world::tags::Tags;
 impl Filtered for Image {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("architecture", |image| one(&image.machine.architecture)),
-        ("block-device-mapping.device-name", |i| {
-            i.devices.iter().flat_map(|d| one(&d.device_name)).collect()
-        }),
-        ("block-device-mapping.encrypted", |i| {
-            i.devices
-                .iter()
-                .flat_map(|d| written(d.encrypted))
-                .collect()
-        }),
-        ("block-device-mapping.snapshot-id", |i| {
-            i.snapshots().flat_map(one).collect()
-        }),
-        ("block-device-mapping.volume-size", |i| {
-            i.devices.iter().flat_map(|d| written(d.size)).collect()
-        }),
-        ("block-device-mapping.volume-type", |i| {
-            i.devices.iter().flat_map(|d| one(d.volume_type)).collect()
-        }),
+        ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|d| one(&d.device_name)).collect()),
+        ("block-device-mapping.encrypted", |i| i.devices.iter().flat_map(|d| written(d.encrypted)).collect()),
+        ("block-device-mapping.snapshot-id", |i| i.snapshots().flat_map(one).collect()),
+        ("block-device-mapping.volume-size", |i| i.devices.iter().flat_map(|d| written(d.size)).collect()),
+        ("block-device-mapping.volume-type", |i| i.devices.iter().flat_map(|d| one(d.volume_type)).collect()),
         ("block-device-mapping.delete-on-termination", |i| {
-            i.devices
-                .iter()
-                .flat_map(|d| written(d.delete_on_termination))
-                .collect()
+            i.devices.iter().flat_map(|d| written(d.delete_on_termination)).collect()
         }),
-        ("boot-mode", |image| {
-            maybe(image.machine.boot_mode.as_deref())
-        }),
+        ("boot-mode", |image| maybe(image.machine.boot_mode.as_deref())),
         ("creation-date", |image| written(date(image.created))),
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
@@ -54,58 +36,18 @@ impl Filtered for Image {
         ("name", |image| one(&image.name)),
         ("owner-alias", |image| maybe(image.owner_alias.as_deref())),
         ("owner-id", |image| one(&image.owner)),
-        ("platform", |i| {
-            maybe(
-                i.machine
-                    .platform_details
-                    .starts_with("Windows")
-                    .then_some("windows"),
-            )
-        }),
-        ("product-code", |image| {
-            image
-                .machine
-                .product_codes
-                .iter()
-                .flat_map(|code| one(code))
-                .collect()
-        }),
-        ("root-device-name", |image| {
-            one(&image.machine.root_device_name)
-        }),
+        ("platform", |i| maybe(i.machine.platform_details.starts_with("Windows").then_some("windows"))),
+        ("product-code", |image| image.machine.product_codes.iter().flat_map(|code| one(code)).collect()),
+        ("root-device-name", |image| one(&image.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
-        ("source-image-id", |image| {
-            maybe(image.origin.as_ref().map(|origin| origin.image.as_str()))
-        }),
-        ("source-instance-id", |image| {
-            maybe(image.source_instance.as_deref())
-        }),
-        ("source-image-region", |image| {
-            maybe(image.origin.as_ref().map(|origin| origin.region.as_str()))
-        }),
+        ("source-image-id", |image| maybe(image.origin.as_ref().map(|origin| origin.image.as_str()))),
+        ("source-instance-id", |image| maybe(image.source_instance.as_deref())),
+        ("source-image-region", |image| maybe(image.origin.as_ref().map(|origin| origin.region.as_str()))),
         ("state", |image| one(image.state.name())),
-        ("state-reason-code", |image| {
-            maybe(
-                image
-                    .state_reason
-                    .as_ref()
-                    .map(|reason| reason.code.as_str()),
-            )
-        }),
-        ("state-reason-message", |image| {
-            maybe(
-                image
-                    .state_reason
-                    .as_ref()
-                    .map(|reason| reason.message.as_str()),
-            )
-        }),
-        ("sriov-net-support", |image| {
-            maybe(image.machine.sriov_net_support.as_deref())
-        }),
-        ("virtualization-type", |image| {
-            one(&image.machine.virtualization_type)
-        }),
+        ("state-reason-code", |image| maybe(image.state_reason.as_ref().map(|reason| reason.code.as_str()))),
+        ("state-reason-message", |image| maybe(image.state_reason.as_ref().map(|reason| reason.message.as_str()))),
+        ("sriov-net-support", |image| maybe(image.machine.sriov_net_support.as_deref())),
+        ("virtualization-type", |image| one(&image.machine.virtualization_type)),
     ];
 
     fn tags(&self) -> &Tags {

@@ -56,17 +56,8 @@ pub(crate) struct RegisterImage {
 }
 
 impl World {
-    pub(crate) fn describe_images(
-        &mut self,
-        cx: &Context,
-        input: DescribeImages,
-    ) -> Result<Xml, ApiError> {
-        if !input.image_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter imageIdSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+    pub(crate) fn describe_images(&mut self, cx: &Context, input: DescribeImages) -> Result<Xml, ApiError> {
+        let paging = Paging::listing("imageIdSet", &input.image_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
@@ -74,10 +65,7 @@ impl World {
             paging.of_shelf(&region.images, keep)
         } else {
             let named = named_images(region, cx, &input.image_ids)?;
-            (
-                named.into_iter().filter(|image| keep(image)).collect(),
-                None,
-            )
+            (named.into_iter().filter(|image| keep(image)).collect(), None)
         };
         let mut x = Xml::new();
         x.list("imagesSet", page, |x, image| image.write(x, cx));
@@ -85,22 +73,16 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn register_image(
-        &mut self,
-        cx: &Context,
-        input: RegisterImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn register_image(&mut self, cx: &Context, input: RegisterImage) -> Result<Xml, ApiError> {
         let created = [&IMAGE, &SNAPSHOT];
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let id = self.ids.resource(&IMAGE);
         let listed_from = after(cx.now, self.config.late_listing);
-        check_description(input.description.as_deref())?;
+        input.check()?;
         self.check_quota(cx)?;
         let region = self.region_mut(cx)?;
         region.check_name(cx, &input.name)?;
-        let root = input
-            .root_device_name
-            .ok_or_else(|| ApiError::missing("rootDeviceName"))?;
+        let root = input.root_device_name.ok_or_else(|| ApiError::missing("rootDeviceName"))?;
         let devices: Vec<BlockDevice> = input
             .devices
             .iter()
@@ -109,10 +91,7 @@ impl World {
             .into_iter()
             .flatten()
             .collect();
-        if !devices
-            .iter()
-            .any(|device| device.device_name == root && device.snapshot.is_some())
-        {
+        if !devices.iter().any(|device| device.device_name == root && device.snapshot.is_some()) {
             return Err(ApiError::new(
                 "InvalidBlockDeviceMapping",
                 "The root device must have a snapshot in the block device mapping",
@@ -121,9 +100,7 @@ impl World {
         let machine = Machine {
             architecture: input.architecture.unwrap_or_else(|| "i386".to_owned()),
             root_device_name: root,
-            virtualization_type: input
-                .virtualization_type
-                .unwrap_or_else(|| "paravirtual".to_owned()),
+            virtualization_type: input.virtualization_type.unwrap_or_else(|| "paravirtual".to_owned()),
             ena_support: input.ena_support.unwrap_or(false),
             sriov_net_support: input.sriov_net_support,
             boot_mode: input.boot_mode,
@@ -142,6 +119,31 @@ impl World {
         };
         region.add_image(image);
         Ok(Xml::new().with("imageId", id))
+    }
+}
+
+impl RegisterImage {
+    /// The values that the members of the call can have.
+    fn check(&self) -> Result<(), ApiError> {
+        check_description(self.description.as_deref())?;
+        let architectures = ["i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"];
+        let members: [(&str, &Option<String>, &[&str]); 5] = [
+            ("architecture", &self.architecture, &architectures),
+            ("virtualizationType", &self.virtualization_type, &["hvm", "paravirtual"]),
+            ("bootMode", &self.boot_mode, &["legacy-bios", "uefi", "uefi-preferred"]),
+            ("imdsSupport", &self.imds_support, &["v2.0"]),
+            ("tpmSupport", &self.tpm_support, &["v2.0"]),
+        ];
+        for (name, value, known) in members {
+            if let Some(value) = value.as_deref().filter(|value| !known.contains(value)) {
+                return Err(ApiError::invalid_value(name, value));
+            }
+        }
+        let uefi = self.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi"));
+        if self.tpm_support.is_some() && !uefi {
+            return Err(ApiError::combination("A TPM needs the boot mode uefi"));
+        }
+        Ok(())
     }
 }
 
@@ -173,32 +175,18 @@ fn is_owner(owner: &str, image: &Image, cx: &Context) -> bool {
 fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
     match user {
         "all" => image.is_public(),
-        user if user == "self" || user == cx.account => image
-            .grants
-            .iter()
-            .any(|grant| *grant != Grant::All && cx.principals.contains(grant)),
+        user if user == "self" || user == cx.account => {
+            image.grants.iter().any(|grant| *grant != Grant::All && cx.principals.contains(grant))
+        }
         account => image.grants.contains(&Grant::Account(account.to_owned())),
     }
 }
 
 /// The images of these ids, or the error for those that the caller does not see.
-fn named_images<'r>(
-    region: &'r Region,
-    cx: &Context,
-    ids: &[String],
-) -> Result<Vec<&'r Image>, ApiError> {
+fn named_images<'r>(region: &'r Region, cx: &Context, ids: &[String]) -> Result<Vec<&'r Image>, ApiError> {
     ids.iter().try_for_each(|id| IMAGE.check(id))?;
-    let find = |id: &String| {
-        region
-            .images
-            .get(id)
-            .filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now))
-    };
-    let missing: Vec<&str> = ids
-        .iter()
-        .filter(|id| find(id).is_none())
-        .map(String::as_str)
-        .collect();
+    let find = |id: &String| region.images.get(id).filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now));
+    let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(IMAGE.not_found(&missing.join(", ")));
     }

@@ -81,8 +81,7 @@ impl Instance {
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
-        self.terminated
-            .is_none_or(|at| now < after(at, TERMINATED_FOR))
+        self.terminated.is_none_or(|at| now < after(at, TERMINATED_FOR))
     }
 
     pub(crate) fn write(&self, x: &mut Xml, region: &Region, state: State) {
@@ -95,8 +94,7 @@ impl Instance {
             .maybe("keyName", self.key_name.as_ref())
             .maybe("clientToken", self.client_token.as_ref())
             .nest("placement", |x| {
-                x.text("availabilityZone", &self.zone)
-                    .text("tenancy", "default");
+                x.text("availabilityZone", &self.zone).text("tenancy", "default");
             })
             .nest("monitoring", |x| {
                 x.text("state", "disabled");
@@ -121,8 +119,7 @@ impl Instance {
         }
         if let Some(reason) = &self.reason {
             x.nest("stateReason", |x| {
-                x.text("code", &reason.code)
-                    .text("message", &reason.message);
+                x.text("code", &reason.code).text("message", &reason.message);
             });
         }
         let volumes = region.volumes_of(&self.id);
@@ -158,11 +155,7 @@ impl Seen {
             .volumes_of(&instance.id)
             .into_iter()
             .map(|(volume, attachment)| (attachment.device.clone(), volume.id.clone()));
-        Self {
-            instance: instance.clone(),
-            state: instance.state(now),
-            devices: devices.collect(),
-        }
+        Self { instance: instance.clone(), state: instance.state(now), devices: devices.collect() }
     }
 }
 
@@ -170,21 +163,9 @@ impl Filtered for Seen {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("architecture", |i| one(&i.instance.machine.architecture)),
         ("availability-zone", |i| one(&i.instance.zone)),
-        ("block-device-mapping.device-name", |i| {
-            i.devices
-                .iter()
-                .flat_map(|(device, _)| one(device))
-                .collect()
-        }),
-        ("block-device-mapping.volume-id", |i| {
-            i.devices
-                .iter()
-                .flat_map(|(_, volume)| one(volume))
-                .collect()
-        }),
-        ("client-token", |i| {
-            maybe(i.instance.client_token.as_deref())
-        }),
+        ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|(device, _)| one(device)).collect()),
+        ("block-device-mapping.volume-id", |i| i.devices.iter().flat_map(|(_, volume)| one(volume)).collect()),
+        ("client-token", |i| maybe(i.instance.client_token.as_deref())),
         ("hypervisor", |_| one("xen")),
         ("image-id", |i| one(&i.instance.image)),
         ("instance-id", |i| one(&i.instance.id)),
@@ -194,21 +175,13 @@ impl Filtered for Seen {
         ("key-name", |i| maybe(i.instance.key_name.as_deref())),
         ("launch-time", |i| written(date(i.instance.launched))),
         ("owner-id", |i| one(&i.instance.owner)),
-        ("platform-details", |i| {
-            one(&i.instance.machine.platform_details)
-        }),
+        ("platform-details", |i| one(&i.instance.machine.platform_details)),
         ("reservation-id", |i| one(&i.instance.reservation)),
-        ("root-device-name", |i| {
-            one(&i.instance.machine.root_device_name)
-        }),
+        ("root-device-name", |i| one(&i.instance.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
-        ("state-reason-code", |i| {
-            maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))
-        }),
+        ("state-reason-code", |i| maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))),
         ("tenancy", |_| one("default")),
-        ("virtualization-type", |i| {
-            one(&i.instance.machine.virtualization_type)
-        }),
+        ("virtualization-type", |i| one(&i.instance.machine.virtualization_type)),
     ];
 
     fn tags(&self) -> &Tags {

@@ -43,17 +43,9 @@ pub(crate) struct InstancesInput {
 }
 
 impl World {
-    pub(crate) fn describe_instances(
-        &mut self,
-        cx: &Context,
-        input: DescribeInstances,
-    ) -> Result<Xml, ApiError> {
-        if !input.instance_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter instancesSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+    pub(crate) fn describe_instances(&mut self, cx: &Context, input: DescribeInstances) -> Result<Xml, ApiError> {
+        let paging =
+            Paging::listing("instancesSet", &input.instance_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         for id in &input.instance_ids {
@@ -88,11 +80,7 @@ impl World {
     }
 
     /// Terminated instances give back the volumes that are not to be deleted with them.
-    pub(crate) fn terminate_instances(
-        &mut self,
-        cx: &Context,
-        input: InstancesInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn terminate_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
         for id in &input.instance_ids {
             if region.owned_instance(cx, id)?.protected {
@@ -109,10 +97,7 @@ impl World {
         let region = self.region_mut(cx)?;
         let ended = |id: &String| input.instance_ids.contains(id);
         region.volumes.retain(|_, volume| {
-            !volume
-                .attachment
-                .as_ref()
-                .is_some_and(|at| ended(&at.instance) && at.delete_on_termination)
+            !volume.attachment.as_ref().is_some_and(|at| ended(&at.instance) && at.delete_on_termination)
         });
         for volume in region.volumes.values_mut() {
             volume.attachment.take_if(|at| ended(&at.instance));
@@ -120,39 +105,22 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn stop_instances(
-        &mut self,
-        cx: &Context,
-        input: InstancesInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn stop_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         self.send(cx, &input, Phase::Stopped)
     }
 
-    pub(crate) fn start_instances(
-        &mut self,
-        cx: &Context,
-        input: InstancesInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn start_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         self.send(cx, &input, Phase::Running)
     }
 
-    pub(crate) fn reboot_instances(
-        &mut self,
-        cx: &Context,
-        input: InstancesInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn reboot_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
         input.check(region, cx)?;
         Ok(Xml::done())
     }
 
     /// Sets instances out for a phase; all or none.
-    fn send(
-        &mut self,
-        cx: &Context,
-        input: &InstancesInput,
-        phase: Phase,
-    ) -> Result<Xml, ApiError> {
+    fn send(&mut self, cx: &Context, input: &InstancesInput, phase: Phase) -> Result<Xml, ApiError> {
         let settles = after(cx.now, self.config.instance_time);
         let region = self.region_mut(cx)?;
         input.check(region, cx)?;
@@ -201,14 +169,8 @@ impl Instance {
     fn check_can(&self, cx: &Context, phase: Phase) -> Result<(), ApiError> {
         let state = self.state(cx.now).name;
         let (may, verb) = match phase {
-            Phase::Running => (
-                matches!(state, "stopped" | "running" | "pending"),
-                "started",
-            ),
-            Phase::Stopped => (
-                matches!(state, "running" | "stopping" | "stopped"),
-                "stopped",
-            ),
+            Phase::Running => (matches!(state, "stopped" | "running" | "pending"), "started"),
+            Phase::Stopped => (matches!(state, "running" | "stopping" | "stopped"), "stopped"),
             Phase::Terminated => (true, "terminated"),
         };
         if may {
@@ -216,10 +178,7 @@ impl Instance {
         }
         Err(ApiError::new(
             "IncorrectInstanceState",
-            format!(
-                "The instance '{}' is not in a state from which it can be {verb}.",
-                self.id
-            ),
+            format!("The instance '{}' is not in a state from which it can be {verb}.", self.id),
         ))
     }
 }

@@ -91,15 +91,9 @@ pub(crate) struct Launch {
 const DEFAULT_TYPE: &str = "m1.small";
 
 impl World {
-    pub(crate) fn run_instances(
-        &mut self,
-        cx: &Context,
-        input: RunInstances,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
         if input.min_count == 0 || input.max_count < input.min_count {
-            return Err(ApiError::combination(
-                "MinCount must be at least 1 and at most MaxCount",
-            ));
+            return Err(ApiError::combination("MinCount must be at least 1 and at most MaxCount"));
         }
         let asked = format!("{input:?}");
         let token = input.client_token.clone();
@@ -107,45 +101,25 @@ impl World {
             return self.write_reservation(cx, &made, None);
         }
         let region = self.region(cx)?;
-        let template = input
-            .launch_template
-            .as_ref()
-            .map(|choice| region.chosen_version(cx, choice))
-            .transpose()?;
-        let template = template
-            .map(|version| version.data.clone())
-            .unwrap_or_default();
+        let template = input.launch_template.as_ref().map(|choice| region.chosen_version(cx, choice)).transpose()?;
+        let template = template.map(|version| version.data.clone()).unwrap_or_default();
         let count = input.max_count;
         let mut launch = input.launch(template)?;
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
-        self.launchable(cx, &launch.image)?;
+        self.launchable(cx, &launch.image)?.check_type(&launch)?;
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();
         for _ in 0..count {
             launched.push(self.launch(cx, launch.clone())?);
         }
-        self.remember(
-            cx,
-            "RunInstances",
-            token.as_deref(),
-            asked,
-            launched.clone(),
-        )?;
+        self.remember(cx, "RunInstances", token.as_deref(), asked, launched.clone())?;
         self.write_reservation(cx, &launched, Some(Phase::Running))
     }
 
     /// Writes instances of one reservation, as they are or as they set out for a phase.
-    fn write_reservation(
-        &self,
-        cx: &Context,
-        ids: &[String],
-        phase: Option<Phase>,
-    ) -> Result<Xml, ApiError> {
+    fn write_reservation(&self, cx: &Context, ids: &[String], phase: Option<Phase>) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
-        let instances: Vec<&Instance> = ids
-            .iter()
-            .filter_map(|id| region.instances.get(id))
-            .collect();
+        let instances: Vec<&Instance> = ids.iter().filter_map(|id| region.instances.get(id)).collect();
         let mut x = Xml::new();
         x.maybe("reservationId", instances.first().map(|i| &i.reservation))
             .text("ownerId", &cx.account)
@@ -158,8 +132,10 @@ impl World {
     }
 
     /// Refuses to launch from an image that is not visible, not complete, disabled or failed.
-    fn launchable(&self, cx: &Context, image: &str) -> Result<(), ApiError> {
-        self.region(cx)?.visible_image(cx, image)?.check_available()
+    fn launchable(&self, cx: &Context, image: &str) -> Result<&Image, ApiError> {
+        let image = self.region(cx)?.visible_image(cx, image)?;
+        image.check_available()?;
+        Ok(image)
     }
 
     /// Starts an instance and answers its id. Where a key cannot be used it terminates by itself, as EC2's do.
@@ -174,9 +150,7 @@ impl World {
             image.clone()
         });
         let (machine, own) = match image {
-            Some(Image {
-                machine, devices, ..
-            }) => (machine, devices),
+            Some(Image { machine, devices, .. }) => (machine, devices),
             // Instances outlive images and can be put in without one: they have a root volume all the same.
             None => (usual, vec![BlockDevice::root(&Machine::default())]),
         };
@@ -193,14 +167,10 @@ impl World {
                 Some((snapshot.encrypted, snapshot.key.clone()))
             });
             let (source_encrypted, source_key) = source.unwrap_or((false, None));
-            let (encrypted, key) =
-                self.encrypt(cx, source_encrypted, source_key.as_deref(), &how)?;
-            let readable = |key: &String| {
-                self.region(cx)
-                    .is_ok_and(|region| region.usable_key(&cx.account, key).is_some())
-            };
-            if (encrypted && key.is_none()) || source_key.as_ref().is_some_and(|key| !readable(key))
-            {
+            let (encrypted, key) = self.encrypt(cx, source_encrypted, source_key.as_deref(), &how)?;
+            let readable =
+                |key: &String| self.region(cx).is_ok_and(|region| region.usable_key(&cx.account, key).is_some());
+            if (encrypted && key.is_none()) || source_key.as_ref().is_some_and(|key| !readable(key)) {
                 reason = Some(StateReason {
                     code: "Client.InternalError".to_owned(),
                     message: "Client.InternalError: Client error on launch".to_owned(),
@@ -236,11 +206,7 @@ impl World {
             client_token: launch.client_token,
             zone,
             launched: cx.now,
-            phase: if failed {
-                Phase::Terminated
-            } else {
-                Phase::Running
-            },
+            phase: if failed { Phase::Terminated } else { Phase::Running },
             settles,
             reason,
             terminated: failed.then_some(settles),
@@ -251,14 +217,36 @@ impl World {
         let region = self.region_mut(cx)?;
         region.instances.insert(id.clone(), instance);
         if !failed {
-            region.volumes.extend(
-                volumes
-                    .into_iter()
-                    .map(|volume| (volume.id.clone(), volume)),
-            );
+            region.volumes.extend(volumes.into_iter().map(|volume| (volume.id.clone(), volume)));
         }
         Ok(id)
     }
+}
+
+impl Image {
+    /// Refuses a type of instance of the other architecture, if one is named.
+    fn check_type(&self, launch: &Launch) -> Result<(), ApiError> {
+        let of_type = architecture(&launch.instance_type);
+        let of_image = self.machine.architecture.as_str();
+        let fits = launch.instance_type == DEFAULT_TYPE
+            || of_image.ends_with("_mac")
+            || (of_type == "arm64") == (of_image == "arm64");
+        if fits {
+            return Ok(());
+        }
+        Err(ApiError::invalid(format!(
+            "The architecture '{of_type}' of the specified instance type does not match the architecture \
+             '{of_image}' of the specified AMI. Specify an instance type and an AMI that have matching architectures, \
+             and try again."
+        )))
+    }
+}
+
+/// The architecture of a type: those of Graviton have a `g` after the number of their generation, as `m7gd.large`.
+fn architecture(instance_type: &str) -> &'static str {
+    let family = instance_type.split('.').next().unwrap_or_default();
+    let after = family.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    if family == "a1" || after.contains('g') { "arm64" } else { "x86_64" }
 }
 
 impl RunInstances {
@@ -272,20 +260,12 @@ impl RunInstances {
         let mut devices = template.devices;
         devices.extend(self.devices);
         Ok(Launch {
-            image: self
-                .image_id
-                .or(template.image_id)
-                .ok_or_else(|| ApiError::missing("ImageId"))?,
-            instance_type: self
-                .instance_type
-                .or(template.instance_type)
-                .unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
+            image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
+            instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
             reservation: String::new(),
             key_name: self.key_name.or(template.key_name),
             client_token: self.client_token,
-            zone: self
-                .placement
-                .and_then(|placement| placement.availability_zone),
+            zone: self.placement.and_then(|placement| placement.availability_zone),
             protected: self.disable_api_termination.unwrap_or(false),
             devices,
             tags,

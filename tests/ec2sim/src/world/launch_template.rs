@@ -42,33 +42,18 @@ pub(crate) struct Version {
 
 /// What a version says about the instances it launches.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(
-    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
-    deny_unknown_fields
-)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct TemplateData {
     pub(crate) image_id: Option<String>,
     pub(crate) instance_type: Option<String>,
     pub(crate) key_name: Option<String>,
     pub(crate) user_data: Option<String>,
     pub(crate) ebs_optimized: Option<bool>,
-    #[serde(
-        default,
-        rename(deserialize = "BlockDeviceMapping"),
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, rename(deserialize = "BlockDeviceMapping"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) devices: Vec<DeviceInput>,
-    #[serde(
-        default,
-        rename(deserialize = "TagSpecification"),
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, rename(deserialize = "TagSpecification"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) tag_specifications: Vec<TagSpecification>,
-    #[serde(
-        default,
-        rename(deserialize = "SecurityGroupId"),
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, rename(deserialize = "SecurityGroupId"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) security_group_ids: Vec<String>,
 }
 
@@ -114,9 +99,7 @@ impl TemplateData {
             });
         }
         if !self.tag_specifications.is_empty() {
-            x.list("tagSpecificationSet", &self.tag_specifications, |x, s| {
-                s.write(x)
-            });
+            x.list("tagSpecificationSet", &self.tag_specifications, |x, s| s.write(x));
         }
         if !self.security_group_ids.is_empty() {
             x.list("securityGroupIdSet", &self.security_group_ids, |x, id| {
@@ -141,11 +124,7 @@ pub(crate) struct TemplateChoice {
 
 impl LaunchTemplate {
     pub(crate) fn latest(&self) -> u64 {
-        self.versions
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or_default()
+        self.versions.keys().next_back().copied().unwrap_or_default()
     }
 
     /// The version that a number, `$Latest` or `$Default` means.
@@ -155,27 +134,19 @@ impl LaunchTemplate {
             "$Default" => Some(self.default_version),
             number => number.parse().ok(),
         };
-        number
-            .and_then(|number| self.versions.get(&number))
-            .ok_or_else(|| {
-                ApiError::new(
-                    "InvalidLaunchTemplateId.VersionNotFound",
-                    format!(
-                        "Could not find launch template version {named} of {}",
-                        self.id
-                    ),
-                )
-            })
+        number.and_then(|number| self.versions.get(&number)).ok_or_else(|| {
+            ApiError::new(
+                "InvalidLaunchTemplateId.VersionNotFound",
+                format!("Could not find launch template version {named} of {}", self.id),
+            )
+        })
     }
 
     pub(crate) fn write(&self, x: &mut Xml) {
         x.text("launchTemplateId", &self.id)
             .text("launchTemplateName", &self.name)
             .text("createTime", date(self.created))
-            .text(
-                "createdBy",
-                format_args!("arn:aws:iam::{}:user/simulated", self.owner),
-            )
+            .text("createdBy", format_args!("arn:aws:iam::{}:user/simulated", self.owner))
             .text("defaultVersionNumber", self.default_version)
             .text("latestVersionNumber", self.latest());
         tags::write(x, &self.tags);
@@ -187,10 +158,7 @@ impl LaunchTemplate {
             .text("versionNumber", version.number)
             .maybe("versionDescription", version.description.as_ref())
             .text("createTime", date(version.created))
-            .text(
-                "createdBy",
-                format_args!("arn:aws:iam::{}:user/simulated", self.owner),
-            )
+            .text("createdBy", format_args!("arn:aws:iam::{}:user/simulated", self.owner))
             .text("defaultVersion", version.number == self.default_version)
             .nest("launchTemplateData", |x| version.data.write(x));
     }
@@ -209,42 +177,23 @@ impl Filtered for LaunchTemplate {
 
 impl Region {
     /// The template that a caller names by id or by name.
-    pub(crate) fn template_id(
-        &self,
-        cx: &Context,
-        id: Option<&str>,
-        name: Option<&str>,
-    ) -> Result<String, ApiError> {
+    pub(crate) fn template_id(&self, cx: &Context, id: Option<&str>, name: Option<&str>) -> Result<String, ApiError> {
         match (id, name) {
             (Some(id), None) => {
                 LAUNCH_TEMPLATE.check(id)?;
-                let found = self
-                    .launch_templates
-                    .get(id)
-                    .filter(|template| template.owner == cx.account);
-                found
-                    .map(|template| template.id.clone())
-                    .ok_or_else(|| LAUNCH_TEMPLATE.not_found(id))
+                let found = self.launch_templates.get(id).filter(|template| template.owner == cx.account);
+                found.map(|template| template.id.clone()).ok_or_else(|| LAUNCH_TEMPLATE.not_found(id))
             }
-            (None, Some(name)) => self
-                .template_named(cx, name)
-                .map(|template| template.id.clone())
-                .ok_or_else(|| {
-                    let message = format!(
-                        "The specified launch template, with template name {name}, does not exist."
-                    );
-                    ApiError::new("InvalidLaunchTemplateName.NotFoundException", message)
-                }),
-            _ => Err(ApiError::combination(
-                "Give either the id or the name of the launch template",
-            )),
+            (None, Some(name)) => self.template_named(cx, name).map(|template| template.id.clone()).ok_or_else(|| {
+                let message = format!("The specified launch template, with template name {name}, does not exist.");
+                ApiError::new("InvalidLaunchTemplateName.NotFoundException", message)
+            }),
+            _ => Err(ApiError::combination("Give either the id or the name of the launch template")),
         }
     }
 
     pub(crate) fn template_named(&self, cx: &Context, name: &str) -> Option<&LaunchTemplate> {
-        self.launch_templates
-            .values()
-            .find(|template| template.owner == cx.account && template.name == name)
+        self.launch_templates.values().find(|template| template.owner == cx.account && template.name == name)
     }
 
     pub(crate) fn template(
@@ -254,9 +203,7 @@ impl Region {
         name: Option<&str>,
     ) -> Result<&LaunchTemplate, ApiError> {
         let id = self.template_id(cx, id, name)?;
-        self.launch_templates
-            .get(&id)
-            .ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
+        self.launch_templates.get(&id).ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
     }
 
     pub(crate) fn template_mut(
@@ -266,17 +213,11 @@ impl Region {
         name: Option<&str>,
     ) -> Result<&mut LaunchTemplate, ApiError> {
         let id = self.template_id(cx, id, name)?;
-        self.launch_templates
-            .get_mut(&id)
-            .ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
+        self.launch_templates.get_mut(&id).ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
     }
 
     /// The version of a template that a launch names.
-    pub(crate) fn chosen_version(
-        &self,
-        cx: &Context,
-        choice: &TemplateChoice,
-    ) -> Result<&Version, ApiError> {
+    pub(crate) fn chosen_version(&self, cx: &Context, choice: &TemplateChoice) -> Result<&Version, ApiError> {
         let id = choice.launch_template_id.as_deref();
         self.template(cx, id, choice.launch_template_name.as_deref())?
             .version(choice.version.as_deref().unwrap_or("$Default"))

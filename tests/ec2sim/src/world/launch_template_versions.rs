@@ -67,13 +67,9 @@ static NO_TAGS: Tags = Tags::new();
 impl Filtered for Listed {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("create-time", |v| written(date(v.version.created))),
-        ("ebs-optimized", |v| {
-            written(v.version.data.ebs_optimized.unwrap_or(false))
-        }),
+        ("ebs-optimized", |v| written(v.version.data.ebs_optimized.unwrap_or(false))),
         ("image-id", |v| maybe(v.version.data.image_id.as_deref())),
-        ("instance-type", |v| {
-            maybe(v.version.data.instance_type.as_deref())
-        }),
+        ("instance-type", |v| maybe(v.version.data.instance_type.as_deref())),
         ("is-default-version", |v| {
             one(match v.version.number == v.template.default_version {
                 true => "true",
@@ -95,17 +91,12 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let asked = format!("{input:?}");
         let token = input.client_token.clone();
-        let (id, name) = (
-            input.launch_template_id.as_deref(),
-            input.launch_template_name.as_deref(),
-        );
+        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let mut x = Xml::new();
         if let Some(made) = self.remembered(cx, CREATE, token.as_deref(), &asked)? {
             let template = self.region(cx)?.template(cx, id, name)?;
             let version = template.version(&made.concat())?;
-            x.nest("launchTemplateVersion", |x| {
-                template.write_version(x, version)
-            });
+            x.nest("launchTemplateVersion", |x| template.write_version(x, version));
             return Ok(x);
         }
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
@@ -119,9 +110,7 @@ impl World {
             created: cx.now,
             data: input.launch_template_data.over(base),
         };
-        x.nest("launchTemplateVersion", |x| {
-            template.write_version(x, &version)
-        });
+        x.nest("launchTemplateVersion", |x| template.write_version(x, &version));
         let made = vec![version.number.to_string()];
         template.last = version.number;
         template.versions.insert(version.number, version);
@@ -138,17 +127,11 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 1..=200)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let (id, name) = (
-            input.launch_template_id.as_deref(),
-            input.launch_template_name.as_deref(),
-        );
+        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let templates: Vec<&LaunchTemplate> = if id.is_some() || name.is_some() {
             vec![region.template(cx, id, name)?]
         } else {
-            let all = input
-                .versions
-                .iter()
-                .all(|v| v == "$Latest" || v == "$Default");
+            let all = input.versions.iter().all(|v| v == "$Latest" || v == "$Default");
             if input.versions.is_empty() || !all {
                 return Err(ApiError::missing("LaunchTemplateId"));
             }
@@ -161,12 +144,7 @@ impl World {
                 // The newest comes first, and pages go by the order of keys.
                 let key = format!("{} {:020}", template.id, u64::MAX - version.number);
                 let mut version = version.clone();
-                if let Some(image) = version
-                    .data
-                    .image_id
-                    .as_mut()
-                    .filter(|_| input.resolve_alias)
-                {
+                if let Some(image) = version.data.image_id.as_mut().filter(|_| input.resolve_alias) {
                     *image = region.resolve_image(cx, image)?;
                 }
                 let template = template.clone();
@@ -175,9 +153,7 @@ impl World {
         }
         let (page, token) = paging.page(&listed, |listed| matcher.passes(listed, &cx.account));
         let mut x = Xml::new();
-        x.list("launchTemplateVersionSet", page, |x, listed| {
-            listed.template.write_version(x, &listed.version)
-        });
+        x.list("launchTemplateVersionSet", page, |x, listed| listed.template.write_version(x, &listed.version));
         x.maybe("nextToken", token);
         Ok(x)
     }
@@ -188,52 +164,32 @@ impl World {
         cx: &Context,
         input: DeleteVersions,
     ) -> Result<Xml, ApiError> {
-        let (id, name) = (
-            input.launch_template_id.as_deref(),
-            input.launch_template_name.as_deref(),
-        );
+        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let (mut deleted, mut kept) = (Vec::new(), Vec::new());
         for version in &input.versions {
             match version.parse::<u64>() {
                 Ok(number) if number == template.default_version => {
-                    kept.push((
-                        version,
-                        "unexpectedError",
-                        "The default version cannot be deleted",
-                    ));
+                    kept.push((version, "unexpectedError", "The default version cannot be deleted"));
                 }
                 Ok(number) if template.versions.remove(&number).is_some() => deleted.push(number),
-                _ => kept.push((
-                    version,
-                    "launchTemplateVersionDoesNotExist",
-                    "The version does not exist",
-                )),
+                _ => kept.push((version, "launchTemplateVersionDoesNotExist", "The version does not exist")),
             }
         }
         let mut x = Xml::new();
         let names = |x: &mut Xml| {
-            x.text("launchTemplateId", &template.id)
-                .text("launchTemplateName", &template.name);
+            x.text("launchTemplateId", &template.id).text("launchTemplateName", &template.name);
         };
-        x.list(
-            "successfullyDeletedLaunchTemplateVersionSet",
-            deleted,
-            |x, number| {
-                names(x);
-                x.text("versionNumber", number);
-            },
-        );
-        x.list(
-            "unsuccessfullyDeletedLaunchTemplateVersionSet",
-            kept,
-            |x, (version, code, message)| {
-                names(x);
-                x.text("versionNumber", version).nest("responseError", |x| {
-                    x.text("code", code).text("message", message);
-                });
-            },
-        );
+        x.list("successfullyDeletedLaunchTemplateVersionSet", deleted, |x, number| {
+            names(x);
+            x.text("versionNumber", number);
+        });
+        x.list("unsuccessfullyDeletedLaunchTemplateVersionSet", kept, |x, (version, code, message)| {
+            names(x);
+            x.text("versionNumber", version).nest("responseError", |x| {
+                x.text("code", code).text("message", message);
+            });
+        });
         Ok(x)
     }
 }

@@ -73,32 +73,17 @@ impl World {
             return Ok(x);
         }
         check_name(&input.launch_template_name)?;
-        let tags = tags::specified(
-            &input.tag_specifications,
-            &[&LAUNCH_TEMPLATE],
-            &LAUNCH_TEMPLATE,
-        )?;
+        let tags = tags::specified(&input.tag_specifications, &[&LAUNCH_TEMPLATE], &LAUNCH_TEMPLATE)?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
         let region = self.region_mut(cx)?;
-        if region
-            .template_named(cx, &input.launch_template_name)
-            .is_some()
-        {
+        if region.template_named(cx, &input.launch_template_name).is_some() {
             return Err(ApiError::new(
                 "InvalidLaunchTemplateName.AlreadyExistsException",
-                format!(
-                    "Launch template name {} is already in use",
-                    input.launch_template_name
-                ),
+                format!("Launch template name {} is already in use", input.launch_template_name),
             ));
         }
         let description = input.version_description;
-        let first = Version {
-            number: 1,
-            description,
-            created: cx.now,
-            data: input.launch_template_data,
-        };
+        let first = Version { number: 1, description, created: cx.now, data: input.launch_template_data };
         let template = LaunchTemplate {
             id: id.clone(),
             owner: cx.account.clone(),
@@ -121,10 +106,7 @@ impl World {
         cx: &Context,
         input: ModifyLaunchTemplate,
     ) -> Result<Xml, ApiError> {
-        let (id, name) = (
-            input.launch_template_id.as_deref(),
-            input.launch_template_name.as_deref(),
-        );
+        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         template.default_version = template.version(&input.default_version)?.number;
         let mut x = Xml::new();
@@ -140,14 +122,8 @@ impl World {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 1..=200)?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        input
-            .ids
-            .iter()
-            .try_for_each(|id| region.template(cx, Some(id), None).map(|_| ()))?;
-        input
-            .names
-            .iter()
-            .try_for_each(|name| region.template(cx, None, Some(name)).map(|_| ()))?;
+        input.ids.iter().try_for_each(|id| region.template(cx, Some(id), None).map(|_| ()))?;
+        input.names.iter().try_for_each(|name| region.template(cx, None, Some(name)).map(|_| ()))?;
         let (page, token) = paging.page(&region.launch_templates, |template| {
             template.owner == cx.account
                 && (input.ids.is_empty() || input.ids.contains(&template.id))
@@ -160,15 +136,8 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn delete_launch_template(
-        &mut self,
-        cx: &Context,
-        input: TemplateInput,
-    ) -> Result<Xml, ApiError> {
-        let (id, name) = (
-            input.launch_template_id.as_deref(),
-            input.launch_template_name.as_deref(),
-        );
+    pub(crate) fn delete_launch_template(&mut self, cx: &Context, input: TemplateInput) -> Result<Xml, ApiError> {
+        let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let region = self.region_mut(cx)?;
         let id = region.template_id(cx, id, name)?;
         let mut x = Xml::new();

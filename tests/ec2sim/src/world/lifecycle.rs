@@ -47,11 +47,7 @@ pub(crate) struct EnableProtection {
 impl World {
     /// Deregisters an image. Instances that run from it are no obstacle; protection is. A copy that is pending is
     /// cancelled.
-    pub(crate) fn deregister_image(
-        &mut self,
-        cx: &Context,
-        input: DeregisterImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn deregister_image(&mut self, cx: &Context, input: DeregisterImage) -> Result<Xml, ApiError> {
         let span = self.retention(cx).images;
         let listed_until = after(cx.now, self.config.stale_listing);
         let name_free_at = after(cx.now, self.config.name_linger);
@@ -72,10 +68,7 @@ impl World {
         let stay = self.enter_bin(cx, &input.image_id, span.filter(|_| keeps));
         let region = self.region_mut(cx)?;
         let image = region.owned_image(cx, &input.image_id)?;
-        image.deregistered = Some(Deregistered {
-            at: cx.now,
-            listed_until,
-        });
+        image.deregistered = Some(Deregistered { at: cx.now, listed_until });
         image.recycled = stay;
         let pending = image.state == ImageState::Pending && image.is_copy();
         let name = image.name.clone();
@@ -103,11 +96,7 @@ impl World {
 
     /// Deletes a snapshot of an image that has just been deregistered, and says how that went:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html>.
-    fn delete_with_image(
-        &mut self,
-        cx: &Context,
-        snapshot: &str,
-    ) -> Result<&'static str, ApiError> {
+    fn delete_with_image(&mut self, cx: &Context, snapshot: &str) -> Result<&'static str, ApiError> {
         let region = self.region(cx)?;
         Ok(match region.snapshots.get(snapshot) {
             None => "client-error",
@@ -122,21 +111,14 @@ impl World {
 
     /// Takes the caller off the launch permissions of an image of someone else:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cancel-sharing-an-AMI.html>.
-    pub(crate) fn cancel_launch_permission(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn cancel_launch_permission(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let image = region.visible_image(cx, &input.image_id)?;
         let grant = Grant::Account(cx.account.clone());
         if !image.grants.contains(&grant) {
             return Err(ApiError::new(
                 "InvalidRequest",
-                format!(
-                    "The image {} is not shared with the account itself",
-                    image.id
-                ),
+                format!("The image {} is not shared with the account itself", image.id),
             ));
         }
         if let Some(image) = region.images.get_mut(&input.image_id) {
@@ -146,11 +128,7 @@ impl World {
     }
 
     /// Disabling takes away every launch permission; enabling does not bring them back.
-    pub(crate) fn disable_image(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn disable_image(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         if image.state != ImageState::Disabled {
             image.check_available()?;
@@ -160,11 +138,7 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn enable_image(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn enable_image(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         if image.state == ImageState::Disabled {
             image.state = ImageState::Available;
@@ -180,11 +154,7 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let at = parse_time(&input.deprecate_at)?;
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
-        let last = if image.is_public() {
-            after(image.created, TWO_YEARS)
-        } else {
-            after(cx.now, TEN_YEARS)
-        };
+        let last = if image.is_public() { after(image.created, TWO_YEARS) } else { after(cx.now, TEN_YEARS) };
         if at < cx.now || at > last {
             return Err(ApiError::invalid_value("DeprecateAt", &input.deprecate_at));
         }
@@ -192,34 +162,18 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn disable_image_deprecation(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
-        self.region_mut(cx)?
-            .owned_image(cx, &input.image_id)?
-            .deprecated_from = None;
+    pub(crate) fn disable_image_deprecation(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
+        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.deprecated_from = None;
         Ok(Xml::done())
     }
 
-    pub(crate) fn enable_protection(
-        &mut self,
-        cx: &Context,
-        input: EnableProtection,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn enable_protection(&mut self, cx: &Context, input: EnableProtection) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
-        image.protection = Protection::On {
-            cooldown: input.with_cooldown,
-        };
+        image.protection = Protection::On { cooldown: input.with_cooldown };
         Ok(Xml::new().with("return", image.protection_name(cx.now)))
     }
 
-    pub(crate) fn disable_protection(
-        &mut self,
-        cx: &Context,
-        input: ImageInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn disable_protection(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
         let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         image.protection = match image.protection {
             Protection::On { cooldown: true } => Protection::Until(after(cx.now, COOLDOWN)),
@@ -232,6 +186,5 @@ impl World {
 
 /// Reads a moment, with or without seconds, as the SDKs write it.
 fn parse_time(text: &str) -> Result<Timestamp, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::invalid_value("DeprecateAt", text))
+    text.parse().map_err(|_| ApiError::invalid_value("DeprecateAt", text))
 }

@@ -6,6 +6,7 @@ mod attributes;
 mod buckets;
 mod copies;
 mod create_image;
+mod create_snapshots;
 mod devices;
 mod dispatch;
 mod dump;
@@ -16,6 +17,7 @@ pub(crate) mod image;
 mod image_filters;
 mod images;
 mod instance;
+mod instance_status;
 mod instances;
 mod kms;
 mod launch;
@@ -128,9 +130,7 @@ impl World {
         };
         let over_limit = |buckets: &mut Buckets| !buckets.take(&cx, request);
         let effect = match verdict.effect {
-            None | Some(Effect::Delay(_))
-                if self.config.request_limits && over_limit(&mut self.buckets) =>
-            {
+            None | Some(Effect::Delay(_)) if self.config.request_limits && over_limit(&mut self.buckets) => {
                 Some(Effect::Throttle)
             }
             other => other,
@@ -147,11 +147,9 @@ impl World {
                 let error = faults::denied(request.service, &cx.caller.arn, &request.operation);
                 self.refuse(request, &error)
             }
-            Some(Effect::Error {
-                code,
-                message,
-                status,
-            }) => self.refuse(request, &ApiError::new(code, message).with_status(status)),
+            Some(Effect::Error { code, message, status }) => {
+                self.refuse(request, &ApiError::new(code, message).with_status(status))
+            }
             Some(Effect::FailCopy { reason }) => {
                 cx.fail_copy = Some(reason);
                 self.execute(&cx, request)
@@ -159,10 +157,7 @@ impl World {
             Some(Effect::Delay(_)) | None => self.execute(&cx, request),
         };
         self.log(&cx, request, code);
-        Outcome {
-            delay: verdict.delay,
-            answer,
-        }
+        Outcome { delay: verdict.delay, answer }
     }
 
     /// Moves to a moment and lets happen what was due until then.
@@ -185,10 +180,7 @@ impl World {
 
     fn refuse(&mut self, request: &Request, error: &ApiError) -> (String, Option<Answer>) {
         let request_id = self.ids.uuid();
-        (
-            error.code.to_string(),
-            Some(wire::render_error(request.service, error, &request_id)),
-        )
+        (error.code.to_string(), Some(wire::render_error(request.service, error, &request_id)))
     }
 
     fn log(&mut self, cx: &Context, request: &Request, code: String) {

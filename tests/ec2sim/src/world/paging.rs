@@ -35,33 +35,34 @@ impl Paging {
             }
         };
         let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
-        Ok(Self {
-            after: next_token
-                .map(|token| decode(token).ok_or_else(refused))
-                .transpose()?,
-            limit,
-        })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
+    }
+
+    /// A page of an EC2 list that can also be asked for ids, which does not go together with a size.
+    pub(crate) fn listing(
+        set: &str,
+        ids: &[String],
+        max_results: Option<i64>,
+        next_token: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        if !ids.is_empty() && max_results.is_some() {
+            return Err(ApiError::combination(format!(
+                "The parameter {set} cannot be used with the parameter maxResults"
+            )));
+        }
+        // Images alone come in smaller pages too.
+        let least = if set == "imageIdSet" { 1 } else { 5 };
+        Self::ec2(max_results, next_token, least..=1000)
     }
 
     /// A page of an SSM list.
-    pub(crate) fn ssm(
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-        most: usize,
-    ) -> Result<Self, ApiError> {
+    pub(crate) fn ssm(max_results: Option<usize>, next_token: Option<&str>, most: usize) -> Result<Self, ApiError> {
         let limit = max_results.unwrap_or(most);
         if !(1..=most).contains(&limit) {
-            return Err(ApiError::validation(format!(
-                "MaxResults must be between 1 and {most}"
-            )));
+            return Err(ApiError::validation(format!("MaxResults must be between 1 and {most}")));
         }
         let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
-        Ok(Self {
-            after: next_token
-                .map(|token| decode(token).ok_or_else(refused))
-                .transpose()?,
-            limit,
-        })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
     }
 
     /// The resources of the page that pass `keep`, and the token of the next page.
@@ -84,9 +85,7 @@ impl Paging {
     }
 
     fn from(&self) -> Bound<&str> {
-        self.after
-            .as_deref()
-            .map_or(Bound::Unbounded, Bound::Excluded)
+        self.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
     }
 
     fn take<'a, T>(
@@ -115,10 +114,7 @@ fn encode(key: &str) -> String {
 }
 
 fn decode(token: &str) -> Option<String> {
-    let bytes: Option<Vec<u8>> = token
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> =
+        token.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
     String::from_utf8(bytes?).ok()
 }

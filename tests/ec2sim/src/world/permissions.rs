@@ -29,18 +29,9 @@ pub(crate) struct Permission {
 }
 
 /// The grants to listed accounts and groups.
-pub(crate) fn listed_grants(
-    users: Vec<String>,
-    groups: Vec<String>,
-) -> Result<BTreeSet<Grant>, ApiError> {
-    let users = users.into_iter().map(|id| Permission {
-        user_id: Some(id),
-        ..Permission::default()
-    });
-    let groups = groups.into_iter().map(|group| Permission {
-        group: Some(group),
-        ..Permission::default()
-    });
+pub(crate) fn listed_grants(users: Vec<String>, groups: Vec<String>) -> Result<BTreeSet<Grant>, ApiError> {
+    let users = users.into_iter().map(|id| Permission { user_id: Some(id), ..Permission::default() });
+    let groups = groups.into_iter().map(|group| Permission { group: Some(group), ..Permission::default() });
     grants(users.chain(groups).collect())
 }
 
@@ -51,26 +42,15 @@ pub(crate) fn grants(permissions: Vec<Permission>) -> Result<BTreeSet<Grant>, Ap
 impl Permission {
     /// One of its members says whom it means.
     fn grant(self) -> Result<Grant, ApiError> {
-        let members = (
-            self.user_id,
-            self.group,
-            self.organization_arn,
-            self.organizational_unit_arn,
-        );
+        let members = (self.user_id, self.group, self.organization_arn, self.organizational_unit_arn);
         match members {
             (Some(id), None, None, None) if is_account(&id) => Ok(Grant::Account(id)),
             (Some(id), None, None, None) => Err(invalid_item(&id, "userId")),
             (None, Some(group), None, None) if group == "all" => Ok(Grant::All),
             (None, Some(group), None, None) => Err(invalid_item(&group, "group")),
-            (None, None, Some(arn), None) => {
-                check_arn(&arn, "organization/").map(|()| Grant::Organization(arn))
-            }
-            (None, None, None, Some(arn)) => {
-                check_arn(&arn, "ou/").map(|()| Grant::OrganizationalUnit(arn))
-            }
-            _ => Err(ApiError::combination(
-                "A permission names one account, group, organization or unit",
-            )),
+            (None, None, Some(arn), None) => check_arn(&arn, "organization/").map(|()| Grant::Organization(arn)),
+            (None, None, None, Some(arn)) => check_arn(&arn, "ou/").map(|()| Grant::OrganizationalUnit(arn)),
+            _ => Err(ApiError::combination("A permission names one account, group, organization or unit")),
         }
     }
 }
@@ -87,44 +67,24 @@ fn invalid_item(value: &str, kind: &str) -> ApiError {
 }
 
 fn check_arn(arn: &str, kind: &str) -> Result<(), ApiError> {
-    let resource = arn
-        .strip_prefix("arn:aws:organizations::")
-        .and_then(|rest| rest.split_once(':'));
+    let resource = arn.strip_prefix("arn:aws:organizations::").and_then(|rest| rest.split_once(':'));
     if resource.is_some_and(|(_, resource)| resource.starts_with(kind)) {
         Ok(())
     } else {
-        Err(ApiError::invalid(format!(
-            "Value ( {arn} ) is not the ARN of an {}",
-            kind.trim_end_matches('/')
-        )))
+        Err(ApiError::invalid(format!("Value ( {arn} ) is not the ARN of an {}", kind.trim_end_matches('/'))))
     }
 }
 
 /// An encrypted image cannot be public, and what the default key of EBS encrypts cannot be shared at all.
-pub(crate) fn check_shareable(
-    region: &Region,
-    image: &str,
-    add: &BTreeSet<Grant>,
-) -> Result<(), ApiError> {
+pub(crate) fn check_shareable(region: &Region, image: &str, add: &BTreeSet<Grant>) -> Result<(), ApiError> {
     let Some(image) = region.images.get(image).filter(|_| !add.is_empty()) else {
         return Ok(());
     };
-    let mut encrypted = image
-        .snapshots()
-        .filter_map(|id| region.snapshots.get(id))
-        .filter(|s| s.encrypted)
-        .peekable();
+    let mut encrypted = image.snapshots().filter_map(|id| region.snapshots.get(id)).filter(|s| s.encrypted).peekable();
     if add.contains(&Grant::All) && encrypted.peek().is_some() {
-        return Err(ApiError::new(
-            "InvalidParameter",
-            "Images with encrypted snapshots cannot be made public",
-        ));
+        return Err(ApiError::new("InvalidParameter", "Images with encrypted snapshots cannot be made public"));
     }
-    if encrypted.any(|s| {
-        s.key
-            .as_ref()
-            .is_some_and(|key| region.is_default_key(&image.owner, key))
-    }) {
+    if encrypted.any(|s| s.key.as_ref().is_some_and(|key| region.is_default_key(&image.owner, key))) {
         return Err(ApiError::new(
             "InvalidParameter",
             "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.",
@@ -135,12 +95,7 @@ pub(crate) fn check_shareable(
 
 impl Region {
     /// Refuses to make an image public: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html>.
-    pub(crate) fn check_public(
-        &self,
-        cx: &Context,
-        image: &str,
-        limit: usize,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn check_public(&self, cx: &Context, image: &str, limit: usize) -> Result<(), ApiError> {
         if self.blocks_public_images(cx) {
             return Err(ApiError::new(
                 "OperationNotPermitted",
@@ -149,14 +104,12 @@ impl Region {
         }
         let image = self.images.get(image);
         if image.is_some_and(|image| !image.machine.product_codes.is_empty()) {
-            return Err(ApiError::new(
-                "InvalidParameter",
-                "Images with product codes cannot be made public",
-            ));
+            return Err(ApiError::new("InvalidParameter", "Images with product codes cannot be made public"));
         }
-        let public = self.images.values().filter(|image| {
-            image.owner == cx.account && image.deregistered.is_none() && image.is_public()
-        });
+        let public = self
+            .images
+            .values()
+            .filter(|image| image.owner == cx.account && image.deregistered.is_none() && image.is_public());
         if public.count() >= limit {
             return Err(ApiError::new(
                 "ResourceLimitExceeded",

@@ -63,28 +63,17 @@ impl World {
         Ok(&mut self.region_mut(cx)?.holdings(&cx.account).public_access)
     }
 
-    pub(crate) fn block_public_images(
-        &mut self,
-        cx: &Context,
-        input: BlockImages,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn block_public_images(&mut self, cx: &Context, input: BlockImages) -> Result<Xml, ApiError> {
         let state = input.image_block_public_access_state;
         if state != BLOCK_NEW {
-            return Err(ApiError::invalid_value(
-                "ImageBlockPublicAccessState",
-                &state,
-            ));
+            return Err(ApiError::invalid_value("ImageBlockPublicAccessState", &state));
         }
         let from = after(cx.now, self.config.block_access_time);
         self.public_access(cx)?.images_from.get_or_insert(from);
         Ok(Xml::new().with("imageBlockPublicAccessState", BLOCK_NEW))
     }
 
-    pub(crate) fn unblock_public_images(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn unblock_public_images(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         self.public_access(cx)?.images_from = None;
         Ok(Xml::new().with("imageBlockPublicAccessState", UNBLOCKED))
     }
@@ -92,16 +81,10 @@ impl World {
     pub(crate) fn get_public_images(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         let blocked = self.region(cx)?.blocks_public_images(cx);
         let state = if blocked { BLOCK_NEW } else { UNBLOCKED };
-        Ok(Xml::new()
-            .with("imageBlockPublicAccessState", state)
-            .with("managedBy", "account"))
+        Ok(Xml::new().with("imageBlockPublicAccessState", state).with("managedBy", "account"))
     }
 
-    pub(crate) fn block_public_snapshots(
-        &mut self,
-        cx: &Context,
-        input: BlockSnapshots,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn block_public_snapshots(&mut self, cx: &Context, input: BlockSnapshots) -> Result<Xml, ApiError> {
         let blocking = match input.state.as_str() {
             BLOCK_NEW => Blocking::New,
             BLOCK_ALL => Blocking::All,
@@ -111,33 +94,20 @@ impl World {
         Ok(Xml::new().with("state", blocking.name()))
     }
 
-    pub(crate) fn unblock_public_snapshots(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn unblock_public_snapshots(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         self.public_access(cx)?.snapshots = Blocking::None;
         Ok(Xml::new().with("state", UNBLOCKED))
     }
 
-    pub(crate) fn get_public_snapshots(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn get_public_snapshots(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
         let blocking = self.public_access(cx)?.snapshots;
-        Ok(Xml::new()
-            .with("state", blocking.name())
-            .with("managedBy", "account"))
+        Ok(Xml::new().with("state", blocking.name()).with("managedBy", "account"))
     }
 }
 
 impl Region {
     pub(crate) fn blocks_public_images(&self, cx: &Context) -> bool {
-        let from = self
-            .accounts
-            .get(&cx.account)
-            .and_then(|holdings| holdings.public_access.images_from);
+        let from = self.accounts.get(&cx.account).and_then(|holdings| holdings.public_access.images_from);
         from.is_some_and(|from| from <= cx.now)
     }
 
@@ -154,9 +124,6 @@ impl Region {
     pub(crate) fn may_read(&self, cx: &Context, snapshot: &Snapshot) -> bool {
         let hidden = || self.snapshot_blocking(&snapshot.owner) == Blocking::All;
         snapshot.owner == cx.account
-            || snapshot
-                .grants
-                .iter()
-                .any(|grant| cx.principals.contains(grant) && (*grant != Grant::All || !hidden()))
+            || snapshot.grants.iter().any(|grant| cx.principals.contains(grant) && (*grant != Grant::All || !hidden()))
     }
 }

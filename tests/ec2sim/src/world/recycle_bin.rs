@@ -86,13 +86,8 @@ pub(crate) struct RestoreSnapshot {
 impl World {
     pub(crate) fn set_retention(&mut self, rule: RetentionRule) -> Result<(), ApiError> {
         let cx = self.seed_context(&rule.region, rule.account.as_ref())?;
-        let span = rule
-            .days
-            .map(|days| SignedDuration::from_hours(24 * i64::from(days)));
-        let retention = &mut self
-            .seed_region_mut(&rule.region)?
-            .holdings(&cx.account)
-            .retention;
+        let span = rule.days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
+        let retention = &mut self.seed_region_mut(&rule.region)?.holdings(&cx.account).retention;
         match rule.resource_type.as_str() {
             "image" => retention.images = span,
             "snapshot" => retention.snapshots = span,
@@ -103,27 +98,14 @@ impl World {
 
     /// How long the caller keeps what it deletes.
     pub(crate) fn retention(&self, cx: &Context) -> Retention {
-        let holdings = self
-            .region(cx)
-            .ok()
-            .and_then(|region| region.accounts.get(&cx.account));
-        holdings
-            .map(|holdings| holdings.retention)
-            .unwrap_or_default()
+        let holdings = self.region(cx).ok().and_then(|region| region.accounts.get(&cx.account));
+        holdings.map(|holdings| holdings.retention).unwrap_or_default()
     }
 
     /// The stay in the bin of something that is deleted now.
-    pub(crate) fn enter_bin(
-        &mut self,
-        cx: &Context,
-        id: &str,
-        span: Option<SignedDuration>,
-    ) -> Option<Stay> {
+    pub(crate) fn enter_bin(&mut self, cx: &Context, id: &str, span: Option<SignedDuration>) -> Option<Stay> {
         let exits = after(cx.now, span?);
-        let event = Event::LeavesBin {
-            region: cx.region.clone(),
-            id: id.to_owned(),
-        };
+        let event = Event::LeavesBin { region: cx.region.clone(), id: id.to_owned() };
         self.agenda.add(exits, event);
         let entered = cx.now;
         Some(Stay { entered, exits })
@@ -137,9 +119,7 @@ impl World {
         if let Some(image) = region.images.get_mut(id) {
             image.recycled.take_if(|stay| stay.exits <= now);
         }
-        region
-            .bin
-            .retain(|key, deleted| key != id || deleted.stay.exits > now);
+        region.bin.retain(|key, deleted| key != id || deleted.stay.exits > now);
     }
 
     /// Deletes a snapshot, for good or into the bin.
@@ -154,11 +134,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn list_images_in_bin(
-        &mut self,
-        cx: &Context,
-        input: ListImages,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn list_images_in_bin(&mut self, cx: &Context, input: ListImages) -> Result<Xml, ApiError> {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 1..=1000)?;
         let region = self.region(cx)?;
         let here = |id: &str| {
@@ -174,9 +150,7 @@ impl World {
         });
         let mut x = Xml::new();
         x.list("imageSet", page, |x, image| {
-            x.text("imageId", &image.id)
-                .text("name", &image.name)
-                .maybe("description", image.description.as_ref());
+            x.text("imageId", &image.id).text("name", &image.name).maybe("description", image.description.as_ref());
             write_stay(x, image.recycled);
         });
         x.maybe("nextToken", token);
@@ -184,11 +158,7 @@ impl World {
     }
 
     /// An image comes back as it was, with its tags and launch permissions.
-    pub(crate) fn restore_image(
-        &mut self,
-        cx: &Context,
-        input: RestoreImage,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn restore_image(&mut self, cx: &Context, input: RestoreImage) -> Result<Xml, ApiError> {
         let id = input.image_id;
         IMAGE.check(&id)?;
         let region = self.region_mut(cx)?;
@@ -198,10 +168,7 @@ impl World {
             .filter(|image| image.owner == cx.account && image.recycled.is_some())
             .ok_or_else(|| IMAGE.not_found(&id))?;
         region.check_name(cx, &image.name)?;
-        if let Some(gone) = image
-            .snapshots()
-            .find(|s| !region.snapshots.contains_key(s))
-        {
+        if let Some(gone) = image.snapshots().find(|s| !region.snapshots.contains_key(s)) {
             return Err(SNAPSHOT.not_found(gone));
         }
         let mut image = image.clone();
@@ -211,19 +178,14 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn list_snapshots_in_bin(
-        &mut self,
-        cx: &Context,
-        input: ListSnapshots,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn list_snapshots_in_bin(&mut self, cx: &Context, input: ListSnapshots) -> Result<Xml, ApiError> {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let region = self.region(cx)?;
         for id in &input.ids {
             region.deleted_snapshot(cx, id)?;
         }
         let (page, token) = paging.page(&region.bin, |deleted| {
-            deleted.snapshot.owner == cx.account
-                && (input.ids.is_empty() || input.ids.contains(&deleted.snapshot.id))
+            deleted.snapshot.owner == cx.account && (input.ids.is_empty() || input.ids.contains(&deleted.snapshot.id))
         });
         let mut x = Xml::new();
         x.list("snapshotSet", page, |x, deleted| {
@@ -236,11 +198,7 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn restore_snapshot(
-        &mut self,
-        cx: &Context,
-        input: RestoreSnapshot,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn restore_snapshot(&mut self, cx: &Context, input: RestoreSnapshot) -> Result<Xml, ApiError> {
         let id = input.snapshot_id;
         let region = self.region_mut(cx)?;
         let snapshot = region.deleted_snapshot(cx, &id)?.snapshot.clone();
@@ -255,10 +213,7 @@ impl World {
 impl Region {
     fn deleted_snapshot(&self, cx: &Context, id: &str) -> Result<&DeletedSnapshot, ApiError> {
         SNAPSHOT.check(id)?;
-        self.bin
-            .get(id)
-            .filter(|deleted| deleted.snapshot.owner == cx.account)
-            .ok_or_else(|| SNAPSHOT.not_found(id))
+        self.bin.get(id).filter(|deleted| deleted.snapshot.owner == cx.account).ok_or_else(|| SNAPSHOT.not_found(id))
     }
 }
 

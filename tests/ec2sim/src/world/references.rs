@@ -16,13 +16,8 @@ pub(crate) const INSTANCES: &str = "ec2:Instance";
 pub(crate) const LAUNCH_TEMPLATES: &str = "ec2:LaunchTemplate";
 const PARAMETERS: &str = "ssm:Parameter";
 /// Image Builder is not simulated: its recipes are never found.
-pub(crate) const TYPES: [&str; 5] = [
-    INSTANCES,
-    LAUNCH_TEMPLATES,
-    PARAMETERS,
-    "imagebuilder:ImageRecipe",
-    "imagebuilder:ContainerRecipe",
-];
+pub(crate) const TYPES: [&str; 5] =
+    [INSTANCES, LAUNCH_TEMPLATES, PARAMETERS, "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
 /// How many of the newest versions of a launch template are looked at, unless the caller says.
 const VERSION_DEPTH: usize = 10;
 
@@ -57,13 +52,9 @@ impl ResourceType {
         x.text("resourceType", &self.resource_type);
         if !self.options.is_empty() {
             x.list("resourceTypeOptionSet", &self.options, |x, option| {
-                x.text("optionName", &option.option_name).list(
-                    "optionValueSet",
-                    &option.values,
-                    |x, value| {
-                        x.raw(value);
-                    },
-                );
+                x.text("optionName", &option.option_name).list("optionValueSet", &option.values, |x, value| {
+                    x.raw(value);
+                });
             });
         }
     }
@@ -115,24 +106,13 @@ impl World {
 impl DescribeImageReferences {
     fn check(&self) -> Result<(), ApiError> {
         if self.image_ids.is_empty() || self.image_ids.len() > MAX_IMAGES {
-            return Err(ApiError::invalid(format!(
-                "Give between 1 and {MAX_IMAGES} image ids"
-            )));
+            return Err(ApiError::invalid(format!("Give between 1 and {MAX_IMAGES} image ids")));
         }
         if self.include_all_resource_types != self.types.is_empty() {
-            return Err(ApiError::combination(
-                "Give either IncludeAllResourceTypes or ResourceTypes",
-            ));
+            return Err(ApiError::combination("Give either IncludeAllResourceTypes or ResourceTypes"));
         }
-        match self
-            .types
-            .iter()
-            .find(|t| !TYPES.contains(&t.resource_type.as_str()))
-        {
-            Some(unknown) => Err(ApiError::invalid_value(
-                "ResourceType",
-                &unknown.resource_type,
-            )),
+        match self.types.iter().find(|t| !TYPES.contains(&t.resource_type.as_str())) {
+            Some(unknown) => Err(ApiError::invalid_value("ResourceType", &unknown.resource_type)),
             None => Ok(()),
         }
     }
@@ -144,24 +124,15 @@ impl DescribeImageReferences {
 
     /// The values of an option of a type.
     fn option(&self, resource_type: &str, option: &str) -> Option<&[String]> {
-        let asked = self
-            .types
-            .iter()
-            .find(|t| t.resource_type == resource_type)?;
-        asked
-            .options
-            .iter()
-            .find(|o| o.option_name == option)
-            .map(|o| o.values.as_slice())
+        let asked = self.types.iter().find(|t| t.resource_type == resource_type)?;
+        asked.options.iter().find(|o| o.option_name == option).map(|o| o.values.as_slice())
     }
 
     fn version_depth(&self) -> Result<usize, ApiError> {
         let Some([depth, ..]) = self.option(LAUNCH_TEMPLATES, "version-depth") else {
             return Ok(VERSION_DEPTH);
         };
-        depth
-            .parse()
-            .map_err(|_| ApiError::invalid_value("version-depth", depth))
+        depth.parse().map_err(|_| ApiError::invalid_value("version-depth", depth))
     }
 }
 
@@ -175,8 +146,7 @@ fn references_to<'a>(
     let place = format!("{}:{}", region.name, cx.account);
     if input.wants(INSTANCES) {
         let states = input.option(INSTANCES, "state-name");
-        let counts =
-            |state: &str| states.is_none_or(|states| states.iter().any(|wanted| wanted == state));
+        let counts = |state: &str| states.is_none_or(|states| states.iter().any(|wanted| wanted == state));
         let users = region.instances.values().filter(|instance| {
             instance.owner == cx.account
                 && instance.image == image
@@ -193,8 +163,7 @@ fn references_to<'a>(
         let depth = input.version_depth()?;
         let users = region.launch_templates.values().filter(|template| {
             let mut newest = template.versions.values().rev().take(depth);
-            template.owner == cx.account
-                && newest.any(|version| version.data.image_id.as_deref() == Some(image))
+            template.owner == cx.account && newest.any(|version| version.data.image_id.as_deref() == Some(image))
         });
         found.extend(users.map(|template| Reference {
             image,
@@ -203,20 +172,12 @@ fn references_to<'a>(
         }));
     }
     if input.wants(PARAMETERS) {
-        let parameters = region
-            .accounts
-            .get(&cx.account)
-            .map(|holdings| &holdings.parameters);
-        let users = parameters
-            .into_iter()
-            .flat_map(|parameters| parameters.naming_image(image));
+        let parameters = region.accounts.get(&cx.account).map(|holdings| &holdings.parameters);
+        let users = parameters.into_iter().flat_map(|parameters| parameters.naming_image(image));
         found.extend(users.map(|name| Reference {
             image,
             resource_type: PARAMETERS,
-            arn: format!(
-                "arn:aws:ssm:{place}:parameter/{}",
-                name.trim_start_matches('/')
-            ),
+            arn: format!("arn:aws:ssm:{place}:parameter/{}", name.trim_start_matches('/')),
         }));
     }
     Ok(found)

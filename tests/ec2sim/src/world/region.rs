@@ -123,30 +123,20 @@ impl Region {
                  following characters: ( ) [ ] . / - ' @ _ and spaces",
             ));
         }
-        let holder = self
-            .accounts
-            .get(&cx.account)
-            .and_then(|holdings| holdings.names.get(name));
+        let holder = self.accounts.get(&cx.account).and_then(|holdings| holdings.names.get(name));
         match holder {
-            Some(NameHolder { image, free_at }) if free_at.is_none_or(|at| cx.now < at) => {
-                Err(ApiError::new(
-                    "InvalidAMIName.Duplicate",
-                    format!("AMI name {name} is already in use by AMI {image}"),
-                ))
-            }
+            Some(NameHolder { image, free_at }) if free_at.is_none_or(|at| cx.now < at) => Err(ApiError::new(
+                "InvalidAMIName.Duplicate",
+                format!("AMI name {name} is already in use by AMI {image}"),
+            )),
             _ => Ok(()),
         }
     }
 
     /// Adds an image, which takes its name.
     pub(crate) fn add_image(&mut self, image: Image) {
-        let holder = NameHolder {
-            image: image.id.clone(),
-            free_at: None,
-        };
-        self.holdings(&image.owner)
-            .names
-            .insert(image.name.clone(), holder);
+        let holder = NameHolder { image: image.id.clone(), free_at: None };
+        self.holdings(&image.owner).names.insert(image.name.clone(), holder);
         self.images.insert(image.id.clone(), image);
     }
 
@@ -164,22 +154,16 @@ impl Region {
         self.visible_image(cx, id)?;
         let image = self.images.get_mut(id).ok_or_else(|| IMAGE.not_found(id))?;
         if image.owner != cx.account {
-            return Err(
-                ApiError::new("AuthFailure", format!("Not authorized for image:{id}"))
-                    .with_status(403),
-            );
+            return Err(ApiError::new("AuthFailure", format!("Not authorized for image:{id}")).with_status(403));
         }
         Ok(image)
     }
 
     /// The images that use a snapshot.
-    pub(crate) fn users_of_snapshot<'r>(
-        &'r self,
-        snapshot: &'r str,
-    ) -> impl Iterator<Item = &'r Image> {
-        self.images.values().filter(move |image| {
-            image.deregistered.is_none() && image.snapshots().any(|id| id == snapshot)
-        })
+    pub(crate) fn users_of_snapshot<'r>(&'r self, snapshot: &'r str) -> impl Iterator<Item = &'r Image> {
+        self.images
+            .values()
+            .filter(move |image| image.deregistered.is_none() && image.snapshots().any(|id| id == snapshot))
     }
 }
 
@@ -217,9 +201,5 @@ impl World {
 }
 
 fn region_refused() -> ApiError {
-    ApiError::new(
-        "AuthFailure",
-        "AWS was not able to validate the provided access credentials",
-    )
-    .with_status(401)
+    ApiError::new("AuthFailure", "AWS was not able to validate the provided access credentials").with_status(401)
 }

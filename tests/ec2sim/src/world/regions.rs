@@ -54,13 +54,8 @@ const TO_OPT_IN: [&str; 17] = [
 
 /// The commercial regions, as an account finds them that has opted in to none.
 pub(crate) fn all() -> BTreeMap<String, Region> {
-    let of = |names: [&'static str; 17], opt_in| {
-        names.map(|name| (name.to_owned(), Region::new(name, opt_in)))
-    };
-    of(ENABLED_FOR_ALL, OptIn::OptInNotRequired)
-        .into_iter()
-        .chain(of(TO_OPT_IN, OptIn::NotOptedIn))
-        .collect()
+    let of = |names: [&'static str; 17], opt_in| names.map(|name| (name.to_owned(), Region::new(name, opt_in)));
+    of(ENABLED_FOR_ALL, OptIn::OptInNotRequired).into_iter().chain(of(TO_OPT_IN, OptIn::NotOptedIn)).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,48 +92,25 @@ impl Filtered for Listed {
 }
 
 impl World {
-    pub(crate) fn describe_regions(
-        &mut self,
-        cx: &Context,
-        input: DescribeRegions,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_regions(&mut self, cx: &Context, input: DescribeRegions) -> Result<Xml, ApiError> {
         self.region(cx)?;
         let matcher = Matcher::new(&input.filters)?;
-        if let Some(unknown) = input
-            .region_names
-            .iter()
-            .find(|name| !self.regions.contains_key(*name))
-        {
-            return Err(ApiError::invalid(format!(
-                "Invalid region provided: {unknown}"
-            )));
+        if let Some(unknown) = input.region_names.iter().find(|name| !self.regions.contains_key(*name)) {
+            return Err(ApiError::invalid(format!("Invalid region provided: {unknown}")));
         }
-        let named = |region: &&Region| {
-            input.region_names.is_empty() || input.region_names.contains(&region.name)
-        };
-        let shown = |region: &&Region| {
-            input.all_regions || region.opt_in_of(&cx.account) != OptIn::NotOptedIn
-        };
-        let regions = self
-            .regions
-            .values()
-            .filter(named)
-            .filter(shown)
-            .map(|region| Listed {
-                name: region.name.clone(),
-                endpoint: format!("ec2.{}.amazonaws.com", region.name),
-                opt_in: region.opt_in_of(&cx.account),
-            });
+        let named = |region: &&Region| input.region_names.is_empty() || input.region_names.contains(&region.name);
+        let shown = |region: &&Region| input.all_regions || region.opt_in_of(&cx.account) != OptIn::NotOptedIn;
+        let regions = self.regions.values().filter(named).filter(shown).map(|region| Listed {
+            name: region.name.clone(),
+            endpoint: format!("ec2.{}.amazonaws.com", region.name),
+            opt_in: region.opt_in_of(&cx.account),
+        });
         let mut x = Xml::new();
-        x.list(
-            "regionInfo",
-            regions.filter(|region| matcher.passes(region, &cx.account)),
-            |x, region| {
-                x.text("regionName", &region.name)
-                    .text("regionEndpoint", &region.endpoint)
-                    .text("optInStatus", region.opt_in.name());
-            },
-        );
+        x.list("regionInfo", regions.filter(|region| matcher.passes(region, &cx.account)), |x, region| {
+            x.text("regionName", &region.name)
+                .text("regionEndpoint", &region.endpoint)
+                .text("optInStatus", region.opt_in.name());
+        });
         Ok(x)
     }
 }

@@ -130,11 +130,7 @@ pub struct SeedLaunchTemplate {
 }
 
 impl World {
-    pub(crate) fn seed_context(
-        &self,
-        region: &str,
-        account: Option<&String>,
-    ) -> Result<Context, ApiError> {
+    pub(crate) fn seed_context(&self, region: &str, account: Option<&String>) -> Result<Context, ApiError> {
         self.seed_region(region)?;
         let caller = self.identity(account.unwrap_or(&self.config.account));
         Ok(Context {
@@ -148,21 +144,15 @@ impl World {
     }
 
     fn seed_region(&self, region: &str) -> Result<&Region, ApiError> {
-        self.regions.get(region).ok_or_else(|| {
-            ApiError::new(
-                "InvalidRegion",
-                format!("The region '{region}' does not exist"),
-            )
-        })
+        self.regions
+            .get(region)
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
     }
 
     pub(crate) fn seed_region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
-        self.regions.get_mut(region).ok_or_else(|| {
-            ApiError::new(
-                "InvalidRegion",
-                format!("The region '{region}' does not exist"),
-            )
-        })
+        self.regions
+            .get_mut(region)
+            .ok_or_else(|| ApiError::new("InvalidRegion", format!("The region '{region}' does not exist")))
     }
 
     /// Puts in an image with its snapshots and answers its id.
@@ -173,12 +163,8 @@ impl World {
         let name = seed.name.clone().unwrap_or_else(|| id.clone());
         self.seed_region(&seed.region)?.check_name(&cx, &name)?;
         let created = seed.creation_date.unwrap_or(cx.now);
-        let mut grants: std::collections::BTreeSet<Grant> = seed
-            .shared_with
-            .iter()
-            .cloned()
-            .map(Grant::Account)
-            .collect();
+        let mut grants: std::collections::BTreeSet<Grant> =
+            seed.shared_with.iter().cloned().map(Grant::Account).collect();
         if seed.public {
             grants.insert(Grant::All);
         }
@@ -186,26 +172,14 @@ impl World {
         let machine = self.machines.shared(seed.machine);
         let mut devices = Vec::with_capacity(seed.volumes as usize);
         for number in 0..seed.volumes {
-            let template = Snapshot::new(
-                self.ids.resource(&SNAPSHOT),
-                &cx.account,
-                seed.volume_size,
-                created,
-            );
-            let how = Encryption {
-                asked: Some(seed.encrypted),
-                key: seed.kms_key_id.as_deref(),
-            };
+            let template = Snapshot::new(self.ids.resource(&SNAPSHOT), &cx.account, seed.volume_size, created);
+            let how = Encryption { asked: Some(seed.encrypted), key: seed.kms_key_id.as_deref() };
             let (encrypted, key) = self.encrypt(&cx, false, None, &how)?;
             let snapshot = Snapshot {
                 description: format!("Created for {id}"),
                 encrypted,
                 key,
-                grants: if seed.share_snapshots {
-                    grants.clone()
-                } else {
-                    Default::default()
-                },
+                grants: if seed.share_snapshots { grants.clone() } else { Default::default() },
                 tags: tags.clone(),
                 ..template
             };
@@ -217,9 +191,7 @@ impl World {
                 encrypted,
                 delete_on_termination: true,
             });
-            self.seed_region_mut(&seed.region)?
-                .snapshots
-                .insert(snapshot.id.clone(), snapshot);
+            self.seed_region_mut(&seed.region)?.snapshots.insert(snapshot.id.clone(), snapshot);
         }
         let image = Image {
             owner_alias: seed.owner_alias,
@@ -238,24 +210,13 @@ impl World {
     pub(crate) fn seed_key(&mut self, seed: SeedKey) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let fresh = self.ids.uuid();
-        let sharers: Vec<&str> = std::iter::once(cx.account.as_str())
-            .chain(seed.shared_with.iter().map(String::as_str))
-            .collect();
+        let sharers: Vec<&str> =
+            std::iter::once(cx.account.as_str()).chain(seed.shared_with.iter().map(String::as_str)).collect();
         let policy = key::policy_for(&sharers);
-        let keys = &mut self
-            .seed_region_mut(&seed.region)?
-            .holdings(&cx.account)
-            .keys;
-        let known = seed
-            .alias
-            .as_ref()
-            .and_then(|alias| keys.aliases.get(alias))
-            .cloned();
+        let keys = &mut self.seed_region_mut(&seed.region)?.holdings(&cx.account).keys;
+        let known = seed.alias.as_ref().and_then(|alias| keys.aliases.get(alias)).cloned();
         let id = seed.id.or(known).unwrap_or(fresh);
-        let key = keys
-            .by_id
-            .entry(id.clone())
-            .or_insert_with(|| Key::new(id.clone(), &cx.account, cx.now));
+        let key = keys.by_id.entry(id.clone()).or_insert_with(|| Key::new(id.clone(), &cx.account, cx.now));
         key.enabled = !seed.disabled;
         if !seed.shared_with.is_empty() {
             key.policy = policy;
@@ -287,22 +248,11 @@ impl World {
     }
 
     /// Puts in a launch template and answers its id.
-    pub(crate) fn seed_launch_template(
-        &mut self,
-        seed: SeedLaunchTemplate,
-    ) -> Result<String, ApiError> {
+    pub(crate) fn seed_launch_template(&mut self, seed: SeedLaunchTemplate) -> Result<String, ApiError> {
         let cx = self.seed_context(&seed.region, seed.account.as_ref())?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
-        let data = TemplateData {
-            image_id: Some(seed.image),
-            ..TemplateData::default()
-        };
-        let first = Version {
-            number: 1,
-            description: None,
-            created: cx.now,
-            data,
-        };
+        let data = TemplateData { image_id: Some(seed.image), ..TemplateData::default() };
+        let first = Version { number: 1, description: None, created: cx.now, data };
         let template = LaunchTemplate {
             id: id.clone(),
             owner: cx.account,
@@ -313,9 +263,7 @@ impl World {
             versions: BTreeMap::from([(1, first)]),
             tags: Tags::new(),
         };
-        self.seed_region_mut(&seed.region)?
-            .launch_templates
-            .insert(id.clone(), template);
+        self.seed_region_mut(&seed.region)?.launch_templates.insert(id.clone(), template);
         Ok(id)
     }
 
@@ -328,12 +276,7 @@ impl World {
     }
 
     /// Enables a region for one account, or switches it off.
-    pub(crate) fn set_account_opt_in(
-        &mut self,
-        region: &str,
-        account: &str,
-        opt_in: OptIn,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn set_account_opt_in(&mut self, region: &str, account: &str, opt_in: OptIn) -> Result<(), ApiError> {
         let region = self.seed_region_mut(region)?;
         region.opt_ins.insert(account.to_owned(), opt_in);
         Ok(())
@@ -345,10 +288,7 @@ fn device_name(machine: &Machine, number: u32) -> String {
     match number {
         0 => machine.root_device_name.clone(),
         number => {
-            let letter = u8::try_from(number)
-                .ok()
-                .and_then(|n| b'a'.checked_add(n))
-                .unwrap_or(b'z');
+            let letter = u8::try_from(number).ok().and_then(|n| b'a'.checked_add(n)).unwrap_or(b'z');
             format!("/dev/xvd{}", char::from(letter))
         }
     }

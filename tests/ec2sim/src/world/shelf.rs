@@ -49,8 +49,6 @@ impl<T> Shelf<T> {
 
 impl<T> Extend<(String, T)> for Shelf<T> {
     fn extend<I: IntoIterator<Item = (String, T)>>(&mut self, things: I) {
-        things
-            .into_iter()
-            .for_each(|(id, thing)| self.insert(id, thing));
+        things.into_iter().for_each(|(id, thing)| self.insert(id, thing));
     }
 }

@@ -89,9 +89,7 @@ impl Snapshot {
     pub(crate) fn is_restorable_by(&self, account: &str) -> bool {
         match account {
             "all" => self.grants.contains(&Grant::All),
-            account => {
-                self.owner == account || self.grants.contains(&Grant::Account(account.to_owned()))
-            }
+            account => self.owner == account || self.grants.contains(&Grant::Account(account.to_owned())),
         }
     }
 
@@ -161,9 +159,6 @@ impl Region {
     /// The snapshot, if the caller may use it.
     pub(crate) fn visible_snapshot(&self, cx: &Context, id: &str) -> Result<&Snapshot, ApiError> {
         SNAPSHOT.check(id)?;
-        self.snapshots
-            .get(id)
-            .filter(|snapshot| self.may_read(cx, snapshot))
-            .ok_or_else(|| SNAPSHOT.not_found(id))
+        self.snapshots.get(id).filter(|snapshot| self.may_read(cx, snapshot)).ok_or_else(|| SNAPSHOT.not_found(id))
     }
 }

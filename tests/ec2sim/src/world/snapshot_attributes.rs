@@ -44,9 +44,7 @@ impl World {
         cx: &Context,
         input: SnapshotAttribute,
     ) -> Result<Xml, ApiError> {
-        let snapshot = self
-            .region_mut(cx)?
-            .owned_snapshot(cx, &input.snapshot_id)?;
+        let snapshot = self.region_mut(cx)?.owned_snapshot(cx, &input.snapshot_id)?;
         let mut x = Xml::new();
         x.text("snapshotId", &snapshot.id);
         match input.attribute.as_str() {
@@ -73,19 +71,12 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn reset_snapshot_attribute(
-        &mut self,
-        cx: &Context,
-        input: SnapshotAttribute,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn reset_snapshot_attribute(&mut self, cx: &Context, input: SnapshotAttribute) -> Result<Xml, ApiError> {
         if input.attribute != PERMISSION {
             return Err(ApiError::invalid_value("attribute", &input.attribute));
         }
         let region = self.region_mut(cx)?;
-        region
-            .owned_snapshot(cx, &input.snapshot_id)?
-            .grants
-            .clear();
+        region.owned_snapshot(cx, &input.snapshot_id)?.grants.clear();
         Ok(Xml::done())
     }
 }
@@ -96,10 +87,7 @@ impl ModifySnapshotAttribute {
         if let Some(other) = self.attribute.filter(|name| name != PERMISSION) {
             return Err(ApiError::invalid_value("attribute", &other));
         }
-        let (add, remove) = match (
-            self.create_volume_permission,
-            self.operation_type.as_deref(),
-        ) {
+        let (add, remove) = match (self.create_volume_permission, self.operation_type.as_deref()) {
             (Some(changes), _) => (grants(changes.add)?, grants(changes.remove)?),
             (None, Some("add")) => (listed_grants(self.users, self.groups)?, BTreeSet::new()),
             (None, Some("remove")) => (BTreeSet::new(), listed_grants(self.users, self.groups)?),
@@ -110,21 +98,15 @@ impl ModifySnapshotAttribute {
             return Err(ApiError::missing("CreateVolumePermission"));
         }
         if !add.is_empty() && !remove.is_empty() {
-            return Err(ApiError::combination(
-                "Permissions can be added or removed in a call, not both",
-            ));
+            return Err(ApiError::combination("Permissions can be added or removed in a call, not both"));
         }
         if add.len() + remove.len() > MAX_CHANGES {
-            return Err(ApiError::invalid(format!(
-                "At most {MAX_CHANGES} permissions can be changed in a call"
-            )));
+            return Err(ApiError::invalid(format!("At most {MAX_CHANGES} permissions can be changed in a call")));
         }
         // Organisations cannot be named here.
         let known = |grant: &Grant| matches!(grant, Grant::All | Grant::Account(_));
         if !add.iter().chain(&remove).all(known) {
-            return Err(ApiError::invalid(
-                "Snapshots can be shared with accounts and the group all",
-            ));
+            return Err(ApiError::invalid("Snapshots can be shared with accounts and the group all"));
         }
         Ok((add, remove))
     }
@@ -132,31 +114,16 @@ impl ModifySnapshotAttribute {
 
 impl Region {
     /// The snapshot, if the caller may change it.
-    pub(crate) fn owned_snapshot(
-        &mut self,
-        cx: &Context,
-        id: &str,
-    ) -> Result<&mut Snapshot, ApiError> {
+    pub(crate) fn owned_snapshot(&mut self, cx: &Context, id: &str) -> Result<&mut Snapshot, ApiError> {
         self.visible_snapshot(cx, id)?;
-        let snapshot = self
-            .snapshots
-            .get_mut(id)
-            .ok_or_else(|| SNAPSHOT.not_found(id))?;
+        let snapshot = self.snapshots.get_mut(id).ok_or_else(|| SNAPSHOT.not_found(id))?;
         if snapshot.owner != cx.account {
-            return Err(
-                ApiError::new("AuthFailure", format!("Not authorized for snapshot:{id}"))
-                    .with_status(403),
-            );
+            return Err(ApiError::new("AuthFailure", format!("Not authorized for snapshot:{id}")).with_status(403));
         }
         Ok(snapshot)
     }
 
-    fn check_snapshot_shareable(
-        &self,
-        cx: &Context,
-        id: &str,
-        add: &BTreeSet<Grant>,
-    ) -> Result<(), ApiError> {
+    fn check_snapshot_shareable(&self, cx: &Context, id: &str, add: &BTreeSet<Grant>) -> Result<(), ApiError> {
         let refused = |sentence: &str| Err(ApiError::new("OperationNotPermitted", sentence));
         let public = add.contains(&Grant::All);
         if public && self.blocks_public_snapshots(&cx.account) {

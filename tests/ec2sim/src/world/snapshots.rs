@@ -61,31 +61,21 @@ pub(crate) struct CopySnapshot {
 }
 
 impl World {
-    pub(crate) fn describe_snapshots(
-        &mut self,
-        cx: &Context,
-        input: DescribeSnapshots,
-    ) -> Result<Xml, ApiError> {
-        if !input.snapshot_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter snapshotSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+    pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
+        let paging =
+            Paging::listing("snapshotSet", &input.snapshot_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let is =
-            |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
-        let listed =
-            |snapshot: &Snapshot| snapshot.listed_from <= cx.now && region.may_read(cx, snapshot);
+        let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
+        let listed = |snapshot: &Snapshot| snapshot.listed_from <= cx.now && region.may_read(cx, snapshot);
         let keep = |snapshot: &Snapshot| {
             listed(snapshot)
-                && (input.owners.is_empty()
-                    || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
+                && (input.owners.is_empty() || input.owners.iter().any(|owner| is(owner, &snapshot.owner)))
                 && (input.restorable_by.is_empty()
-                    || input.restorable_by.iter().any(|who| {
-                        snapshot.is_restorable_by(if who == "self" { &cx.account } else { who })
-                    }))
+                    || input
+                        .restorable_by
+                        .iter()
+                        .any(|who| snapshot.is_restorable_by(if who == "self" { &cx.account } else { who })))
                 && matcher.passes(snapshot, &cx.account)
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
@@ -99,13 +89,7 @@ impl World {
                 }
                 named.push(snapshot);
             }
-            (
-                named
-                    .into_iter()
-                    .filter(|snapshot| keep(snapshot))
-                    .collect(),
-                None,
-            )
+            (named.into_iter().filter(|snapshot| keep(snapshot)).collect(), None)
         };
         let mut x = Xml::new();
         x.list("snapshotSet", page, |x, snapshot| snapshot.write(x, cx));
@@ -113,11 +97,7 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn delete_snapshot(
-        &mut self,
-        cx: &Context,
-        input: SnapshotInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn delete_snapshot(&mut self, cx: &Context, input: SnapshotInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let id = input.snapshot_id;
         region.owned_snapshot(cx, &id)?;
@@ -131,39 +111,24 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn create_snapshot(
-        &mut self,
-        cx: &Context,
-        input: CreateSnapshot,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
         let region = self.region(cx)?;
         let volume = region.owned_volume(cx, &input.volume_id)?.clone();
-        let snapshot = Snapshot {
-            description: input.description.unwrap_or_default(),
-            ..self.volume_snapshot(cx, &volume, &tags)
-        };
+        let snapshot =
+            Snapshot { description: input.description.unwrap_or_default(), ..self.volume_snapshot(cx, &volume, &tags) };
         let mut x = Xml::new();
         snapshot.write(&mut x, cx);
         self.add_pending_snapshot(cx, snapshot)?;
         Ok(x)
     }
 
-    pub(crate) fn copy_snapshot(
-        &mut self,
-        cx: &Context,
-        input: CopySnapshot,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn copy_snapshot(&mut self, cx: &Context, input: CopySnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
-        let source = self
-            .source_region(cx, &input.source_region)?
-            .visible_snapshot(cx, &input.source_snapshot_id)?
-            .clone();
+        let source =
+            self.source_region(cx, &input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
         self.check_snapshot_copies(cx)?;
-        let how = Encryption {
-            asked: input.encrypted,
-            key: input.kms_key_id.as_deref(),
-        };
+        let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
         let (encrypted, key) = self.encrypt(cx, source.encrypted, source.key.as_deref(), &how)?;
         let snapshot = Snapshot {
             tags,
@@ -184,18 +149,14 @@ impl World {
     fn check_snapshot_copies(&self, cx: &Context) -> Result<(), ApiError> {
         let limit = self.config.snapshot_copies_in_flight;
         let in_flight = self.region(cx)?.snapshots.values().filter(|snapshot| {
-            snapshot.owner == cx.account
-                && snapshot.is_copy
-                && snapshot.state == SnapshotState::Pending
+            snapshot.owner == cx.account && snapshot.is_copy && snapshot.state == SnapshotState::Pending
         });
         if in_flight.count() < limit {
             return Ok(());
         }
         Err(ApiError::new(
             "ResourceLimitExceeded",
-            format!(
-                "Too many snapshot copies in progress. The limit is {limit} for this destination region."
-            ),
+            format!("Too many snapshot copies in progress. The limit is {limit} for this destination region."),
         ))
     }
 
@@ -209,24 +170,16 @@ impl World {
         }
     }
 
-    fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
-        let event = Event::SnapshotCompleted {
-            region: cx.region.clone(),
-            snapshot: snapshot.id.clone(),
-        };
+    pub(crate) fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
+        let event = Event::SnapshotCompleted { region: cx.region.clone(), snapshot: snapshot.id.clone() };
         let ends = snapshot.ends;
-        self.region_mut(cx)?
-            .snapshots
-            .insert(snapshot.id.clone(), snapshot);
+        self.region_mut(cx)?.snapshots.insert(snapshot.id.clone(), snapshot);
         self.agenda.add(ends, event);
         Ok(())
     }
 
     pub(crate) fn complete_snapshot(&mut self, region: &str, snapshot: &str) {
-        let snapshot = self
-            .regions
-            .get_mut(region)
-            .and_then(|region| region.snapshots.get_mut(snapshot));
+        let snapshot = self.regions.get_mut(region).and_then(|region| region.snapshots.get_mut(snapshot));
         if let Some(snapshot) = snapshot {
             snapshot.state = SnapshotState::Completed;
         }

@@ -41,13 +41,8 @@ impl World {
         if let Some(issued) = self.issued.get(access_key) {
             return issued.clone();
         }
-        let is_account =
-            access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
-        let account = if is_account {
-            access_key
-        } else {
-            &self.config.account
-        };
+        let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
+        let account = if is_account { access_key } else { &self.config.account };
         Identity {
             account: account.to_owned(),
             arn: format!("arn:aws:iam::{account}:user/simulated"),
@@ -55,39 +50,22 @@ impl World {
         }
     }
 
-    pub(crate) fn get_caller_identity(
-        &mut self,
-        cx: &Context,
-        _: Nothing,
-    ) -> Result<Xml, ApiError> {
-        let Identity {
-            account,
-            arn,
-            user_id,
-        } = &cx.caller;
-        Ok(Xml::new()
-            .with("Arn", arn)
-            .with("UserId", user_id)
-            .with("Account", account))
+    pub(crate) fn get_caller_identity(&mut self, cx: &Context, _: Nothing) -> Result<Xml, ApiError> {
+        let Identity { account, arn, user_id } = &cx.caller;
+        Ok(Xml::new().with("Arn", arn).with("UserId", user_id).with("Account", account))
     }
 
     pub(crate) fn assume_role(&mut self, cx: &Context, input: AssumeRole) -> Result<Xml, ApiError> {
-        let malformed =
-            || ApiError::new("ValidationError", format!("{} is invalid", input.role_arn));
+        let malformed = || ApiError::new("ValidationError", format!("{} is invalid", input.role_arn));
         let (account, role) = input
             .role_arn
             .strip_prefix("arn:aws:iam::")
             .and_then(|rest| rest.split_once(":role/"))
-            .filter(|(account, _)| {
-                account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
-            })
+            .filter(|(account, _)| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()))
             .ok_or_else(malformed)?;
         let duration = input.duration_seconds.unwrap_or(DEFAULT_DURATION);
         if !(900..=43200).contains(&duration) {
-            return Err(ApiError::new(
-                "ValidationError",
-                "DurationSeconds must be between 900 and 43200",
-            ));
+            return Err(ApiError::new("ValidationError", "DurationSeconds must be between 900 and 43200"));
         }
         let key = self.ids.access_key();
         let session = &input.role_session_name;
@@ -102,14 +80,10 @@ impl World {
             x.text("AccessKeyId", &key)
                 .text("SecretAccessKey", format_args!("secret-of-{key}"))
                 .text("SessionToken", format_args!("session-of-{key}"))
-                .text(
-                    "Expiration",
-                    after(cx.now, SignedDuration::from_secs(duration)),
-                );
+                .text("Expiration", after(cx.now, SignedDuration::from_secs(duration)));
         })
         .nest("AssumedRoleUser", |x| {
-            x.text("AssumedRoleId", &identity.user_id)
-                .text("Arn", &identity.arn);
+            x.text("AssumedRoleId", &identity.user_id).text("Arn", &identity.arn);
         });
         self.issued.insert(key, identity);
         Ok(x)

@@ -40,23 +40,14 @@ impl Tags {
     }
 
     /// Adds tags; a key that is there gets the new value.
-    pub(crate) fn extend<K: AsRef<str>, V: AsRef<str>>(
-        &mut self,
-        new: impl IntoIterator<Item = (K, V)>,
-    ) {
+    pub(crate) fn extend<K: AsRef<str>, V: AsRef<str>>(&mut self, new: impl IntoIterator<Item = (K, V)>) {
         let mut entries: BTreeMap<Box<str>, Box<str>> = self.entries().iter().cloned().collect();
-        entries.extend(
-            new.into_iter()
-                .map(|(key, value)| (Box::from(key.as_ref()), Box::from(value.as_ref()))),
-        );
+        entries.extend(new.into_iter().map(|(key, value)| (Box::from(key.as_ref()), Box::from(value.as_ref()))));
         *self = Self::of(entries.into_iter().collect());
     }
 
     pub(crate) fn retain(&mut self, keep: impl Fn(&str, &str) -> bool) {
-        let kept = self
-            .entries()
-            .iter()
-            .filter(|(key, value)| keep(key, value));
+        let kept = self.entries().iter().filter(|(key, value)| keep(key, value));
         *self = Self::of(kept.cloned().collect());
     }
 

@@ -22,10 +22,7 @@ const MAX_RESOURCES: usize = 1000;
 
 /// A tag as the caller writes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(
-    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
-    deny_unknown_fields
-)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct Tag {
     pub(crate) key: String,
     pub(crate) value: Option<String>,
@@ -33,10 +30,7 @@ pub(crate) struct Tag {
 
 /// Tags that a call gives to what it creates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(
-    rename_all(deserialize = "PascalCase", serialize = "camelCase"),
-    deny_unknown_fields
-)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
 pub(crate) struct TagSpecification {
     resource_type: String,
     #[serde(default, rename(deserialize = "Tag"))]
@@ -45,11 +39,9 @@ pub(crate) struct TagSpecification {
 
 impl TagSpecification {
     pub(crate) fn write(&self, x: &mut Xml) {
-        x.text("resourceType", &self.resource_type)
-            .list("tagSet", &self.tags, |x, tag| {
-                x.text("key", &tag.key)
-                    .text("value", tag.value.as_deref().unwrap_or_default());
-            });
+        x.text("resourceType", &self.resource_type).list("tagSet", &self.tags, |x, tag| {
+            x.text("key", &tag.key).text("value", tag.value.as_deref().unwrap_or_default());
+        });
     }
 }
 
@@ -68,19 +60,14 @@ pub(crate) fn specified(
                 specification.resource_type
             )));
         }
-        if !created
-            .iter()
-            .any(|kind| kind.resource_type == specification.resource_type)
-        {
+        if !created.iter().any(|kind| kind.resource_type == specification.resource_type) {
             return Err(ApiError::invalid(format!(
                 "'{}' is not a valid taggable resource type for this operation.",
                 specification.resource_type
             )));
         }
         if specification.tags.is_empty() {
-            return Err(ApiError::invalid(
-                "Tag specification must have at least one tag",
-            ));
+            return Err(ApiError::invalid("Tag specification must have at least one tag"));
         }
         if specification.resource_type == wanted.resource_type {
             add(&mut tags, &specification.tags)?;
@@ -94,9 +81,7 @@ pub(crate) fn specified(
 pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
     for (at, Tag { key, value }) in new.iter().enumerate() {
         if new[..at].iter().any(|earlier| earlier.key == *key) {
-            return Err(ApiError::invalid(format!(
-                "Duplicate tag key '{key}' specified."
-            )));
+            return Err(ApiError::invalid(format!("Duplicate tag key '{key}' specified.")));
         }
         let value = value.as_deref().unwrap_or_default();
         if key.is_empty() || key.chars().count() > MAX_KEY {
@@ -105,9 +90,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
             )));
         }
         if value.chars().count() > MAX_VALUE {
-            return Err(ApiError::invalid(format!(
-                "Tag value exceeds the maximum length of {MAX_VALUE} characters"
-            )));
+            return Err(ApiError::invalid(format!("Tag value exceeds the maximum length of {MAX_VALUE} characters")));
         }
         if key.to_ascii_lowercase().starts_with("aws:") {
             return Err(ApiError::invalid(format!(
@@ -116,15 +99,9 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
         }
     }
     let mut changed = tags.clone();
-    changed.extend(
-        new.iter()
-            .map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())),
-    );
+    changed.extend(new.iter().map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())));
     if changed.len() > MAX_TAGS {
-        return Err(ApiError::new(
-            "TagLimitExceeded",
-            format!("More than {MAX_TAGS} tags specified"),
-        ));
+        return Err(ApiError::new("TagLimitExceeded", format!("More than {MAX_TAGS} tags specified")));
     }
     *tags = changed;
     Ok(())
@@ -200,10 +177,7 @@ impl World {
         for resource in &input.resources {
             add(&mut tags_of(region, cx, resource)?.clone(), &input.tags)?;
         }
-        let landing = LandingTags {
-            cx: cx.clone(),
-            input,
-        };
+        let landing = LandingTags { cx: cx.clone(), input };
         let at = after(cx.now, delay);
         self.agenda.add(at, Event::TagsLanded(Box::new(landing)));
         Ok(Xml::done())
@@ -221,8 +195,7 @@ impl World {
         self.change_tags(cx, &input.resources, |tags| {
             // Without tags, all go. A tag with a value goes only if it has that value.
             tags.retain(|key, value| {
-                let named =
-                    |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
+                let named = |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
                 !input.tags.is_empty() && !input.tags.iter().any(named)
             });
             Ok(())
@@ -236,9 +209,7 @@ impl World {
         change: impl Fn(&mut Tags) -> Result<(), ApiError>,
     ) -> Result<Xml, ApiError> {
         if resources.len() > MAX_RESOURCES {
-            return Err(ApiError::invalid(format!(
-                "At most {MAX_RESOURCES} resources can be tagged at once"
-            )));
+            return Err(ApiError::invalid(format!("At most {MAX_RESOURCES} resources can be tagged at once")));
         }
         let region = self.region_mut(cx)?;
         // All or nothing: every resource is looked at before one is changed.
@@ -251,11 +222,7 @@ impl World {
         Ok(Xml::done())
     }
 
-    pub(crate) fn describe_tags(
-        &mut self,
-        cx: &Context,
-        input: DescribeTags,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_tags(&mut self, cx: &Context, input: DescribeTags) -> Result<Xml, ApiError> {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
         let all = all_tags(self.region(cx)?, &cx.account);
@@ -273,14 +240,10 @@ impl World {
 }
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
-    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE]
-        .into_iter()
-        .find(|kind| id.starts_with(kind.prefix));
+    let kind =
+        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE].into_iter().find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
-        return Err(ApiError::new(
-            "InvalidID",
-            format!("The ID '{id}' is not valid"),
-        ));
+        return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
     kind.check(id)?;
     if kind.prefix == IMAGE.prefix {
@@ -288,26 +251,10 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
     }
     let owned = |owner: &String| *owner == cx.account;
     let tags = match kind.prefix {
-        "snap-" => region
-            .snapshots
-            .get_mut(id)
-            .filter(|s| owned(&s.owner))
-            .map(|s| &mut s.tags),
-        "vol-" => region
-            .volumes
-            .get_mut(id)
-            .filter(|v| owned(&v.owner))
-            .map(|v| &mut v.tags),
-        "i-" => region
-            .instances
-            .get_mut(id)
-            .filter(|i| owned(&i.owner))
-            .map(|i| &mut i.tags),
-        _ => region
-            .launch_templates
-            .get_mut(id)
-            .filter(|t| owned(&t.owner))
-            .map(|t| &mut t.tags),
+        "snap-" => region.snapshots.get_mut(id).filter(|s| owned(&s.owner)).map(|s| &mut s.tags),
+        "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
+        "i-" => region.instances.get_mut(id).filter(|i| owned(&i.owner)).map(|i| &mut i.tags),
+        _ => region.launch_templates.get_mut(id).filter(|t| owned(&t.owner)).map(|t| &mut t.tags),
     };
     tags.ok_or_else(|| kind.not_found(id))
 }
@@ -330,26 +277,10 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
             all.insert(format!("{id} {key}"), tag);
         }
     };
-    region
-        .images
-        .values()
-        .filter(|i| i.deregistered.is_none())
-        .for_each(|i| take(&IMAGE, &i.owner, &i.id, &i.tags));
-    region
-        .snapshots
-        .values()
-        .for_each(|s| take(&SNAPSHOT, &s.owner, &s.id, &s.tags));
-    region
-        .instances
-        .values()
-        .for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
-    region
-        .volumes
-        .values()
-        .for_each(|v| take(&VOLUME, &v.owner, &v.id, &v.tags));
-    region
-        .launch_templates
-        .values()
-        .for_each(|t| take(&LAUNCH_TEMPLATE, &t.owner, &t.id, &t.tags));
+    region.images.values().filter(|i| i.deregistered.is_none()).for_each(|i| take(&IMAGE, &i.owner, &i.id, &i.tags));
+    region.snapshots.values().for_each(|s| take(&SNAPSHOT, &s.owner, &s.id, &s.tags));
+    region.instances.values().for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
+    region.volumes.values().for_each(|v| take(&VOLUME, &v.owner, &v.id, &v.tags));
+    region.launch_templates.values().for_each(|t| take(&LAUNCH_TEMPLATE, &t.owner, &t.id, &t.tags));
     all
 }

@@ -36,12 +36,10 @@ impl World {
             )));
         }
         let holdings = self.region(cx)?.accounts.get(&cx.account);
-        let seen = holdings
-            .and_then(|holdings| holdings.tokens.get(&key(operation, token)))
-            .filter(|seen| {
-                let life = self.config.token_life;
-                life.is_none_or(|life| cx.now < after(seen.at, life))
-            });
+        let seen = holdings.and_then(|holdings| holdings.tokens.get(&key(operation, token))).filter(|seen| {
+            let life = self.config.token_life;
+            life.is_none_or(|life| cx.now < after(seen.at, life))
+        });
         match seen {
             Some(seen) if seen.asked != asked => Err(mismatch()),
             seen => Ok(seen.map(|seen| seen.made.clone())),

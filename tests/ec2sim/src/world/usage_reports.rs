@@ -88,10 +88,8 @@ struct Seen {
 }
 
 impl Filtered for Seen {
-    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("creation-time", |report| written(date(report.created))),
-        ("state", |report| one(report.state)),
-    ];
+    const FIELDS: &'static [(&'static str, Values<Self>)] =
+        &[("creation-time", |report| written(date(report.created))), ("state", |report| one(report.state))];
 
     fn tags(&self) -> &Tags {
         &self.tags
@@ -127,11 +125,7 @@ impl UsageReport {
 }
 
 impl World {
-    pub(crate) fn create_usage_report(
-        &mut self,
-        cx: &Context,
-        input: CreateReport,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn create_usage_report(&mut self, cx: &Context, input: CreateReport) -> Result<Xml, ApiError> {
         let asked = format!("{input:?}");
         let token = input.client_token.as_deref();
         if let Some(made) = self.remembered(cx, OPERATION, token, &asked)? {
@@ -142,9 +136,7 @@ impl World {
         self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         input.check()?;
         let id = self.ids.resource(&USAGE_REPORT);
-        let entries = self
-            .region(cx)?
-            .usage(&input, cx, &id, self.config.report_lag);
+        let entries = self.region(cx)?.usage(&input, cx, &id, self.config.report_lag);
         let report = UsageReport {
             id: id.clone(),
             owner: cx.account.clone(),
@@ -162,21 +154,13 @@ impl World {
         Ok(Xml::new().with("reportId", id))
     }
 
-    pub(crate) fn describe_usage_reports(
-        &mut self,
-        cx: &Context,
-        input: DescribeReports,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_usage_reports(&mut self, cx: &Context, input: DescribeReports) -> Result<Xml, ApiError> {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 1..=1000)?;
         let matcher: Matcher<'_, Seen> = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         input.check(region, cx)?;
         let (page, token) = paging.page(&region.reports, |report| {
-            let seen = Seen {
-                state: report.state(cx.now),
-                created: report.created,
-                tags: report.tags.clone(),
-            };
+            let seen = Seen { state: report.state(cx.now), created: report.created, tags: report.tags.clone() };
             input.wants(report, cx) && matcher.passes(&seen, &cx.account)
         });
         let mut x = Xml::new();
@@ -189,10 +173,7 @@ impl World {
                     x.raw(id);
                 })
                 .text("state", state)
-                .maybe(
-                    "stateReason",
-                    report.error.as_ref().filter(|_| state == "error"),
-                )
+                .maybe("stateReason", report.error.as_ref().filter(|_| state == "error"))
                 .text("creationTime", date(report.created))
                 .text("expirationTime", date(after(report.created, KEPT_FOR)));
             tags::write(x, &report.tags);
@@ -210,18 +191,12 @@ impl World {
         let matcher: Matcher<'_, Entry> = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         input.check(region, cx)?;
-        let ready =
-            |report: &&UsageReport| input.wants(report, cx) && report.state(cx.now) == "available";
+        let ready = |report: &&UsageReport| input.wants(report, cx) && report.state(cx.now) == "available";
         let all: BTreeMap<String, &Entry> = region
             .reports
             .values()
             .filter(ready)
-            .flat_map(|report| {
-                report
-                    .entries
-                    .iter()
-                    .map(|(key, entry)| (key.clone(), entry))
-            })
+            .flat_map(|report| report.entries.iter().map(|(key, entry)| (key.clone(), entry)))
             .collect();
         let (page, token) = paging.page(&all, |entry: &&Entry| matcher.passes(*entry, &cx.account));
         let mut x = Xml::new();
@@ -237,11 +212,7 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn delete_usage_report(
-        &mut self,
-        cx: &Context,
-        input: ReportInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn delete_usage_report(&mut self, cx: &Context, input: ReportInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         region.report(cx, &input.report_id)?;
         region.reports.remove(&input.report_id);
@@ -255,9 +226,7 @@ impl CreateReport {
             return Err(ApiError::missing("ResourceType"));
         }
         if self.accounts.len() > MAX_ACCOUNTS {
-            return Err(ApiError::invalid(format!(
-                "At most {MAX_ACCOUNTS} accounts can be named"
-            )));
+            return Err(ApiError::invalid(format!("At most {MAX_ACCOUNTS} accounts can be named")));
         }
         // Parameters are private to an account: no report tells of them.
         let known = |t: &&ResourceType| TYPES.contains(&t.name()) && !t.name().starts_with("ssm:");
@@ -270,9 +239,7 @@ impl CreateReport {
 
 impl DescribeReports {
     fn check(&self, region: &Region, cx: &Context) -> Result<(), ApiError> {
-        self.reports
-            .iter()
-            .try_for_each(|id| region.report(cx, id).map(|_| ()))
+        self.reports.iter().try_for_each(|id| region.report(cx, id).map(|_| ()))
     }
 
     fn wants(&self, report: &UsageReport, cx: &Context) -> bool {
@@ -285,29 +252,20 @@ impl DescribeReports {
 impl Region {
     fn report(&self, cx: &Context, id: &str) -> Result<&UsageReport, ApiError> {
         USAGE_REPORT.check(id)?;
-        self.reports
-            .get(id)
-            .filter(|report| report.is_shown(cx))
-            .ok_or_else(|| USAGE_REPORT.not_found(id))
+        self.reports.get(id).filter(|report| report.is_shown(cx)).ok_or_else(|| USAGE_REPORT.not_found(id))
     }
 
     /// Counts the uses of an image by other accounts. What is younger than `lag` is not known yet.
-    fn usage(
-        &self,
-        input: &CreateReport,
-        cx: &Context,
-        report: &str,
-        lag: SignedDuration,
-    ) -> BTreeMap<String, Entry> {
+    fn usage(&self, input: &CreateReport, cx: &Context, report: &str, lag: SignedDuration) -> BTreeMap<String, Entry> {
         let image = &input.image_id;
         let asked = |account: &String| {
-            *account != cx.account
-                && (input.accounts.is_empty() || input.accounts.contains(account))
+            *account != cx.account && (input.accounts.is_empty() || input.accounts.contains(account))
         };
         let wanted = |name: &str| input.types.iter().any(|t| t.name() == name);
-        let instances = self.instances.values().filter(|i| {
-            i.image == *image && i.terminated.is_none() && after(i.launched, lag) <= cx.now
-        });
+        let instances = self
+            .instances
+            .values()
+            .filter(|i| i.image == *image && i.terminated.is_none() && after(i.launched, lag) <= cx.now);
         let templates = self.launch_templates.values().filter(|template| {
             let mut versions = template.versions.values();
             versions.any(|version| version.data.image_id.as_ref() == Some(image))

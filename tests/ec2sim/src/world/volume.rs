@@ -83,21 +83,11 @@ fn attached(volume: &Volume) -> Option<&Attachment> {
 
 impl Filtered for Volume {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("attachment.attach-time", |v| {
-            maybe_written(attached(v).map(|a| date(a.at)))
-        }),
-        ("attachment.delete-on-termination", |v| {
-            maybe_written(attached(v).map(|a| a.delete_on_termination))
-        }),
-        ("attachment.device", |v| {
-            maybe(attached(v).map(|a| a.device.as_str()))
-        }),
-        ("attachment.instance-id", |v| {
-            maybe(attached(v).map(|a| a.instance.as_str()))
-        }),
-        ("attachment.status", |v| {
-            maybe(attached(v).map(|_| "attached"))
-        }),
+        ("attachment.attach-time", |v| maybe_written(attached(v).map(|a| date(a.at)))),
+        ("attachment.delete-on-termination", |v| maybe_written(attached(v).map(|a| a.delete_on_termination))),
+        ("attachment.device", |v| maybe(attached(v).map(|a| a.device.as_str()))),
+        ("attachment.instance-id", |v| maybe(attached(v).map(|a| a.instance.as_str()))),
+        ("attachment.status", |v| maybe(attached(v).map(|_| "attached"))),
         ("availability-zone", |v| one(&v.zone)),
         ("create-time", |v| written(date(v.created))),
         ("encrypted", |v| written(v.encrypted)),
@@ -120,17 +110,10 @@ fn maybe_written<'a>(value: Option<impl ToString>) -> Vec<std::borrow::Cow<'a, s
 impl Region {
     pub(crate) fn owned_volume(&self, cx: &Context, id: &str) -> Result<&Volume, ApiError> {
         VOLUME.check(id)?;
-        self.volumes
-            .get(id)
-            .filter(|volume| volume.owner == cx.account)
-            .ok_or_else(|| VOLUME.not_found(id))
+        self.volumes.get(id).filter(|volume| volume.owner == cx.account).ok_or_else(|| VOLUME.not_found(id))
     }
 
-    pub(crate) fn owned_volume_mut(
-        &mut self,
-        cx: &Context,
-        id: &str,
-    ) -> Result<&mut Volume, ApiError> {
+    pub(crate) fn owned_volume_mut(&mut self, cx: &Context, id: &str) -> Result<&mut Volume, ApiError> {
         self.owned_volume(cx, id)?;
         self.volumes.get_mut(id).ok_or_else(|| VOLUME.not_found(id))
     }

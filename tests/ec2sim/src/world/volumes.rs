@@ -75,11 +75,7 @@ const TYPES: [&str; 7] = ["standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"];
 const MAX_SIZE: u32 = 65_536;
 
 impl World {
-    pub(crate) fn create_volume(
-        &mut self,
-        cx: &Context,
-        input: CreateVolume,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn create_volume(&mut self, cx: &Context, input: CreateVolume) -> Result<Xml, ApiError> {
         let asked = format!("{input:?}");
         let token = input.client_token.as_deref();
         let mut x = Xml::new();
@@ -96,25 +92,16 @@ impl World {
         let volume = Volume { tags, ..volume };
         volume.write(&mut x, "creating");
         self.remember(cx, "CreateVolume", token, asked, vec![volume.id.clone()])?;
-        self.region_mut(cx)?
-            .volumes
-            .insert(volume.id.clone(), volume);
+        self.region_mut(cx)?.volumes.insert(volume.id.clone(), volume);
         Ok(x)
     }
 
     fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<Volume, ApiError> {
-        let zone = input
-            .availability_zone
-            .clone()
-            .ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
+        let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
         let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
         let region = self.region(cx)?;
-        let snapshot = input
-            .snapshot_id
-            .as_deref()
-            .map(|id| region.visible_snapshot(cx, id))
-            .transpose()?;
+        let snapshot = input.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
         let least = match snapshot {
             Some(snapshot) if snapshot.state != SnapshotState::Completed => {
                 return Err(ApiError::new(
@@ -138,18 +125,11 @@ impl World {
                 "Volume of {size}GiB is invalid: it must have between {least} and {MAX_SIZE} GiB"
             )));
         }
-        let how = Encryption {
-            asked: input.encrypted,
-            key: input.kms_key_id.as_deref(),
-        };
-        let (encrypted, inherited) =
-            snapshot.map_or((false, None), |s| (s.encrypted, s.key.clone()));
+        let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
+        let (encrypted, inherited) = snapshot.map_or((false, None), |s| (s.encrypted, s.key.clone()));
         let (encrypted, key) = self.encrypt(cx, encrypted, inherited.as_deref(), &how)?;
         if encrypted && key.is_none() {
-            return Err(ApiError::new(
-                "InvalidKmsKeyId",
-                "Given key ID is not accessible",
-            ));
+            return Err(ApiError::new("InvalidKmsKeyId", "Given key ID is not accessible"));
         }
         Ok(Volume {
             id: self.ids.resource(&VOLUME),
@@ -166,17 +146,8 @@ impl World {
         })
     }
 
-    pub(crate) fn describe_volumes(
-        &mut self,
-        cx: &Context,
-        input: DescribeVolumes,
-    ) -> Result<Xml, ApiError> {
-        if !input.volume_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter volumeSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+    pub(crate) fn describe_volumes(&mut self, cx: &Context, input: DescribeVolumes) -> Result<Xml, ApiError> {
+        let paging = Paging::listing("volumeSet", &input.volume_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         for id in &input.volume_ids {
@@ -195,40 +166,26 @@ impl World {
         Ok(x)
     }
 
-    pub(crate) fn delete_volume(
-        &mut self,
-        cx: &Context,
-        input: VolumeInput,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn delete_volume(&mut self, cx: &Context, input: VolumeInput) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let volume = region.owned_volume(cx, &input.volume_id)?;
         if let Some(attachment) = &volume.attachment {
             return Err(ApiError::new(
                 "VolumeInUse",
-                format!(
-                    "Volume {} is currently attached to {}",
-                    volume.id, attachment.instance
-                ),
+                format!("Volume {} is currently attached to {}", volume.id, attachment.instance),
             ));
         }
         region.volumes.remove(&input.volume_id);
         Ok(Xml::done())
     }
 
-    pub(crate) fn attach_volume(
-        &mut self,
-        cx: &Context,
-        input: AttachVolume,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn attach_volume(&mut self, cx: &Context, input: AttachVolume) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let instance = region.owned_instance(cx, &input.instance_id)?;
         if instance.phase == Phase::Terminated {
             return Err(ApiError::new(
                 "IncorrectState",
-                format!(
-                    "Instance '{}' is not 'running' or 'stopped'.",
-                    input.instance_id
-                ),
+                format!("Instance '{}' is not 'running' or 'stopped'.", input.instance_id),
             ));
         }
         let taken = region.volumes_of(&input.instance_id);
@@ -240,48 +197,27 @@ impl World {
         }
         let volume = region.owned_volume_mut(cx, &input.volume_id)?;
         if volume.attachment.is_some() {
-            return Err(ApiError::new(
-                "VolumeInUse",
-                format!("{} is already attached to an instance", volume.id),
-            ));
+            return Err(ApiError::new("VolumeInUse", format!("{} is already attached to an instance", volume.id)));
         }
-        let attachment = Attachment {
-            instance: input.instance_id,
-            device: input.device,
-            at: cx.now,
-            delete_on_termination: false,
-        };
+        let attachment =
+            Attachment { instance: input.instance_id, device: input.device, at: cx.now, delete_on_termination: false };
         let mut x = Xml::new();
         attachment.write(&mut x, &volume.id, "attaching");
         volume.attachment = Some(attachment);
         Ok(x)
     }
 
-    pub(crate) fn detach_volume(
-        &mut self,
-        cx: &Context,
-        input: DetachVolume,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn detach_volume(&mut self, cx: &Context, input: DetachVolume) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
         let volume = region.owned_volume_mut(cx, &input.volume_id)?;
         let meant = |attachment: &Attachment| {
-            input
-                .instance_id
-                .as_ref()
-                .is_none_or(|id| *id == attachment.instance)
-                && input
-                    .device
-                    .as_ref()
-                    .is_none_or(|d| *d == attachment.device)
+            input.instance_id.as_ref().is_none_or(|id| *id == attachment.instance)
+                && input.device.as_ref().is_none_or(|d| *d == attachment.device)
         };
         let Some(attachment) = volume.attachment.take_if(|attachment| meant(attachment)) else {
             return Err(ApiError::new(
                 "IncorrectState",
-                format!(
-                    "Volume '{}' is in the '{}' state.",
-                    volume.id,
-                    volume.state()
-                ),
+                format!("Volume '{}' is in the '{}' state.", volume.id, volume.state()),
             ));
         };
         let mut x = Xml::new();
@@ -294,9 +230,6 @@ impl World {
 pub(crate) fn known_type(named: &str) -> Result<&'static str, ApiError> {
     let known = TYPES.into_iter().find(|known| *known == named);
     known.ok_or_else(|| {
-        ApiError::new(
-            "UnknownVolumeType",
-            format!("Unsupported volume type '{named}' for volume creation."),
-        )
+        ApiError::new("UnknownVolumeType", format!("Unsupported volume type '{named}' for volume creation."))
     })
 }

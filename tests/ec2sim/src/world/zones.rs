@@ -45,36 +45,21 @@ impl Filtered for Zone {
 }
 
 impl World {
-    pub(crate) fn describe_availability_zones(
-        &mut self,
-        cx: &Context,
-        input: DescribeZones,
-    ) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_availability_zones(&mut self, cx: &Context, input: DescribeZones) -> Result<Xml, ApiError> {
         let matcher = Matcher::new(&input.filters)?;
-        input
-            .names
-            .iter()
-            .try_for_each(|name| check_zone(cx, name))?;
-        let zones = LETTERS.map(|letter| Zone {
-            name: format!("{}{letter}", cx.region),
-            region: cx.region.clone(),
-        });
+        input.names.iter().try_for_each(|name| check_zone(cx, name))?;
+        let zones = LETTERS.map(|letter| Zone { name: format!("{}{letter}", cx.region), region: cx.region.clone() });
         let wanted = |zone: &Zone| {
-            (input.names.is_empty() || input.names.contains(&zone.name))
-                && matcher.passes(zone, &cx.account)
+            (input.names.is_empty() || input.names.contains(&zone.name)) && matcher.passes(zone, &cx.account)
         };
         let mut x = Xml::new();
-        x.list(
-            "availabilityZoneInfo",
-            zones.into_iter().filter(wanted),
-            |x, zone| {
-                x.text("zoneName", &zone.name)
-                    .text("zoneState", "available")
-                    .text("regionName", &zone.region)
-                    .text("zoneType", "availability-zone")
-                    .text("optInStatus", "opt-in-not-required");
-            },
-        );
+        x.list("availabilityZoneInfo", zones.into_iter().filter(wanted), |x, zone| {
+            x.text("zoneName", &zone.name)
+                .text("zoneState", "available")
+                .text("regionName", &zone.region)
+                .text("zoneType", "availability-zone")
+                .text("optInStatus", "opt-in-not-required");
+        });
         Ok(x)
     }
 }
@@ -83,9 +68,6 @@ impl World {
 pub(crate) fn check_zone(cx: &Context, zone: &str) -> Result<(), ApiError> {
     match zone.strip_prefix(cx.region.as_str()) {
         Some(letter) if LETTERS.contains(&letter) => Ok(()),
-        _ => Err(ApiError::new(
-            "InvalidZone.NotFound",
-            format!("The zone '{zone}' does not exist."),
-        )),
+        _ => Err(ApiError::new("InvalidZone.NotFound", format!("The zone '{zone}' does not exist."))),
     }
 }

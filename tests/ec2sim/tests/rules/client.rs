@@ -24,15 +24,9 @@ pub(crate) fn world() -> Fixture {
 
 pub(crate) fn world_with(change: impl FnOnce(&mut Config)) -> Fixture {
     let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
-    let mut config = Config {
-        copy_time: COPY_TIME,
-        ..Config::default()
-    };
+    let mut config = Config { copy_time: COPY_TIME, ..Config::default() };
     change(&mut config);
-    Fixture {
-        sim: Sim::new(config, clock.clock()),
-        clock,
-    }
+    Fixture { sim: Sim::new(config, clock.clock()), clock }
 }
 
 impl Fixture {
@@ -41,19 +35,12 @@ impl Fixture {
     }
 
     pub(crate) fn client_of(&self, account: &str, region: &str) -> Client {
-        Client {
-            sim: self.sim.clone(),
-            key: account.to_owned(),
-            region: region.to_owned(),
-        }
+        Client { sim: self.sim.clone(), key: account.to_owned(), region: region.to_owned() }
     }
 
     /// An available image in the source region.
     pub(crate) fn source(&self) -> String {
-        self.seed(SeedImage {
-            name: Some("source".to_owned()),
-            ..SeedImage::default()
-        })
+        self.seed(SeedImage { name: Some("source".to_owned()), ..SeedImage::default() })
     }
 
     pub(crate) fn seed(&self, seed: SeedImage) -> String {
@@ -91,26 +78,19 @@ impl Client {
     }
 
     pub(crate) fn try_copy(&self, source: &str, name: &str, more: &[(&str, &str)]) -> Reply {
-        let mut params = vec![
-            ("SourceImageId", source),
-            ("SourceRegion", SOURCE_REGION),
-            ("Name", name),
-        ];
+        let mut params = vec![("SourceImageId", source), ("SourceRegion", SOURCE_REGION), ("Name", name)];
         params.extend(more);
         self.ec2("CopyImage", &params)
     }
 
     /// The state of an image.
     pub(crate) fn state(&self, image: &str) -> String {
-        self.ec2("DescribeImages", &[("ImageId.1", image)])
-            .text("imageState")
+        self.ec2("DescribeImages", &[("ImageId.1", image)]).text("imageState")
     }
 
     fn query(&self, service: Service, operation: &str, params: &[(&str, &str)]) -> Reply {
-        let params: BTreeMap<String, String> = params
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let params: BTreeMap<String, String> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.call(service, operation, Params::Query(params))
     }
 
@@ -123,14 +103,8 @@ impl Client {
             params,
         };
         match self.sim.handle(&request).answer {
-            Some(answer) => Reply {
-                status: answer.status,
-                body: answer.body,
-            },
-            None => Reply {
-                status: 0,
-                body: String::new(),
-            },
+            Some(answer) => Reply { status: answer.status, body: answer.body },
+            None => Reply { status: 0, body: String::new() },
         }
     }
 }
@@ -145,19 +119,14 @@ pub(crate) struct Reply {
 impl Reply {
     /// The text of the first element of that name.
     pub(crate) fn text(&self, name: &str) -> String {
-        self.texts(name)
-            .first()
-            .unwrap_or_else(|| panic!("no <{name}> in {}", self.body))
-            .clone()
+        self.texts(name).first().unwrap_or_else(|| panic!("no <{name}> in {}", self.body)).clone()
     }
 
     /// The texts of all elements of that name.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let parts = self.body.split(&open).skip(1);
-        parts
-            .map(|part| part.split(&close).next().unwrap_or_default().to_owned())
-            .collect()
+        parts.map(|part| part.split(&close).next().unwrap_or_default().to_owned()).collect()
     }
 
     /// Its code, or `OK`.

@@ -7,26 +7,11 @@ use ec2sim::{Effect, Fault};
 fn a_fault_meets_only_the_calls_it_names_and_only_so_often() {
     let world = world();
     let client = world.client();
-    world.sim.add_fault(
-        Fault::new(Effect::Throttle)
-            .operation("Describe*")
-            .region(REGION)
-            .skip(1)
-            .times(1),
-    );
+    world.sim.add_fault(Fault::new(Effect::Throttle).operation("Describe*").region(REGION).skip(1).times(1));
     assert_eq!(client.ec2("DescribeImages", &[]).code(), "OK");
-    assert_eq!(
-        world
-            .client_of(ACCOUNT, "us-east-1")
-            .ec2("DescribeImages", &[])
-            .code(),
-        "OK"
-    );
+    assert_eq!(world.client_of(ACCOUNT, "us-east-1").ec2("DescribeImages", &[]).code(), "OK");
     let throttled = client.ec2("DescribeImages", &[]);
-    assert_eq!(
-        (throttled.status, throttled.code().as_str()),
-        (503, "RequestLimitExceeded")
-    );
+    assert_eq!((throttled.status, throttled.code().as_str()), (503, "RequestLimitExceeded"));
     assert_eq!(client.ec2("DescribeImages", &[]).code(), "OK");
     assert!(world.sim.faults().is_empty());
 }
@@ -37,17 +22,9 @@ fn a_dropped_request_does_nothing_and_a_dropped_reply_has_done_it() {
     let source = world.source();
     let client = world.client();
     for (effect, made) in [(Effect::DropRequest, 0), (Effect::DropReply, 1)] {
-        world
-            .sim
-            .add_fault(Fault::new(effect).operation("CopyImage").times(1));
+        world.sim.add_fault(Fault::new(effect).operation("CopyImage").times(1));
         assert_eq!(client.try_copy(&source, "web-1", &[]).status, 0);
-        assert_eq!(
-            client
-                .ec2("DescribeImages", &[("Owner.1", "self")])
-                .texts("imageId")
-                .len(),
-            made
-        );
+        assert_eq!(client.ec2("DescribeImages", &[("Owner.1", "self")]).texts("imageId").len(), made);
     }
 }
 
@@ -57,16 +34,8 @@ fn a_denied_account_is_refused_until_the_fault_is_cleared() {
     let fault = world.sim.add_fault(Fault::new(Effect::Deny).account(OTHER));
     let other = world.client_of(OTHER, REGION);
     let denied = other.ec2("DescribeImages", &[]);
-    assert_eq!(
-        (denied.status, denied.code().as_str()),
-        (403, "UnauthorizedOperation")
-    );
-    assert_eq!(
-        other
-            .ssm("DescribeParameters", serde_json::json!({}))
-            .code(),
-        "AccessDeniedException"
-    );
+    assert_eq!((denied.status, denied.code().as_str()), (403, "UnauthorizedOperation"));
+    assert_eq!(other.ssm("DescribeParameters", serde_json::json!({})).code(), "AccessDeniedException");
     assert_eq!(world.client().ec2("DescribeImages", &[]).code(), "OK");
     assert!(world.sim.clear_fault(fault));
     assert_eq!(other.ec2("DescribeImages", &[]).code(), "OK");
@@ -75,9 +44,7 @@ fn a_denied_account_is_refused_until_the_fault_is_cleared() {
 #[test]
 fn a_region_that_is_down_answers_nobody() {
     let world = world();
-    world
-        .sim
-        .add_fault(Fault::new(Effect::RegionDown).region(REGION));
+    world.sim.add_fault(Fault::new(Effect::RegionDown).region(REGION));
     assert_eq!(world.client().ec2("DescribeImages", &[]).status, 0);
     world.sim.clear_faults();
     assert_eq!(world.client().ec2("DescribeImages", &[]).code(), "OK");
@@ -87,16 +54,9 @@ fn a_region_that_is_down_answers_nobody() {
 fn calls_are_counted_with_their_outcome() {
     let world = world();
     world.client().ec2("DescribeImages", &[]);
-    world
-        .client()
-        .ec2("DescribeImages", &[("ImageId.1", "ami-xyz")]);
+    world.client().ec2("DescribeImages", &[("ImageId.1", "ami-xyz")]);
     assert_eq!(world.sim.count("DescribeImages"), 2);
-    let codes: Vec<String> = world
-        .sim
-        .calls()
-        .into_iter()
-        .map(|call| call.code)
-        .collect();
+    let codes: Vec<String> = world.sim.calls().into_iter().map(|call| call.code).collect();
     assert_eq!(codes, ["OK", "InvalidAMIID.Malformed"]);
     world.sim.reset_calls();
     assert!(world.sim.call_counts().is_empty());

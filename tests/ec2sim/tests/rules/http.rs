@@ -40,26 +40,11 @@ async fn the_loopback_door_and_the_admin_endpoint_lead_to_the_same_world() {
     tokio::spawn(serve(listener, world.sim.clone()));
 
     let seed = json!({"region": "us-east-1", "name": "web-1"}).to_string();
-    let image =
-        body_of(&send(&address, "POST", "/_admin/images", "ec2", &seed).await)["id"].clone();
-    let listed = send(
-        &address,
-        "POST",
-        "/",
-        "ec2",
-        "Action=DescribeImages&Version=2016-11-15&Owner.1=self",
-    )
-    .await;
+    let image = body_of(&send(&address, "POST", "/_admin/images", "ec2", &seed).await)["id"].clone();
+    let listed = send(&address, "POST", "/", "ec2", "Action=DescribeImages&Version=2016-11-15&Owner.1=self").await;
     assert!(listed.starts_with("HTTP/1.1 200"));
     assert!(listed.contains(&format!("<imageId>{}</imageId>", image.as_str().unwrap())));
-    let caller = send(
-        &address,
-        "POST",
-        "/",
-        "sts",
-        "Action=GetCallerIdentity&Version=2011-06-15",
-    )
-    .await;
+    let caller = send(&address, "POST", "/", "sts", "Action=GetCallerIdentity&Version=2011-06-15").await;
     assert!(caller.contains("<Account>111111111111</Account>"));
     let counts = body_of(&send(&address, "GET", "/_admin/calls/counts", "ec2", "").await);
     assert_eq!(counts[0]["operation"], "DescribeImages");
@@ -72,33 +57,21 @@ async fn a_dropped_reply_closes_the_connection_without_an_answer() {
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(serve(listener, world.sim.clone()));
     world.sim.add_fault(Fault::new(Effect::DropReply).times(1));
-    assert_eq!(
-        send(&address, "POST", "/", "ec2", "Action=DescribeImages").await,
-        ""
-    );
+    assert_eq!(send(&address, "POST", "/", "ec2", "Action=DescribeImages").await, "");
     assert_eq!(world.sim.count("DescribeImages"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delay_passes_on_the_clock_of_the_runtime() {
     let world = world();
-    world
-        .sim
-        .add_fault(Fault::new(Effect::Delay(90_000)).times(1));
+    world.sim.add_fault(Fault::new(Effect::Delay(90_000)).times(1));
     let (parts, ()) = ::http::Request::post("/")
-        .header(
-            "authorization",
-            "Credential=111111111111/20261124/us-east-1/ec2/aws4_request",
-        )
+        .header("authorization", "Credential=111111111111/20261124/us-east-1/ec2/aws4_request")
         .body(())
         .unwrap()
         .into_parts();
     let before = tokio::time::Instant::now();
-    let answer = world
-        .sim
-        .answer(&parts, b"Action=DescribeImages")
-        .await
-        .unwrap();
+    let answer = world.sim.answer(&parts, b"Action=DescribeImages").await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(before.elapsed().as_secs(), 90);
 }

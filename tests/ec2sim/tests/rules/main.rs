@@ -1,10 +1,6 @@
 //! The rules that the simulator follows, each seen through one of its doors.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test may stop at what it does not expect"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it does not expect")]
 
 mod client;
 mod copies;

@@ -10,26 +10,14 @@ fn an_image_parameter_is_written_only_after_its_validation_and_only_if_the_image
     let image = world.source();
     let client = world.client_of(ACCOUNT, SOURCE_REGION);
     let put = |name: &str, value: &str| {
-        client.ssm(
-            "PutParameter",
-            json!({"Name": name, "Value": value, "Type": "String", "DataType": "aws:ec2:image"}),
-        )
+        client.ssm("PutParameter", json!({"Name": name, "Value": value, "Type": "String", "DataType": "aws:ec2:image"}))
     };
     assert_eq!(put("/good", &image).json()["Version"], 1);
     assert_eq!(put("/bad", "ami-00000000000000000").code(), "OK");
-    assert_eq!(
-        client.ssm("GetParameter", json!({"Name": "/good"})).code(),
-        "ParameterNotFound"
-    );
+    assert_eq!(client.ssm("GetParameter", json!({"Name": "/good"})).code(), "ParameterNotFound");
     world.pass(SignedDuration::from_secs(2));
-    assert_eq!(
-        client.ssm("GetParameter", json!({"Name": "/good"})).json()["Parameter"]["Value"],
-        json!(image)
-    );
-    assert_eq!(
-        client.ssm("GetParameter", json!({"Name": "/bad"})).code(),
-        "ParameterNotFound"
-    );
+    assert_eq!(client.ssm("GetParameter", json!({"Name": "/good"})).json()["Parameter"]["Value"], json!(image));
+    assert_eq!(client.ssm("GetParameter", json!({"Name": "/bad"})).code(), "ParameterNotFound");
 }
 
 #[test]
@@ -37,26 +25,16 @@ fn a_parameter_is_overwritten_only_on_request_and_keeps_its_history() {
     let world = world();
     let client = world.client();
     let put = |value: &str, overwrite: bool| {
-        client.ssm(
-            "PutParameter",
-            json!({"Name": "/a", "Value": value, "Type": "String", "Overwrite": overwrite}),
-        )
+        client.ssm("PutParameter", json!({"Name": "/a", "Value": value, "Type": "String", "Overwrite": overwrite}))
     };
     assert_eq!(put("one", false).code(), "OK");
     assert_eq!(put("two", false).code(), "ParameterAlreadyExists");
     assert_eq!(put("two", true).json()["Version"], 2);
-    let labelled = client.ssm(
-        "LabelParameterVersion",
-        json!({"Name": "/a", "ParameterVersion": 1, "Labels": ["old", "1x"]}),
-    );
+    let labelled =
+        client.ssm("LabelParameterVersion", json!({"Name": "/a", "ParameterVersion": 1, "Labels": ["old", "1x"]}));
     assert_eq!(labelled.json()["InvalidLabels"], json!(["1x"]));
-    assert_eq!(
-        client.ssm("GetParameter", json!({"Name": "/a:old"})).json()["Parameter"]["Value"],
-        "one"
-    );
-    let history = client
-        .ssm("GetParameterHistory", json!({"Name": "/a"}))
-        .json();
+    assert_eq!(client.ssm("GetParameter", json!({"Name": "/a:old"})).json()["Parameter"]["Value"], "one");
+    let history = client.ssm("GetParameterHistory", json!({"Name": "/a"})).json();
     assert_eq!(history["Parameters"].as_array().unwrap().len(), 2);
 }
 
@@ -64,88 +42,46 @@ fn a_parameter_is_overwritten_only_on_request_and_keeps_its_history() {
 fn a_label_on_the_oldest_of_100_versions_blocks_further_ones() {
     let world = world();
     let client = world.client();
-    let put = || {
-        client.ssm(
-            "PutParameter",
-            json!({"Name": "/a", "Value": "v", "Type": "String", "Overwrite": true}),
-        )
-    };
+    let put = || client.ssm("PutParameter", json!({"Name": "/a", "Value": "v", "Type": "String", "Overwrite": true}));
     for _ in 0..100 {
         assert_eq!(put().code(), "OK");
     }
-    client.ssm(
-        "LabelParameterVersion",
-        json!({"Name": "/a", "ParameterVersion": 1, "Labels": ["keep"]}),
-    );
+    client.ssm("LabelParameterVersion", json!({"Name": "/a", "ParameterVersion": 1, "Labels": ["keep"]}));
     assert_eq!(put().code(), "ParameterMaxVersionLimitExceeded");
 }
 
 #[test]
 fn tags_and_overwrite_do_not_go_together() {
     let world = world();
-    let put = json!({"Name": "/a", "Value": "v", "Type": "String", "Overwrite": true, "Tags": [{"Key": "k", "Value": "v"}]});
-    assert_eq!(
-        world.client().ssm("PutParameter", put).code(),
-        "ValidationException"
-    );
+    let put =
+        json!({"Name": "/a", "Value": "v", "Type": "String", "Overwrite": true, "Tags": [{"Key": "k", "Value": "v"}]});
+    assert_eq!(world.client().ssm("PutParameter", put).code(), "ValidationException");
 }
 
 #[test]
 fn names_that_lead_nowhere_come_back_as_invalid() {
     let world = world();
-    let found = world
-        .client()
-        .ssm("GetParameters", json!({"Names": ["/a", "/b"]}))
-        .json();
+    let found = world.client().ssm("GetParameters", json!({"Names": ["/a", "/b"]})).json();
     assert_eq!(found["InvalidParameters"], json!(["/a", "/b"]));
     let many: Vec<String> = (0..11).map(|n| format!("/{n}")).collect();
-    assert_eq!(
-        world
-            .client()
-            .ssm("GetParameters", json!({"Names": many}))
-            .code(),
-        "ValidationException"
-    );
+    assert_eq!(world.client().ssm("GetParameters", json!({"Names": many})).code(), "ValidationException");
 }
 
 #[test]
 fn an_unknown_operation_or_member_is_refused() {
     let world = world();
-    assert_eq!(
-        world.client().ssm("SendCommand", json!({})).code(),
-        "UnknownOperationException"
-    );
-    assert_eq!(
-        world
-            .client()
-            .ssm("GetParameter", json!({"Name": "/a", "Colour": 1}))
-            .code(),
-        "ValidationException"
-    );
+    assert_eq!(world.client().ssm("SendCommand", json!({})).code(), "UnknownOperationException");
+    assert_eq!(world.client().ssm("GetParameter", json!({"Name": "/a", "Colour": 1})).code(), "ValidationException");
 }
 
 #[test]
 fn the_credentials_of_a_role_lead_to_the_account_of_the_role() {
     let world = world();
     let role = format!("arn:aws:iam::{OTHER}:role/publisher");
-    let assumed = world.client().sts(
-        "AssumeRole",
-        &[("RoleArn", &role), ("RoleSessionName", "test")],
-    );
+    let assumed = world.client().sts("AssumeRole", &[("RoleArn", &role), ("RoleSessionName", "test")]);
     let key = assumed.text("AccessKeyId");
-    let caller = world
-        .client_of(&key, "us-east-1")
-        .sts("GetCallerIdentity", &[]);
+    let caller = world.client_of(&key, "us-east-1").sts("GetCallerIdentity", &[]);
     assert_eq!(caller.text("Account"), OTHER);
-    assert_eq!(
-        caller.text("Arn"),
-        format!("arn:aws:sts::{OTHER}:assumed-role/publisher/test")
-    );
-    assert_eq!(
-        world
-            .client_of("AKIDEXAMPLE", "us-east-1")
-            .sts("GetCallerIdentity", &[])
-            .text("Account"),
-        ACCOUNT
-    );
+    assert_eq!(caller.text("Arn"), format!("arn:aws:sts::{OTHER}:assumed-role/publisher/test"));
+    assert_eq!(world.client_of("AKIDEXAMPLE", "us-east-1").sts("GetCallerIdentity", &[]).text("Account"), ACCOUNT);
 }

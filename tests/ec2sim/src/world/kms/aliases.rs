@@ -30,11 +30,7 @@ pub(crate) struct ListAliases {
 }
 
 impl World {
-    pub(crate) fn create_alias(
-        &mut self,
-        cx: &Context,
-        input: AliasTarget,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn create_alias(&mut self, cx: &Context, input: AliasTarget) -> Result<Value, ApiError> {
         check_alias(&input.alias_name)?;
         let key = self.own_key(cx, &input.target_key_id)?;
         key.check_not_deleted(cx)?;
@@ -53,11 +49,7 @@ impl World {
         Ok(json!({}))
     }
 
-    pub(crate) fn update_alias(
-        &mut self,
-        cx: &Context,
-        input: AliasTarget,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn update_alias(&mut self, cx: &Context, input: AliasTarget) -> Result<Value, ApiError> {
         check_alias(&input.alias_name)?;
         let id = self.own_key(cx, &input.target_key_id)?.id.clone();
         let aliases = &mut self.region_mut(cx)?.holdings(&cx.account).keys.aliases;
@@ -68,11 +60,7 @@ impl World {
         Ok(json!({}))
     }
 
-    pub(crate) fn delete_alias(
-        &mut self,
-        cx: &Context,
-        input: AliasInput,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn delete_alias(&mut self, cx: &Context, input: AliasInput) -> Result<Value, ApiError> {
         check_alias(&input.alias_name)?;
         let aliases = &mut self.region_mut(cx)?.holdings(&cx.account).keys.aliases;
         match aliases.remove(&input.alias_name) {
@@ -81,20 +69,14 @@ impl World {
         }
     }
 
-    pub(crate) fn list_aliases(
-        &mut self,
-        cx: &Context,
-        input: ListAliases,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn list_aliases(&mut self, cx: &Context, input: ListAliases) -> Result<Value, ApiError> {
         let key = match &input.key_id {
             Some(named) => Some(self.own_key(cx, named)?.id.clone()),
             None => None,
         };
         let aliases = &self.region_mut(cx)?.holdings(&cx.account).keys.aliases;
-        let all = aliases
-            .iter()
-            .filter(|(_, target)| key.as_ref().is_none_or(|key| key == *target))
-            .map(|(name, target)| {
+        let all =
+            aliases.iter().filter(|(_, target)| key.as_ref().is_none_or(|key| key == *target)).map(|(name, target)| {
                 json!({
                     "AliasName": name,
                     "AliasArn": format!("arn:aws:kms:{}:{}:{name}", cx.region, cx.account),
@@ -116,10 +98,7 @@ fn check_alias(name: &str) -> Result<(), ApiError> {
         )));
     }
     if rest.starts_with("aws/") {
-        return Err(ApiError::new(
-            "NotAuthorizedException",
-            "Alias names that begin with alias/aws/ are reserved",
-        ));
+        return Err(ApiError::new("NotAuthorizedException", "Alias names that begin with alias/aws/ are reserved"));
     }
     Ok(())
 }

@@ -38,11 +38,7 @@ pub(crate) struct RevokeGrant {
 }
 
 impl World {
-    pub(crate) fn create_grant(
-        &mut self,
-        cx: &Context,
-        input: CreateGrant,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn create_grant(&mut self, cx: &Context, input: CreateGrant) -> Result<Value, ApiError> {
         let id = self.ids.uuid().replace('-', "");
         let key = self.own_key(cx, &input.key_id)?;
         key.check_not_deleted(cx)?;
@@ -58,11 +54,7 @@ impl World {
         Ok(json!({"GrantId": id, "GrantToken": format!("token-of-{id}")}))
     }
 
-    pub(crate) fn list_grants(
-        &mut self,
-        cx: &Context,
-        input: ListGrants,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn list_grants(&mut self, cx: &Context, input: ListGrants) -> Result<Value, ApiError> {
         let key = self.own_key(cx, &input.key_id)?;
         let is = |asked: &Option<String>, value: &str| asked.as_ref().is_none_or(|a| a == value);
         let all = key
@@ -87,18 +79,11 @@ impl World {
         Ok(ListInput { limit, marker }.page("Grants", all))
     }
 
-    pub(crate) fn revoke_grant(
-        &mut self,
-        cx: &Context,
-        input: RevokeGrant,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn revoke_grant(&mut self, cx: &Context, input: RevokeGrant) -> Result<Value, ApiError> {
         let key = self.own_key(cx, &input.key_id)?;
         match key.grants.remove(&input.grant_id) {
             Some(_) => Ok(json!({})),
-            None => Err(ApiError::new(
-                "NotFoundException",
-                format!("Grant {} is not found.", input.grant_id),
-            )),
+            None => Err(ApiError::new("NotFoundException", format!("Grant {} is not found.", input.grant_id))),
         }
     }
 }

@@ -52,8 +52,7 @@ impl Key {
     /// The key that EBS uses unless another is named.
     pub(crate) fn managed_by_aws(id: String, account: &str, created: Timestamp) -> Self {
         Self {
-            description: "Default key that protects my EBS volumes when no other key is defined"
-                .to_owned(),
+            description: "Default key that protects my EBS volumes when no other key is defined".to_owned(),
             managed_by_aws: true,
             ..Self::new(id, account, created)
         }
@@ -74,15 +73,10 @@ impl Key {
     /// Whether the policy or a grant lets the account use the key. Actions and conditions are not looked at: a
     /// statement that names the account stands for all of them.
     pub(crate) fn allows(&self, account: &str) -> bool {
-        let granted = self
-            .grants
-            .values()
-            .any(|grant| names_account(&grant.grantee, account));
+        let granted = self.grants.values().any(|grant| names_account(&grant.grantee, account));
         let statements = statements(&self.policy);
         let says = |effect: &str| {
-            statements.iter().any(|statement| {
-                statement["Effect"] == effect && principal_covers(statement, account)
-            })
+            statements.iter().any(|statement| statement["Effect"] == effect && principal_covers(statement, account))
         };
         (granted || says("Allow")) && !says("Deny")
     }
@@ -90,10 +84,7 @@ impl Key {
 
 /// The policy by which these accounts may use a key.
 pub(crate) fn policy_for(accounts: &[&str]) -> String {
-    let principals: Vec<String> = accounts
-        .iter()
-        .map(|account| format!("arn:aws:iam::{account}:root"))
-        .collect();
+    let principals: Vec<String> = accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
     let statement = json!({
         "Sid": "Enable IAM User Permissions",
         "Effect": "Allow",
@@ -122,10 +113,7 @@ fn principal_covers(statement: &Value, account: &str) -> bool {
     };
     match named {
         Value::String(one) => names_account(one, account),
-        Value::Array(many) => many
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|one| names_account(one, account)),
+        Value::Array(many) => many.iter().filter_map(Value::as_str).any(|one| names_account(one, account)),
         _ => false,
     }
 }

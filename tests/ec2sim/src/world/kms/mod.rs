@@ -32,11 +32,7 @@ pub(crate) fn arn(region: &str, account: &str, key: &str) -> String {
 
 impl Region {
     /// The owner of the key that a caller means, and its id: by key id, alias, or the ARN of either.
-    pub(crate) fn named_key<'a>(
-        &'a self,
-        caller: &'a str,
-        named: &'a str,
-    ) -> Option<(&'a str, &'a str)> {
+    pub(crate) fn named_key<'a>(&'a self, caller: &'a str, named: &'a str) -> Option<(&'a str, &'a str)> {
         let (account, name) = match named.strip_prefix("arn:aws:kms:") {
             Some(rest) => {
                 let mut parts = rest.splitn(3, ':');
@@ -49,20 +45,12 @@ impl Region {
             None => (caller, named),
         };
         let keys = &self.accounts.get(account)?.keys;
-        let key = if name.starts_with("alias/") {
-            keys.aliases.get(name)?.as_str()
-        } else {
-            name
-        };
+        let key = if name.starts_with("alias/") { keys.aliases.get(name)?.as_str() } else { name };
         Some((account, key.strip_prefix("key/").unwrap_or(key)))
     }
 
     /// A key with the account that owns it.
-    pub(crate) fn find_key<'a>(
-        &'a self,
-        caller: &'a str,
-        named: &'a str,
-    ) -> Option<(&'a str, &'a Key)> {
+    pub(crate) fn find_key<'a>(&'a self, caller: &'a str, named: &'a str) -> Option<(&'a str, &'a Key)> {
         let (account, id) = self.named_key(caller, named)?;
         Some((account, self.accounts.get(account)?.keys.by_id.get(id)?))
     }
@@ -75,10 +63,7 @@ impl Region {
 
     /// Whether the ARN is that of the key which EBS made: what it encrypts cannot be shared.
     pub(crate) fn is_default_key(&self, account: &str, key_arn: &str) -> bool {
-        let default = self
-            .accounts
-            .get(account)
-            .and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
+        let default = self.accounts.get(account).and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
         default.is_some_and(|key| arn(&self.name, account, key) == key_arn)
     }
 }
@@ -107,15 +92,15 @@ impl Encryption<'_> {
     /// needs `Encrypted=true`.
     pub(crate) fn applies_to(&self, encrypted: bool, by_default: bool) -> Result<bool, ApiError> {
         match self.asked {
-            Some(false) if encrypted => Err(ApiError::combination(
-                "You cannot create an unencrypted copy of an encrypted snapshot.",
-            )),
+            Some(false) if encrypted => {
+                Err(ApiError::combination("You cannot create an unencrypted copy of an encrypted snapshot."))
+            }
             Some(true) => Ok(true),
             // Where the account encrypts by default nothing stays unencrypted, whatever is asked.
             _ if by_default && self.key.is_none() => Ok(true),
-            _ if self.key.is_some() => Err(ApiError::combination(
-                "If you specify a KMS key, you must also set Encrypted to true",
-            )),
+            _ if self.key.is_some() => {
+                Err(ApiError::combination("If you specify a KMS key, you must also set Encrypted to true"))
+            }
             _ => Ok(encrypted),
         }
     }

@@ -61,17 +61,11 @@ const DEFAULT_WINDOW: i64 = 30;
 
 impl World {
     pub(crate) fn create_key(&mut self, cx: &Context, input: CreateKey) -> Result<Value, ApiError> {
-        let usual = [
-            (&input.key_usage, "ENCRYPT_DECRYPT"),
-            (&input.key_spec, "SYMMETRIC_DEFAULT"),
-            (&input.origin, "AWS_KMS"),
-        ];
+        let usual =
+            [(&input.key_usage, "ENCRYPT_DECRYPT"), (&input.key_spec, "SYMMETRIC_DEFAULT"), (&input.origin, "AWS_KMS")];
         for (asked, known) in usual {
             if asked.as_ref().is_some_and(|asked| asked != known) {
-                return Err(ApiError::new(
-                    "UnsupportedOperationException",
-                    format!("Only {known} keys are simulated"),
-                ));
+                return Err(ApiError::new("UnsupportedOperationException", format!("Only {known} keys are simulated")));
             }
         }
         if let Some(policy) = &input.policy {
@@ -87,15 +81,9 @@ impl World {
         Ok(answer)
     }
 
-    pub(crate) fn describe_key(
-        &mut self,
-        cx: &Context,
-        input: KeyInput,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn describe_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
         let region = self.region(cx)?;
-        let (account, key) = region
-            .find_key(&cx.account, &input.key_id)
-            .ok_or_else(|| not_found(cx, &input.key_id))?;
+        let (account, key) = region.find_key(&cx.account, &input.key_id).ok_or_else(|| not_found(cx, &input.key_id))?;
         if account != cx.account && !key.allows(&cx.account) {
             return Err(ApiError::new(
                 "AccessDeniedException",
@@ -111,10 +99,7 @@ impl World {
 
     pub(crate) fn list_keys(&mut self, cx: &Context, input: ListInput) -> Result<Value, ApiError> {
         let keys = &self.region_mut(cx)?.holdings(&cx.account).keys;
-        let all = keys
-            .by_id
-            .keys()
-            .map(|id| json!({"KeyId": id, "KeyArn": arn(&cx.region, &cx.account, id)}));
+        let all = keys.by_id.keys().map(|id| json!({"KeyId": id, "KeyArn": arn(&cx.region, &cx.account, id)}));
         Ok(input.page("Keys", all.collect()))
     }
 
@@ -140,9 +125,7 @@ impl World {
     ) -> Result<Value, ApiError> {
         let days = input.pending_window_in_days.unwrap_or(DEFAULT_WINDOW);
         if !(7..=30).contains(&days) {
-            return Err(ApiError::validation(
-                "PendingWindowInDays must be between 7 and 30",
-            ));
+            return Err(ApiError::validation("PendingWindowInDays must be between 7 and 30"));
         }
         let key = self.own_key(cx, &input.key_id)?;
         key.check_not_deleted(cx)?;
@@ -157,11 +140,7 @@ impl World {
     }
 
     /// A key whose deletion is cancelled is disabled.
-    pub(crate) fn cancel_key_deletion(
-        &mut self,
-        cx: &Context,
-        input: KeyInput,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn cancel_key_deletion(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
         let key = self.own_key(cx, &input.key_id)?;
         let arn = arn(&cx.region, &cx.account, &key.id);
         if key.deletion.take().is_none() {
@@ -172,25 +151,15 @@ impl World {
         Ok(json!({"KeyId": arn}))
     }
 
-    pub(crate) fn get_key_policy(
-        &mut self,
-        cx: &Context,
-        input: KeyPolicy,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn get_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
         input.check_name()?;
         let key = self.own_key(cx, &input.key_id)?;
         Ok(json!({"Policy": key.policy, "PolicyName": "default"}))
     }
 
-    pub(crate) fn put_key_policy(
-        &mut self,
-        cx: &Context,
-        input: KeyPolicy,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn put_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
         input.check_name()?;
-        let policy = input
-            .policy
-            .ok_or_else(|| ApiError::validation("Policy is required"))?;
+        let policy = input.policy.ok_or_else(|| ApiError::validation("Policy is required"))?;
         check_policy(&policy)?;
         self.own_key(cx, &input.key_id)?.policy = policy;
         Ok(json!({}))
@@ -214,10 +183,7 @@ impl KeyPolicy {
     fn check_name(&self) -> Result<(), ApiError> {
         match self.policy_name.as_deref() {
             None | Some("default") => Ok(()),
-            Some(other) => Err(ApiError::new(
-                "NotFoundException",
-                format!("No such policy exists: {other}"),
-            )),
+            Some(other) => Err(ApiError::new("NotFoundException", format!("No such policy exists: {other}"))),
         }
     }
 }
@@ -228,21 +194,14 @@ impl Key {
             return Ok(());
         }
         let arn = arn(&cx.region, &cx.account, &self.id);
-        Err(ApiError::new(
-            "KMSInvalidStateException",
-            format!("{arn} is pending deletion."),
-        ))
+        Err(ApiError::new("KMSInvalidStateException", format!("{arn} is pending deletion.")))
     }
 }
 
 impl ListInput {
     /// A page: the marker is how many were shown before.
     pub(crate) fn page(&self, name: &str, all: Vec<Value>) -> Value {
-        let from: usize = self
-            .marker
-            .as_ref()
-            .and_then(|marker| marker.parse().ok())
-            .unwrap_or(0);
+        let from: usize = self.marker.as_ref().and_then(|marker| marker.parse().ok()).unwrap_or(0);
         let limit = self.limit.unwrap_or(100);
         let truncated = all.len() > from + limit;
         let page: Vec<Value> = all.into_iter().skip(from).take(limit).collect();
@@ -258,26 +217,17 @@ fn check_policy(policy: &str) -> Result<(), ApiError> {
     let parsed: Result<Value, _> = serde_json::from_str(policy);
     match parsed {
         Ok(value) if value["Statement"].is_array() || value["Statement"].is_object() => Ok(()),
-        _ => Err(ApiError::new(
-            "MalformedPolicyDocumentException",
-            "The policy is not a policy document",
-        )),
+        _ => Err(ApiError::new("MalformedPolicyDocumentException", "The policy is not a policy document")),
     }
 }
 
 pub(crate) fn not_found(cx: &Context, named: &str) -> ApiError {
     let message = if named.contains("alias/") {
-        format!(
-            "Alias arn:aws:kms:{}:{}:{named} is not found.",
-            cx.region, cx.account
-        )
+        format!("Alias arn:aws:kms:{}:{}:{named} is not found.", cx.region, cx.account)
     } else if named.starts_with("arn:") {
         format!("Key '{named}' does not exist")
     } else {
-        format!(
-            "Key '{}' does not exist",
-            arn(&cx.region, &cx.account, named)
-        )
+        format!("Key '{}' does not exist", arn(&cx.region, &cx.account, named))
     };
     ApiError::new("NotFoundException", message)
 }

@@ -21,31 +21,18 @@ pub(crate) struct DeleteParameters {
 }
 
 impl World {
-    pub(crate) fn delete_parameter(
-        &mut self,
-        cx: &Context,
-        input: DeleteParameter,
-    ) -> Result<Value, ApiError> {
-        self.parameters(cx)?
-            .0
-            .remove(&plain_name(&input.name))
-            .ok_or_else(not_found)?;
+    pub(crate) fn delete_parameter(&mut self, cx: &Context, input: DeleteParameter) -> Result<Value, ApiError> {
+        self.parameters(cx)?.0.remove(&plain_name(&input.name)).ok_or_else(not_found)?;
         Ok(json!({}))
     }
 
-    pub(crate) fn delete_parameters(
-        &mut self,
-        cx: &Context,
-        input: DeleteParameters,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn delete_parameters(&mut self, cx: &Context, input: DeleteParameters) -> Result<Value, ApiError> {
         if !(1..=10).contains(&input.names.len()) {
             return Err(ApiError::validation("Give between 1 and 10 names"));
         }
         let parameters = self.parameters(cx)?;
-        let (deleted, invalid): (Vec<String>, Vec<String>) = input
-            .names
-            .into_iter()
-            .partition(|name| parameters.0.remove(&plain_name(name)).is_some());
+        let (deleted, invalid): (Vec<String>, Vec<String>) =
+            input.names.into_iter().partition(|name| parameters.0.remove(&plain_name(name)).is_some());
         Ok(json!({"DeletedParameters": deleted, "InvalidParameters": invalid}))
     }
 }

@@ -35,13 +35,9 @@ pub(crate) struct DescribeParameters {
 /// Refuses a filter that the operation does not have.
 pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Result<(), ApiError> {
     for filter in filters {
-        let known = keys.contains(&filter.key.as_str())
-            || (keys.contains(&"tag:") && filter.key.starts_with("tag:"));
+        let known = keys.contains(&filter.key.as_str()) || (keys.contains(&"tag:") && filter.key.starts_with("tag:"));
         if !known {
-            return Err(ApiError::new(
-                "InvalidFilterKey",
-                format!("The filter key {} is not valid.", filter.key),
-            ));
+            return Err(ApiError::new("InvalidFilterKey", format!("The filter key {} is not valid.", filter.key)));
         }
         let option = filter.option.as_deref().unwrap_or("Equals");
         let allowed: &[&str] = match filter.key.as_str() {
@@ -50,16 +46,10 @@ pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Resul
             _ => &["Equals", "BeginsWith"],
         };
         if !allowed.contains(&option) {
-            return Err(ApiError::new(
-                "InvalidFilterOption",
-                format!("The filter option {option} is not valid."),
-            ));
+            return Err(ApiError::new("InvalidFilterOption", format!("The filter option {option} is not valid.")));
         }
         if filter.values.is_empty() && !filter.key.starts_with("tag:") {
-            return Err(ApiError::new(
-                "InvalidFilterValue",
-                format!("The filter {} has no value.", filter.key),
-            ));
+            return Err(ApiError::new("InvalidFilterValue", format!("The filter {} has no value.", filter.key)));
         }
     }
     Ok(())
@@ -73,37 +63,20 @@ impl ParameterFilter {
             "Type" => vec![&parameter.kind],
             "Tier" => vec![&parameter.tier],
             "Path" => {
-                return self
-                    .values
-                    .iter()
-                    .any(|path| self.is_below(path, &parameter.name));
+                return self.values.iter().any(|path| self.is_below(path, &parameter.name));
             }
-            "KeyId" => latest
-                .and_then(|version| version.key.as_deref())
-                .into_iter()
-                .collect(),
-            "DataType" => latest
-                .map(|version| version.data_type.as_str())
-                .into_iter()
-                .collect(),
-            "Label" => parameter
-                .versions
-                .values()
-                .flat_map(|v| v.labels.iter().map(String::as_str))
-                .collect(),
+            "KeyId" => latest.and_then(|version| version.key.as_deref()).into_iter().collect(),
+            "DataType" => latest.map(|version| version.data_type.as_str()).into_iter().collect(),
+            "Label" => parameter.versions.values().flat_map(|v| v.labels.iter().map(String::as_str)).collect(),
             key => {
-                let value = key
-                    .strip_prefix("tag:")
-                    .and_then(|tag| parameter.tags.get(tag));
+                let value = key.strip_prefix("tag:").and_then(|tag| parameter.tags.get(tag));
                 if self.values.is_empty() {
                     return value.is_some();
                 }
                 value.into_iter().collect()
             }
         };
-        owned
-            .iter()
-            .any(|value| self.values.iter().any(|wanted| self.matches(value, wanted)))
+        owned.iter().any(|value| self.values.iter().any(|wanted| self.matches(value, wanted)))
     }
 
     fn matches(&self, value: &str, wanted: &str) -> bool {
@@ -117,31 +90,21 @@ impl ParameterFilter {
     }
 
     fn is_below(&self, path: &str, name: &str) -> bool {
-        let below = name
-            .strip_prefix(path.trim_end_matches('/'))
-            .and_then(|rest| rest.strip_prefix('/'));
+        let below = name.strip_prefix(path.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
         below.is_some_and(|rest| self.option.as_deref() == Some("Recursive") || !rest.contains('/'))
     }
 }
 
 impl World {
-    pub(crate) fn describe_parameters(
-        &mut self,
-        cx: &Context,
-        input: DescribeParameters,
-    ) -> Result<Value, ApiError> {
-        let keys = [
-            "Name", "Type", "KeyId", "Path", "Label", "Tier", "DataType", "tag:",
-        ];
+    pub(crate) fn describe_parameters(&mut self, cx: &Context, input: DescribeParameters) -> Result<Value, ApiError> {
+        let keys = ["Name", "Type", "KeyId", "Path", "Label", "Tier", "DataType", "tag:"];
         check_filters(&input.parameter_filters, &keys)?;
         check_filters(&input.filters, &["Name", "Type", "KeyId"])?;
         let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 50)?;
         let parameters = self.parameters(cx)?;
         let filters = input.parameter_filters.iter().chain(&input.filters);
         // Nothing is shared between accounts.
-        let keep = |parameter: &Parameter| {
-            !input.shared && filters.clone().all(|filter| filter.passes(parameter))
-        };
+        let keep = |parameter: &Parameter| !input.shared && filters.clone().all(|filter| filter.passes(parameter));
         let (page, token) = paging.page(&parameters.0, keep);
         let describe = |parameter: &Parameter| {
             let latest = parameter.latest()?;
@@ -161,8 +124,6 @@ impl World {
             })))
         };
         let page: Vec<Value> = page.into_iter().filter_map(describe).collect();
-        Ok(without_nulls(
-            json!({"Parameters": page, "NextToken": token}),
-        ))
+        Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 }

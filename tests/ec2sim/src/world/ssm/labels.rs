@@ -30,15 +30,9 @@ impl World {
         let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
         let selector = input.parameter_version.map(|version| version.to_string());
         let number = parameter.select(selector.as_deref())?.number;
-        let (good, bad): (Vec<String>, Vec<String>) =
-            input.labels.into_iter().partition(|label| is_label(label));
+        let (good, bad): (Vec<String>, Vec<String>) = input.labels.into_iter().partition(|label| is_label(label));
         let mut labels = parameter.select(selector.as_deref())?.labels.clone();
-        labels.extend(
-            good.iter()
-                .filter(|label| !labels.contains(label))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
+        labels.extend(good.iter().filter(|label| !labels.contains(label)).cloned().collect::<Vec<_>>());
         if labels.len() > MAX_LABELS {
             return Err(ApiError::new(
                 "ParameterVersionLabelLimitExceeded",
@@ -55,13 +49,33 @@ impl World {
     }
 }
 
+impl World {
+    /// Takes labels off a version; those that it does not have come back as invalid.
+    pub(crate) fn unlabel_parameter_version(
+        &mut self,
+        cx: &Context,
+        input: LabelParameterVersion,
+    ) -> Result<Value, ApiError> {
+        let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
+        let selector = input.parameter_version.map(|version| version.to_string());
+        let number = parameter.select(selector.as_deref())?.number;
+        let version = parameter.versions.get_mut(&number);
+        let had = version.map_or_else(Vec::new, |version| {
+            let had = version.labels.clone();
+            version.labels.retain(|label| !input.labels.contains(label));
+            had
+        });
+        let (removed, invalid): (Vec<String>, Vec<String>) =
+            input.labels.into_iter().partition(|label| had.contains(label));
+        Ok(json!({"RemovedLabels": removed, "InvalidLabels": invalid}))
+    }
+}
+
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>
 fn is_label(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();
     (1..=MAX_LABEL).contains(&label.len())
-        && label
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        && label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
         && !label.starts_with(|c: char| c.is_ascii_digit())
         && !lower.starts_with("aws")
         && !lower.starts_with("ssm")

@@ -62,20 +62,13 @@ impl Parameter {
             None => self.latest(),
             Some(selector) => match selector.parse() {
                 Ok(number) => self.versions.get(&number),
-                Err(_) => self
-                    .versions
-                    .values()
-                    .find(|version| version.labels.iter().any(|l| l == selector)),
+                Err(_) => self.versions.values().find(|version| version.labels.iter().any(|l| l == selector)),
             },
         };
         found.ok_or_else(|| {
             ApiError::new(
                 "ParameterVersionNotFound",
-                format!(
-                    "Systems Manager could not find version {} of {}.",
-                    selector.unwrap_or("1"),
-                    self.name
-                ),
+                format!("Systems Manager could not find version {} of {}.", selector.unwrap_or("1"), self.name),
             )
         })
     }
@@ -101,27 +94,22 @@ impl Parameters {
             Some((name, selector)) => (name, Some(selector)),
             None => (plain.as_str(), None),
         };
-        let parameter = self.get(name)?;
+        // The ARN of a name at the root does not tell whether it begins with a slash.
+        let rooted = || self.get(&format!("/{name}")).ok();
+        let parameter = match named.starts_with("arn:").then(rooted).flatten() {
+            Some(parameter) => parameter,
+            None => self.get(name)?,
+        };
         let version = parameter.select(selector)?;
-        Ok((
-            parameter,
-            version,
-            selector.map(|selector| format!(":{selector}")),
-        ))
+        Ok((parameter, version, selector.map(|selector| format!(":{selector}"))))
     }
 
     /// The names of the parameters whose newest version names the image.
     pub(crate) fn naming_image(&self, image: &str) -> Vec<&str> {
         let names = |parameter: &&Parameter| {
-            parameter
-                .latest()
-                .is_some_and(|version| version.data_type == IMAGE_TYPE && version.value == image)
+            parameter.latest().is_some_and(|version| version.data_type == IMAGE_TYPE && version.value == image)
         };
-        self.0
-            .values()
-            .filter(names)
-            .map(|parameter| parameter.name.as_str())
-            .collect()
+        self.0.values().filter(names).map(|parameter| parameter.name.as_str()).collect()
     }
 }
 
@@ -131,13 +119,8 @@ fn not_found() -> ApiError {
 
 /// The name without the ARN around it.
 fn plain_name(named: &str) -> String {
-    match named
-        .strip_prefix("arn:aws:ssm:")
-        .and_then(|rest| rest.split_once(":parameter"))
-    {
-        Some((_, name)) if name.matches('/').count() == 1 => {
-            name.trim_start_matches('/').to_owned()
-        }
+    match named.strip_prefix("arn:aws:ssm:").and_then(|rest| rest.split_once(":parameter")) {
+        Some((_, name)) if name.matches('/').count() == 1 => name.trim_start_matches('/').to_owned(),
         Some((_, name)) => name.to_owned(),
         None => named.to_owned(),
     }
@@ -145,12 +128,7 @@ fn plain_name(named: &str) -> String {
 
 /// The ARN of a parameter: a name that begins with a slash does not get a second one.
 fn arn(cx: &Context, name: &str) -> String {
-    format!(
-        "arn:aws:ssm:{}:{}:parameter/{}",
-        cx.region,
-        cx.account,
-        name.trim_start_matches('/')
-    )
+    format!("arn:aws:ssm:{}:{}:parameter/{}", cx.region, cx.account, name.trim_start_matches('/'))
 }
 
 /// A moment as JSON carries it: seconds since 1970.
@@ -178,22 +156,14 @@ impl Region {
         let Some(parameter) = named.strip_prefix("resolve:ssm:") else {
             return Ok(named.to_owned());
         };
-        let found = self
-            .accounts
-            .get(&cx.account)
-            .and_then(|holdings| holdings.parameters.find(parameter).ok());
+        let found = self.accounts.get(&cx.account).and_then(|holdings| holdings.parameters.find(parameter).ok());
         found
             .map(|(_, version, _)| version.value.clone())
-            .ok_or_else(|| {
-                ApiError::invalid(format!(
-                    "Unable to resolve the SSM parameter {parameter} to an image id"
-                ))
-            })
+            .ok_or_else(|| ApiError::invalid(format!("Unable to resolve the SSM parameter {parameter} to an image id")))
     }
 
     /// Whether the value of an `aws:ec2:image` parameter is an image that the account can launch.
     fn is_launchable(&self, cx: &Context, value: &str) -> bool {
-        self.visible_image(cx, value)
-            .is_ok_and(|image| image.state == ImageState::Available)
+        self.visible_image(cx, value).is_ok_and(|image| image.state == ImageState::Available)
     }
 }

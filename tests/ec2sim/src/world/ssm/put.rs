@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,33 +47,22 @@ pub(crate) struct LandingParameter {
 }
 
 impl World {
-    pub(crate) fn put_parameter(
-        &mut self,
-        cx: &Context,
-        input: PutParameter,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn put_parameter(&mut self, cx: &Context, input: PutParameter) -> Result<Value, ApiError> {
         input.check()?;
         let mut tags = Tags::new();
         tags::add(&mut tags, &input.tags)?;
         let parameters = self.parameters(cx)?;
         let existing = parameters.0.get(&input.name);
         input.check_against(existing)?;
-        let version = existing
-            .and_then(Parameter::latest)
-            .map_or(1, |latest| latest.number + 1);
+        let version = existing.and_then(Parameter::latest).map_or(1, |latest| latest.number + 1);
         let tier = input.tier.clone().unwrap_or_else(|| "Standard".to_owned());
         if input.data_type.as_deref() == Some(IMAGE_TYPE) {
-            let landing = LandingParameter {
-                cx: cx.clone(),
-                input,
-                tags,
-            };
+            let landing = LandingParameter { cx: cx.clone(), input, tags };
             if self.config.parameter_delay.is_zero() {
                 self.land_parameter(cx.now, landing);
             } else {
                 let at = after(cx.now, self.config.parameter_delay);
-                self.agenda
-                    .add(at, Event::ParameterValidated(Box::new(landing)));
+                self.agenda.add(at, Event::ParameterValidated(Box::new(landing)));
             }
         } else {
             parameters.write(cx, cx.now, input, tags);
@@ -87,10 +77,7 @@ impl World {
             return;
         };
         if region.is_launchable(&cx, &input.value) {
-            region
-                .holdings(&cx.account)
-                .parameters
-                .write(&cx, now, input, tags);
+            region.holdings(&cx.account).parameters.write(&cx, now, input, tags);
         }
     }
 }
@@ -98,16 +85,13 @@ impl World {
 impl Parameters {
     /// Writes a new version, and drops the oldest where there are too many.
     fn write(&mut self, cx: &Context, now: Timestamp, input: PutParameter, tags: Tags) {
-        let parameter = self
-            .0
-            .entry(input.name.clone())
-            .or_insert_with(|| Parameter {
-                name: input.name.clone(),
-                kind: input.r#type.clone().unwrap_or_else(|| "String".to_owned()),
-                tier: "Standard".to_owned(),
-                versions: BTreeMap::new(),
-                tags,
-            });
+        let parameter = self.0.entry(input.name.clone()).or_insert_with(|| Parameter {
+            name: input.name.clone(),
+            kind: input.r#type.clone().unwrap_or_else(|| "String".to_owned()),
+            tier: "Standard".to_owned(),
+            versions: BTreeMap::new(),
+            tags,
+        });
         if let Some(tier) = input.tier.filter(|tier| tier != "Intelligent-Tiering") {
             parameter.tier = tier;
         }
@@ -141,23 +125,11 @@ impl PutParameter {
                  RemoveTagsFromResource.",
             ));
         }
-        one_of(
-            "Type",
-            self.r#type.as_deref(),
-            &["String", "StringList", "SecureString"],
-        )?;
-        one_of(
-            "Tier",
-            self.tier.as_deref(),
-            &["Standard", "Advanced", "Intelligent-Tiering"],
-        )?;
+        one_of("Type", self.r#type.as_deref(), &["String", "StringList", "SecureString"])?;
+        one_of("Tier", self.tier.as_deref(), &["Standard", "Advanced", "Intelligent-Tiering"])?;
         one_of("DataType", self.data_type.as_deref(), &["text", IMAGE_TYPE])?;
-        if self.data_type.as_deref() == Some(IMAGE_TYPE)
-            && self.r#type.as_deref().is_some_and(|t| t != "String")
-        {
-            return Err(ApiError::validation(format!(
-                "The data type {IMAGE_TYPE} needs the type String"
-            )));
+        if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {
+            return Err(ApiError::validation(format!("The data type {IMAGE_TYPE} needs the type String")));
         }
         let most = if self.tier.as_deref() == Some("Standard") || self.tier.is_none() {
             MAX_STANDARD_VALUE
@@ -165,20 +137,32 @@ impl PutParameter {
             MAX_ADVANCED_VALUE
         };
         if self.value.is_empty() || self.value.len() > most {
-            return Err(ApiError::validation(format!(
-                "The value must have between 1 and {most} characters"
-            )));
+            return Err(ApiError::validation(format!("The value must have between 1 and {most} characters")));
         }
-        Ok(())
+        self.check_pattern()
+    }
+
+    fn check_pattern(&self) -> Result<(), ApiError> {
+        let Some(pattern) = &self.allowed_pattern else {
+            return Ok(());
+        };
+        // The whole value has to match.
+        let regex = Regex::new(&format!("^(?:{pattern})$"))
+            .map_err(|error| ApiError::new("InvalidAllowedPatternException", error.to_string()))?;
+        if regex.is_match(&self.value) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "ParameterPatternMismatchException",
+            format!("Parameter value, cannot be validated against allowedPattern: {pattern}"),
+        ))
     }
 
     fn check_against(&self, existing: Option<&Parameter>) -> Result<(), ApiError> {
         let Some(parameter) = existing else {
             return match self.r#type {
                 Some(_) => Ok(()),
-                None => Err(ApiError::validation(
-                    "A parameter type is required when you create a parameter.",
-                )),
+                None => Err(ApiError::validation("A parameter type is required when you create a parameter.")),
             };
         };
         if !self.overwrite {
@@ -188,20 +172,14 @@ impl PutParameter {
                  true.",
             ));
         }
-        if self
-            .r#type
-            .as_ref()
-            .is_some_and(|kind| *kind != parameter.kind)
-        {
+        if self.r#type.as_ref().is_some_and(|kind| *kind != parameter.kind) {
             return Err(ApiError::new(
                 "HierarchyTypeMismatch",
                 "Parameter Store does not support changing a parameter type in a hierarchy.",
             ));
         }
         let oldest = parameter.versions.values().next();
-        if parameter.versions.len() >= MAX_VERSIONS
-            && oldest.is_some_and(|version| !version.labels.is_empty())
-        {
+        if parameter.versions.len() >= MAX_VERSIONS && oldest.is_some_and(|version| !version.labels.is_empty()) {
             return Err(ApiError::new(
                 "ParameterMaxVersionLimitExceeded",
                 format!(
@@ -218,8 +196,7 @@ impl PutParameter {
 
 fn check_name(name: &str) -> Result<(), ApiError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) || name.ends_with('/')
-    {
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) || name.ends_with('/') {
         return Err(ApiError::validation(
             "Invalid parameter name. Please use correct syntax for referencing a version/label \
              <name>:<version/label>: only a mix of letters, numbers and the symbols .-_/",
@@ -227,21 +204,15 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     }
     let first = name.trim_start_matches('/').to_ascii_lowercase();
     if first.starts_with("aws") || first.starts_with("ssm") {
-        let message =
-            "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).";
+        let message = "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).";
         return Err(if first.starts_with("aws") {
-            ApiError::new(
-                "AccessDeniedException",
-                format!("No access to reserved parameter name: {name}."),
-            )
+            ApiError::new("AccessDeniedException", format!("No access to reserved parameter name: {name}."))
         } else {
             ApiError::validation(message)
         });
     }
     if name.contains('/') && !name.starts_with('/') {
-        return Err(ApiError::validation(
-            "Parameter name must be a fully qualified name: it must begin with /",
-        ));
+        return Err(ApiError::validation("Parameter name must be a fully qualified name: it must begin with /"));
     }
     if name.split('/').count() > MAX_LEVELS + 1 {
         return Err(ApiError::new(

@@ -33,47 +33,24 @@ pub(crate) struct RemoveTags {
 }
 
 impl World {
-    pub(crate) fn add_parameter_tags(
-        &mut self,
-        cx: &Context,
-        input: AddTags,
-    ) -> Result<Value, ApiError> {
-        tags::add(
-            self.parameter_tags(cx, &input.resource_type, &input.resource_id)?,
-            &input.tags,
-        )?;
+    pub(crate) fn add_parameter_tags(&mut self, cx: &Context, input: AddTags) -> Result<Value, ApiError> {
+        tags::add(self.parameter_tags(cx, &input.resource_type, &input.resource_id)?, &input.tags)?;
         Ok(json!({}))
     }
 
-    pub(crate) fn remove_parameter_tags(
-        &mut self,
-        cx: &Context,
-        input: RemoveTags,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn remove_parameter_tags(&mut self, cx: &Context, input: RemoveTags) -> Result<Value, ApiError> {
         let tags = self.parameter_tags(cx, &input.resource_type, &input.resource_id)?;
         tags.retain(|key, _| !input.tag_keys.iter().any(|gone| gone == key));
         Ok(json!({}))
     }
 
-    pub(crate) fn list_parameter_tags(
-        &mut self,
-        cx: &Context,
-        input: Resource,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn list_parameter_tags(&mut self, cx: &Context, input: Resource) -> Result<Value, ApiError> {
         let tags = self.parameter_tags(cx, &input.resource_type, &input.resource_id)?;
-        let list: Vec<Value> = tags
-            .iter()
-            .map(|(key, value)| json!({"Key": key, "Value": value}))
-            .collect();
+        let list: Vec<Value> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
         Ok(json!({"TagList": list}))
     }
 
-    fn parameter_tags(
-        &mut self,
-        cx: &Context,
-        resource_type: &str,
-        id: &str,
-    ) -> Result<&mut Tags, ApiError> {
+    fn parameter_tags(&mut self, cx: &Context, resource_type: &str, id: &str) -> Result<&mut Tags, ApiError> {
         if resource_type != "Parameter" {
             return Err(ApiError::new(
                 "InvalidResourceType",
@@ -81,9 +58,6 @@ impl World {
             ));
         }
         let refused = |_| ApiError::new("InvalidResourceId", "The resource ID isn't valid.");
-        self.parameters(cx)?
-            .get_mut(&plain_name(id))
-            .map(|parameter| &mut parameter.tags)
-            .map_err(refused)
+        self.parameters(cx)?.get_mut(&plain_name(id)).map(|parameter| &mut parameter.tags).map_err(refused)
     }
 }

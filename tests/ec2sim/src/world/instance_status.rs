@@ -1,0 +1,88 @@
+//! DescribeInstanceStatus. Every check is passed as soon as an instance runs.
+
+use serde::Deserialize;
+
+use crate::error::ApiError;
+use crate::request::Context;
+use crate::wire::xml::Xml;
+use crate::world::World;
+use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
+use crate::world::instance::Seen;
+use crate::world::paging::Paging;
+use crate::world::tags::Tags;
+
+const CHECKS: [&str; 2] = ["systemStatus", "instanceStatus"];
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct DescribeStatus {
+    #[serde(default, rename = "InstanceId")]
+    instance_ids: Vec<String>,
+    #[serde(default)]
+    include_all_instances: bool,
+    #[serde(default, rename = "Filter")]
+    filters: Vec<Filter>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+/// The status of an instance, as filters see it.
+struct Status(Seen);
+
+impl Status {
+    fn is_running(&self) -> bool {
+        self.0.state.name == "running"
+    }
+
+    fn check(&self) -> &'static str {
+        if self.is_running() { "ok" } else { "not-applicable" }
+    }
+}
+
+impl Filtered for Status {
+    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("availability-zone", |status| one(&status.0.instance.zone)),
+        ("instance-state-code", |status| written(status.0.state.code)),
+        ("instance-state-name", |status| one(status.0.state.name)),
+        ("instance-status.status", |status| one(status.check())),
+        ("system-status.status", |status| one(status.check())),
+    ];
+
+    fn tags(&self) -> &Tags {
+        &self.0.instance.tags
+    }
+}
+
+impl World {
+    pub(crate) fn describe_instance_status(&mut self, cx: &Context, input: DescribeStatus) -> Result<Xml, ApiError> {
+        let ids = &input.instance_ids;
+        let paging = Paging::listing("instancesSet", ids, input.max_results, input.next_token.as_deref())?;
+        let matcher = Matcher::new(&input.filters)?;
+        let region = self.region(cx)?;
+        for id in ids {
+            region.owned_instance(cx, id)?;
+        }
+        let (page, token) = paging.page(&region.instances, |instance| {
+            let status = Status(Seen::new(region, instance, cx.now));
+            instance.owner == cx.account
+                && instance.is_shown(cx.now)
+                && (ids.is_empty() || ids.contains(&instance.id))
+                && (input.include_all_instances || status.is_running())
+                && matcher.passes(&status, &cx.account)
+        });
+        let mut x = Xml::new();
+        x.list("instanceStatusSet", page, |x, instance| {
+            let status = Status(Seen::new(region, instance, cx.now));
+            x.text("instanceId", &instance.id)
+                .text("availabilityZone", &instance.zone)
+                .nest("instanceState", |x| status.0.state.write(x));
+            for check in CHECKS {
+                x.nest(check, |x| {
+                    x.text("status", status.check());
+                });
+            }
+        });
+        x.maybe("nextToken", token);
+        Ok(x)
+    }
+}

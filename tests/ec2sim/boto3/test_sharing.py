@@ -324,3 +324,42 @@ def test_block_public_access_can_take_its_time(aws):
     aws.pass_time("10m")
     with refused("OperationNotPermitted"):
         permit(aws, aws.image(name="two"), Add=[{"Group": "all"}])
+
+
+def allow(aws, state, *criteria):
+    ec2 = aws.ec2()
+    ec2.replace_image_criteria_in_allowed_images_settings(ImageCriteria=list(criteria))
+    ec2.enable_allowed_images_settings(AllowedImagesSettingsState=state)
+
+
+def test_allowed_images_hide_the_others_and_never_ones_own(aws):
+    mine = aws.image(name="mine")
+    theirs = aws.image(account=aws.other, sharedWith=[aws.account])
+    allow(aws, "enabled", {"ImageProviders": ["amazon"]})
+    aws.launch(mine)
+    with refused("InvalidAMIID.NotFound"):
+        aws.launch(theirs)
+    with refused("InvalidAMIID.NotFound"):
+        aws.describe(theirs)
+    allow(aws, "enabled", {"ImageProviders": ["amazon", aws.other]})
+    assert aws.launch(theirs)["ImageId"] == theirs
+
+
+def test_allowed_images_in_audit_mode_only_tell(aws):
+    theirs = aws.image(account=aws.other, sharedWith=[aws.account])
+    assert "ImageAllowed" not in aws.describe(theirs)
+    allow(aws, "audit-mode", {"ImageProviders": ["amazon"]})
+    assert aws.describe(theirs)["ImageAllowed"] is False
+    aws.launch(theirs)
+
+
+def test_allowed_images_are_read_and_switched_off(aws):
+    ec2 = aws.ec2()
+    assert ec2.get_allowed_images_settings()["State"] == "disabled"
+    criterion = {"ImageProviders": ["amazon"], "ImageNames": ["web-*"]}
+    allow(aws, "enabled", criterion)
+    found = ec2.get_allowed_images_settings()
+    assert found["State"] == "enabled"
+    assert found["ImageCriteria"] == [criterion]
+    state = ec2.disable_allowed_images_settings()["AllowedImagesSettingsState"]
+    assert state == "disabled"

@@ -60,7 +60,9 @@ impl World {
         let paging = Paging::listing("imageIdSet", &input.image_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
+        let keep = |image: &Image| {
+            input.wants(cx, image) && !region.hides_image(cx, image) && matcher.passes(image, &cx.account)
+        };
         let (page, token) = if input.image_ids.is_empty() {
             paging.of_shelf(&region.images, keep)
         } else {
@@ -68,7 +70,10 @@ impl World {
             (named.into_iter().filter(|image| keep(image)).collect(), None)
         };
         let mut x = Xml::new();
-        x.list("imagesSet", page, |x, image| image.write(x, cx));
+        x.list("imagesSet", page, |x, image| {
+            image.write(x, cx);
+            x.maybe("imageAllowed", region.image_allowed(cx, image));
+        });
         x.maybe("nextToken", token);
         Ok(x)
     }
@@ -185,7 +190,13 @@ fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
 /// The images of these ids, or the error for those that the caller does not see.
 fn named_images<'r>(region: &'r Region, cx: &Context, ids: &[String]) -> Result<Vec<&'r Image>, ApiError> {
     ids.iter().try_for_each(|id| IMAGE.check(id))?;
-    let find = |id: &String| region.images.get(id).filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now));
+    let find = |id: &String| {
+        region
+            .images
+            .get(id)
+            .filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now))
+            .filter(|image| !region.hides_image(cx, image))
+    };
     let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(IMAGE.not_found(&missing.join(", ")));

@@ -1,6 +1,7 @@
 //! The simulated AWS: a state machine over explicit time. It does no I/O and never asks what time it is.
 
 mod agenda;
+mod allowed_images;
 mod ancestry;
 mod attributes;
 mod buckets;

@@ -195,9 +195,7 @@ def test_a_terminated_instance_is_forgotten_after_an_hour(aws):
 
 def test_terminating_deletes_the_volumes_that_are_to_go(aws):
     ec2 = aws.ec2()
-    devices = [
-        {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5, "DeleteOnTermination": False}}
-    ]
+    devices = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5, "DeleteOnTermination": False}}]
     instance = aws.launch(aws.image(), BlockDeviceMappings=devices)["InstanceId"]
     kept = volumes(aws, instance)["/dev/sdf"]
     ec2.terminate_instances(InstanceIds=[instance])

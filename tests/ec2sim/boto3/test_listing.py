@@ -1,7 +1,8 @@
 """DescribeImages: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html"""
 
+import boto3
 import pytest
-from conftest import HERE, NO_SUCH_IMAGE, THERE, refused, tags
+from conftest import HERE, NO_SUCH_IMAGE, THERE, URL, refused, tags
 
 
 def names(images):
@@ -294,9 +295,6 @@ def test_an_account_may_hold_only_so_many_images(aws):
 
 
 def test_images_can_be_used_through_the_resource_interface(aws):
-    import boto3
-    from conftest import URL
-
     image = aws.image(name="web-1", tags={"team": "web"})
     ec2 = boto3.resource(
         "ec2",

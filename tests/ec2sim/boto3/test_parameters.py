@@ -219,9 +219,7 @@ def test_a_label_is_taken_off(aws):
     put(aws, "/web", "one")
     ssm = aws.ssm()
     ssm.label_parameter_version(Name="/web", Labels=["prod"])
-    answer = ssm.unlabel_parameter_version(
-        Name="/web", ParameterVersion=1, Labels=["prod", "test"]
-    )
+    answer = ssm.unlabel_parameter_version(Name="/web", ParameterVersion=1, Labels=["prod", "test"])
     assert answer["RemovedLabels"] == ["prod"]
     assert answer["InvalidLabels"] == ["test"]
     with refused("ParameterVersionNotFound"):

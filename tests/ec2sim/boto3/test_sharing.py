@@ -2,7 +2,7 @@
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharing-amis.html"""
 
 import pytest
-from conftest import HERE, refused
+from conftest import HERE, THERE, admin, refused
 
 ORGANIZATION = "arn:aws:organizations::999999999999:organization/o-abcde12345"
 UNIT = "arn:aws:organizations::999999999999:ou/o-abcde12345/ou-abcd-12345678"
@@ -17,8 +17,6 @@ def attribute(aws, image, name):
 
 
 def join(account, **membership):
-    from conftest import admin
-
     admin("POST", "memberships", {"account": account, **membership})
 
 
@@ -309,8 +307,6 @@ def test_block_public_access_refuses_new_public_images_and_leaves_the_others(aws
 
 
 def test_block_public_access_counts_in_one_region(aws):
-    from conftest import THERE
-
     ec2 = aws.ec2(THERE)
     ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
     permit(aws, aws.image(region=HERE), Add=[{"Group": "all"}])

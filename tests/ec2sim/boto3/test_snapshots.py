@@ -313,9 +313,7 @@ def test_a_snapshot_can_be_encrypted_by_copying_it(aws):
 def test_a_snapshot_is_not_decrypted_by_copying_it(aws):
     source = snapshot(aws, Encrypted=True)
     with refused("InvalidParameterCombination"):
-        aws.ec2(THERE).copy_snapshot(
-            SourceRegion=HERE, SourceSnapshotId=source, Encrypted=False
-        )
+        aws.ec2(THERE).copy_snapshot(SourceRegion=HERE, SourceSnapshotId=source, Encrypted=False)
 
 
 def test_more_snapshot_copies_than_may_be_in_flight_are_refused(aws):

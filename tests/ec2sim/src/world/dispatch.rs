@@ -109,9 +109,14 @@ impl World {
         }
     }
 
-    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+    /// A call of a service that speaks JSON.
+    fn json<'a>(&'a mut self, cx: &'a Context, params: &'a Params) -> Result<Json<'a>, ApiError> {
         self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json { world: self, cx, params };
+        Ok(Json { world: self, cx, params })
+    }
+
+    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        let call = self.json(cx, params)?;
         match operation {
             "AddTagsToResource" => call.run(World::add_parameter_tags),
             "DeleteParameter" => call.run(World::delete_parameter),
@@ -131,8 +136,7 @@ impl World {
     }
 
     fn dispatch_kms(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
-        self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json { world: self, cx, params };
+        let call = self.json(cx, params)?;
         match operation {
             "CancelKeyDeletion" => call.run(World::cancel_key_deletion),
             "CreateAlias" => call.run(World::create_alias),
@@ -196,7 +200,7 @@ impl Query<'_> {
     }
 }
 
-/// A call of SSM.
+/// A call of SSM or KMS.
 struct Json<'a> {
     world: &'a mut World,
     cx: &'a Context,

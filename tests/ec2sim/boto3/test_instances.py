@@ -342,3 +342,18 @@ def test_a_type_of_the_other_architecture_is_refused(aws):
         aws.launch(arm, InstanceType="m7i.large")
     aws.launch(x86, InstanceType="g5.xlarge")
     aws.launch(arm, InstanceType="c7gn.large")
+
+
+def test_what_does_not_concern_images_is_accepted(aws):
+    launched = aws.launch(
+        aws.image(),
+        SubnetId="subnet-00000000000000000",
+        SecurityGroupIds=["sg-00000000000000000"],
+        IamInstanceProfile={"Name": "web"},
+        MetadataOptions={"HttpTokens": "required"},
+        Monitoring={"Enabled": True},
+        UserData="#!/bin/sh",
+        MaintenanceOptions={"AutoRecovery": "default"},
+        KeyName="mine",
+    )
+    assert launched["KeyName"] == "mine"

@@ -63,6 +63,18 @@ pub(crate) struct RunInstances {
     _cpu: Option<IgnoredAny>,
     #[serde(rename = "EnclaveOptions")]
     _enclave: Option<IgnoredAny>,
+    #[serde(rename = "HibernationOptions")]
+    _hibernation: Option<IgnoredAny>,
+    #[serde(rename = "MaintenanceOptions")]
+    _maintenance: Option<IgnoredAny>,
+    #[serde(rename = "PrivateDnsNameOptions")]
+    _dns: Option<IgnoredAny>,
+    #[serde(rename = "CapacityReservationSpecification")]
+    _reservation: Option<IgnoredAny>,
+    #[serde(rename = "PrivateIpAddress")]
+    _address: Option<String>,
+    #[serde(rename = "DisableApiStop")]
+    _disable_stop: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

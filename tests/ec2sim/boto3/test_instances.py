@@ -120,9 +120,11 @@ def test_a_launch_from_an_image_with_imds_support_requires_tokens(aws):
     assert describe(aws, instance)["MetadataOptions"]["HttpTokens"] == "required"
 
 
-def test_a_launch_is_remembered_by_the_image(aws):
+def test_a_launch_is_remembered_by_the_image_a_day_later(aws):
     image = aws.image()
     aws.launch(image)
+    assert "LastLaunchedTime" not in aws.describe(image)
+    aws.pass_time("24h")
     assert "LastLaunchedTime" in aws.describe(image)
 
 

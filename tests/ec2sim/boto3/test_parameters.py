@@ -258,3 +258,9 @@ def test_a_parameter_is_named_by_its_arn(aws):
 def test_a_new_parameter_needs_a_type(aws):
     with refused("ValidationException"):
         aws.ssm().put_parameter(Name="/web", Value="one")
+
+
+def test_intelligent_tiering_takes_the_tier_that_the_value_needs(aws):
+    tier = {"Tier": "Intelligent-Tiering"}
+    assert put(aws, "/small", "x", **tier)["Tier"] == "Standard"
+    assert put(aws, "/large", "x" * 4097, **tier)["Tier"] == "Advanced"

@@ -178,6 +178,7 @@ def test_a_filter_does_not_tell_others_of_hidden_tags(aws):
 def test_others_do_not_see_protection_and_last_launch(aws):
     image = aws.image(sharedWith=[aws.other])
     aws.launch(image)
+    aws.pass_time("24h")
     found = aws.describe(image, account=aws.other)
     assert "DeregistrationProtection" not in found
     assert "LastLaunchedTime" not in found

@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::agenda::after;
+use crate::world::agenda::{Event, after};
 use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::{INSTANCE, VOLUME};
 use crate::world::image::{BlockDevice, Image, StateReason};
@@ -104,8 +104,11 @@ const DEFAULT_TYPE: &str = "m1.small";
 
 impl World {
     pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
-        if input.min_count == 0 || input.max_count < input.min_count {
-            return Err(ApiError::combination("MinCount must be at least 1 and at most MaxCount"));
+        if input.min_count == 0 {
+            return Err(ApiError::invalid_value("MinCount", "0"));
+        }
+        if input.max_count < input.min_count {
+            return Err(ApiError::combination("MinCount must be at most MaxCount"));
         }
         let asked = format!("{input:?}");
         let token = input.client_token.clone();
@@ -156,9 +159,16 @@ impl World {
         let settles = after(cx.now, self.config.instance_time);
         let zone = launch.zone.unwrap_or_else(|| format!("{}a", cx.region));
         let usual = self.machines.shared(Machine::default());
+        let lag = self.config.last_launched_lag;
+        if !lag.is_zero() {
+            let event = Event::LaunchReported { region: cx.region.clone(), image: launch.image.clone(), at: cx.now };
+            self.agenda.add(after(cx.now, lag), event);
+        }
         let region = self.region_mut(cx)?;
         let image = region.images.get_mut(&launch.image).map(|image| {
-            image.last_launched = Some(cx.now);
+            if lag.is_zero() {
+                image.last_launched = Some(cx.now);
+            }
             image.clone()
         });
         let (machine, own) = match image {

@@ -1,5 +1,7 @@
 """CopyImage: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html"""
 
+import pytest
+from botocore.exceptions import HTTPClientError
 from conftest import HERE, NO_SUCH_IMAGE, THERE, admin, refused, tags
 
 
@@ -348,9 +350,6 @@ def test_ancestry_knows_an_ancestor_that_is_deregistered(aws):
 
 
 def test_a_lost_reply_leaves_a_copy_that_the_token_finds_again(aws):
-    import pytest
-    from botocore.exceptions import HTTPClientError
-
     source = aws.image()
     aws.fault("dropReply", operation="CopyImage", account=aws.account, times=1)
     with pytest.raises(HTTPClientError):

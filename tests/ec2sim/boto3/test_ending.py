@@ -1,5 +1,7 @@
 """Deprecation, disabling, protection, deregistration and the Recycle Bin."""
 
+from datetime import datetime, timedelta
+
 from conftest import HERE, NO_SUCH_IMAGE, admin, refused
 
 
@@ -13,26 +15,21 @@ def retain(aws, kind, days=7):
     admin("POST", "retention-rules", rule)
 
 
+def later(aws, **span):
+    """A moment that lies ahead, as calls write it."""
+    now = datetime.fromisoformat(aws.now())
+    return (now + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def soon(aws):
+    return later(aws, hours=1)
+
+
 def test_a_deprecated_image_is_still_seen_by_its_owner(aws):
     image = aws.image()
     aws.ec2().enable_image_deprecation(ImageId=image, DeprecateAt=soon(aws))
     aws.pass_time("2h")
     assert listed(aws, Owners=["self"]) == [image]
-
-
-def soon(aws):
-    """An hour from now."""
-    from datetime import datetime, timedelta
-
-    now = datetime.fromisoformat(aws.now().replace("Z", "+00:00"))
-    return (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:00Z")
-
-
-def later(aws, **span):
-    from datetime import datetime, timedelta
-
-    now = datetime.fromisoformat(aws.now().replace("Z", "+00:00"))
-    return (now + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_deprecated_image_is_hidden_from_others_unless_they_ask(aws):
@@ -53,16 +50,12 @@ def test_the_time_of_deprecation_is_rounded_to_the_minute(aws):
 
 def test_deprecation_in_the_past_is_refused(aws):
     with refused("InvalidParameterValue"):
-        aws.ec2().enable_image_deprecation(
-            ImageId=aws.image(), DeprecateAt="2020-01-01T00:00:00Z"
-        )
+        aws.ec2().enable_image_deprecation(ImageId=aws.image(), DeprecateAt="2020-01-01T00:00:00Z")
 
 
 def test_deprecation_more_than_ten_years_ahead_is_refused(aws):
     with refused("InvalidParameterValue"):
-        aws.ec2().enable_image_deprecation(
-            ImageId=aws.image(), DeprecateAt=later(aws, days=3700)
-        )
+        aws.ec2().enable_image_deprecation(ImageId=aws.image(), DeprecateAt=later(aws, days=3700))
 
 
 def test_a_public_image_is_deprecated_within_two_years(aws):
@@ -211,9 +204,7 @@ def test_a_snapshot_that_another_image_uses_is_skipped(aws):
     image = aws.image()
     snapshot = aws.snapshots(image)[0]
     device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
-    aws.ec2().register_image(
-        Name="other", RootDeviceName="/dev/xvda", BlockDeviceMappings=[device]
-    )
+    aws.ec2().register_image(Name="other", RootDeviceName="/dev/xvda", BlockDeviceMappings=[device])
     answer = aws.ec2().deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
     assert answer["DeleteSnapshotResults"] == [{"SnapshotId": snapshot, "ReturnCode": "skipped"}]
 

@@ -120,9 +120,11 @@ def test_a_launch_from_an_image_with_imds_support_requires_tokens(aws):
     assert describe(aws, instance)["MetadataOptions"]["HttpTokens"] == "required"
 
 
-def test_a_launch_is_remembered_by_the_image(aws):
+def test_a_launch_is_remembered_by_the_image_a_day_later(aws):
     image = aws.image()
     aws.launch(image)
+    assert "LastLaunchedTime" not in aws.describe(image)
+    aws.pass_time("24h")
     assert "LastLaunchedTime" in aws.describe(image)
 
 
@@ -195,9 +197,7 @@ def test_a_terminated_instance_is_forgotten_after_an_hour(aws):
 
 def test_terminating_deletes_the_volumes_that_are_to_go(aws):
     ec2 = aws.ec2()
-    devices = [
-        {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5, "DeleteOnTermination": False}}
-    ]
+    devices = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 5, "DeleteOnTermination": False}}]
     instance = aws.launch(aws.image(), BlockDeviceMappings=devices)["InstanceId"]
     kept = volumes(aws, instance)["/dev/sdf"]
     ec2.terminate_instances(InstanceIds=[instance])
@@ -322,3 +322,40 @@ def test_an_image_of_an_encrypted_volume_is_encrypted(aws):
     image = make(aws, instance)
     found = aws.ec2().describe_snapshots(SnapshotIds=aws.snapshots(image))["Snapshots"][0]
     assert (found["Encrypted"], found["KmsKeyId"]) == (True, key)
+
+
+def test_the_status_checks_of_a_running_instance_are_passed(aws):
+    ec2 = aws.ec2()
+    instance = aws.launch(aws.image())["InstanceId"]
+    ec2.get_waiter("instance_status_ok").wait(InstanceIds=[instance])
+    ec2.stop_instances(InstanceIds=[instance])
+    assert ec2.describe_instance_status(InstanceIds=[instance])["InstanceStatuses"] == []
+    query = {"InstanceIds": [instance], "IncludeAllInstances": True}
+    found = ec2.describe_instance_status(**query)["InstanceStatuses"][0]
+    assert found["InstanceState"]["Name"] == "stopped"
+
+
+def test_a_type_of_the_other_architecture_is_refused(aws):
+    x86 = aws.image(name="x86")
+    arm = aws.image(name="arm", machine={"architecture": "arm64"})
+    with refused("InvalidParameterValue"):
+        aws.launch(x86, InstanceType="t4g.micro")
+    with refused("InvalidParameterValue"):
+        aws.launch(arm, InstanceType="m7i.large")
+    aws.launch(x86, InstanceType="g5.xlarge")
+    aws.launch(arm, InstanceType="c7gn.large")
+
+
+def test_what_does_not_concern_images_is_accepted(aws):
+    launched = aws.launch(
+        aws.image(),
+        SubnetId="subnet-00000000000000000",
+        SecurityGroupIds=["sg-00000000000000000"],
+        IamInstanceProfile={"Name": "web"},
+        MetadataOptions={"HttpTokens": "required"},
+        Monitoring={"Enabled": True},
+        UserData="#!/bin/sh",
+        MaintenanceOptions={"AutoRecovery": "default"},
+        KeyName="mine",
+    )
+    assert launched["KeyName"] == "mine"

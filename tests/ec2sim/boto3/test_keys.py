@@ -14,7 +14,9 @@ def metadata(aws, key, account=None):
 
 
 def copy_state(aws, key, name="copy"):
-    copy = aws.copy(aws.image(region=HERE, name=f"of-{name}"), name, region=HERE, Encrypted=True, KmsKeyId=key)
+    copy = aws.copy(
+        aws.image(region=HERE, name=f"of-{name}"), name, region=HERE, Encrypted=True, KmsKeyId=key
+    )
     aws.pass_time("60s")
     return aws.state(copy)
 

@@ -1,7 +1,8 @@
 """DescribeImages: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html"""
 
+import boto3
 import pytest
-from conftest import HERE, NO_SUCH_IMAGE, THERE, refused, tags
+from conftest import HERE, NO_SUCH_IMAGE, THERE, URL, refused, tags
 
 
 def names(images):
@@ -294,9 +295,6 @@ def test_an_account_may_hold_only_so_many_images(aws):
 
 
 def test_images_can_be_used_through_the_resource_interface(aws):
-    import boto3
-    from conftest import URL
-
     image = aws.image(name="web-1", tags={"team": "web"})
     ec2 = boto3.resource(
         "ec2",
@@ -308,3 +306,30 @@ def test_images_can_be_used_through_the_resource_interface(aws):
     found = ec2.Image(image)
     assert (found.name, found.tags) == ("web-1", [{"Key": "team", "Value": "web"}])
     assert [i.id for i in ec2.images.filter(Owners=["self"])] == [image]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"Architecture": "z80"},
+        {"VirtualizationType": "dream"},
+        {"BootMode": "shoe"},
+        {"TpmSupport": "v2.0"},
+    ],
+)
+def test_register_image_refuses_what_no_image_can_be(aws, member):
+    snapshot = aws.snapshots(aws.image())[0]
+    device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+    code = "InvalidParameterCombination" if "TpmSupport" in member else "InvalidParameterValue"
+    with refused(code):
+        aws.ec2().register_image(
+            Name="registered", RootDeviceName="/dev/xvda", BlockDeviceMappings=[device], **member
+        )
+
+
+def test_pages_of_images_can_be_as_small_as_one(aws):
+    for number in range(3):
+        aws.image(name=f"web-{number}")
+    paginator = aws.ec2().get_paginator("describe_images")
+    pages = paginator.paginate(Owners=["self"], PaginationConfig={"PageSize": 1})
+    assert [len(page["Images"]) for page in pages] == [1, 1, 1]

@@ -200,3 +200,67 @@ def test_a_standard_value_has_at_most_4096_characters(aws):
     put(aws, "/a", "x" * 4096)
     with refused("ValidationException"):
         put(aws, "/b", "x" * 4097)
+
+
+def test_a_secret_is_read_only_with_decryption(aws):
+    put(aws, "/secret", "word", Type="SecureString")
+    assert get(aws, "/secret")["Value"] != "word"
+    found = aws.ssm().get_parameter(Name="/secret", WithDecryption=True)["Parameter"]
+    assert (found["Value"], found["Type"]) == ("word", "SecureString")
+
+
+def test_a_value_must_match_the_allowed_pattern(aws):
+    put(aws, "/number", "12", AllowedPattern=r"\d+")
+    with refused("ParameterPatternMismatchException"):
+        put(aws, "/other", "12a", AllowedPattern=r"\d+")
+
+
+def test_a_label_is_taken_off(aws):
+    put(aws, "/web", "one")
+    ssm = aws.ssm()
+    ssm.label_parameter_version(Name="/web", Labels=["prod"])
+    answer = ssm.unlabel_parameter_version(Name="/web", ParameterVersion=1, Labels=["prod", "test"])
+    assert answer["RemovedLabels"] == ["prod"]
+    assert answer["InvalidLabels"] == ["test"]
+    with refused("ParameterVersionNotFound"):
+        get(aws, "/web:prod")
+
+
+def test_a_version_has_at_most_ten_labels(aws):
+    put(aws, "/web", "one")
+    ssm = aws.ssm()
+    ssm.label_parameter_version(Name="/web", Labels=[f"l{number}" for number in range(10)])
+    with refused("ParameterVersionLabelLimitExceeded"):
+        ssm.label_parameter_version(Name="/web", Labels=["more"])
+
+
+def test_a_hierarchy_has_at_most_15_levels(aws):
+    put(aws, "/a" * 15, "x")
+    with refused("HierarchyLevelLimitExceededException"):
+        put(aws, "/a" * 16, "x")
+
+
+def test_the_history_comes_in_pages(aws):
+    put(aws, "/web", "0")
+    for number in range(1, 5):
+        put(aws, "/web", str(number), Overwrite=True)
+    paginator = aws.ssm().get_paginator("get_parameter_history")
+    pages = paginator.paginate(Name="/web", PaginationConfig={"PageSize": 2})
+    found = [entry["Value"] for page in pages for entry in page["Parameters"]]
+    assert found == ["0", "1", "2", "3", "4"]
+
+
+def test_a_parameter_is_named_by_its_arn(aws):
+    put(aws, "/web", "one")
+    assert get(aws, get(aws, "/web")["ARN"])["Value"] == "one"
+
+
+def test_a_new_parameter_needs_a_type(aws):
+    with refused("ValidationException"):
+        aws.ssm().put_parameter(Name="/web", Value="one")
+
+
+def test_intelligent_tiering_takes_the_tier_that_the_value_needs(aws):
+    tier = {"Tier": "Intelligent-Tiering"}
+    assert put(aws, "/small", "x", **tier)["Tier"] == "Standard"
+    assert put(aws, "/large", "x" * 4097, **tier)["Tier"] == "Advanced"

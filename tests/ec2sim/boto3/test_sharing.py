@@ -2,7 +2,7 @@
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharing-amis.html"""
 
 import pytest
-from conftest import HERE, refused
+from conftest import HERE, THERE, admin, refused
 
 ORGANIZATION = "arn:aws:organizations::999999999999:organization/o-abcde12345"
 UNIT = "arn:aws:organizations::999999999999:ou/o-abcde12345/ou-abcd-12345678"
@@ -17,8 +17,6 @@ def attribute(aws, image, name):
 
 
 def join(account, **membership):
-    from conftest import admin
-
     admin("POST", "memberships", {"account": account, **membership})
 
 
@@ -180,6 +178,7 @@ def test_a_filter_does_not_tell_others_of_hidden_tags(aws):
 def test_others_do_not_see_protection_and_last_launch(aws):
     image = aws.image(sharedWith=[aws.other])
     aws.launch(image)
+    aws.pass_time("24h")
     found = aws.describe(image, account=aws.other)
     assert "DeregistrationProtection" not in found
     assert "LastLaunchedTime" not in found
@@ -309,8 +308,6 @@ def test_block_public_access_refuses_new_public_images_and_leaves_the_others(aws
 
 
 def test_block_public_access_counts_in_one_region(aws):
-    from conftest import THERE
-
     ec2 = aws.ec2(THERE)
     ec2.enable_image_block_public_access(ImageBlockPublicAccessState="block-new-sharing")
     permit(aws, aws.image(region=HERE), Add=[{"Group": "all"}])
@@ -324,3 +321,42 @@ def test_block_public_access_can_take_its_time(aws):
     aws.pass_time("10m")
     with refused("OperationNotPermitted"):
         permit(aws, aws.image(name="two"), Add=[{"Group": "all"}])
+
+
+def allow(aws, state, *criteria):
+    ec2 = aws.ec2()
+    ec2.replace_image_criteria_in_allowed_images_settings(ImageCriteria=list(criteria))
+    ec2.enable_allowed_images_settings(AllowedImagesSettingsState=state)
+
+
+def test_allowed_images_hide_the_others_and_never_ones_own(aws):
+    mine = aws.image(name="mine")
+    theirs = aws.image(account=aws.other, sharedWith=[aws.account])
+    allow(aws, "enabled", {"ImageProviders": ["amazon"]})
+    aws.launch(mine)
+    with refused("InvalidAMIID.NotFound"):
+        aws.launch(theirs)
+    with refused("InvalidAMIID.NotFound"):
+        aws.describe(theirs)
+    allow(aws, "enabled", {"ImageProviders": ["amazon", aws.other]})
+    assert aws.launch(theirs)["ImageId"] == theirs
+
+
+def test_allowed_images_in_audit_mode_only_tell(aws):
+    theirs = aws.image(account=aws.other, sharedWith=[aws.account])
+    assert "ImageAllowed" not in aws.describe(theirs)
+    allow(aws, "audit-mode", {"ImageProviders": ["amazon"]})
+    assert aws.describe(theirs)["ImageAllowed"] is False
+    aws.launch(theirs)
+
+
+def test_allowed_images_are_read_and_switched_off(aws):
+    ec2 = aws.ec2()
+    assert ec2.get_allowed_images_settings()["State"] == "disabled"
+    criterion = {"ImageProviders": ["amazon"], "ImageNames": ["web-*"]}
+    allow(aws, "enabled", criterion)
+    found = ec2.get_allowed_images_settings()
+    assert found["State"] == "enabled"
+    assert found["ImageCriteria"] == [criterion]
+    state = ec2.disable_allowed_images_settings()["AllowedImagesSettingsState"]
+    assert state == "disabled"

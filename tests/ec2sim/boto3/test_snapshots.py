@@ -313,9 +313,7 @@ def test_a_snapshot_can_be_encrypted_by_copying_it(aws):
 def test_a_snapshot_is_not_decrypted_by_copying_it(aws):
     source = snapshot(aws, Encrypted=True)
     with refused("InvalidParameterCombination"):
-        aws.ec2(THERE).copy_snapshot(
-            SourceRegion=HERE, SourceSnapshotId=source, Encrypted=False
-        )
+        aws.ec2(THERE).copy_snapshot(SourceRegion=HERE, SourceSnapshotId=source, Encrypted=False)
 
 
 def test_more_snapshot_copies_than_may_be_in_flight_are_refused(aws):
@@ -351,3 +349,16 @@ def test_the_default_key_can_be_chosen_and_given_up(aws):
     name = snapshot(aws, Encrypted=True)
     assert ec2.describe_snapshots(SnapshotIds=[name])["Snapshots"][0]["KmsKeyId"] == key
     assert ec2.reset_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs"
+
+
+def test_all_volumes_of_an_instance_are_taken_at_once(aws):
+    instance = aws.launch(aws.image(volumes=2))["InstanceId"]
+    answer = aws.ec2().create_snapshots(
+        InstanceSpecification={"InstanceId": instance, "ExcludeBootVolume": True},
+        Description="data",
+        TagSpecifications=[tags("snapshot", team="web")],
+    )["Snapshots"]
+    assert [(entry["State"], entry["Description"]) for entry in answer] == [("pending", "data")]
+    assert answer[0]["Tags"] == [{"Key": "team", "Value": "web"}]
+    both = aws.ec2().create_snapshots(InstanceSpecification={"InstanceId": instance})
+    assert len(both["Snapshots"]) == 2

@@ -115,9 +115,7 @@ def test_deleting_a_tag_that_is_not_there_is_no_error(aws):
 def test_others_cannot_tag_a_shared_image(aws):
     image = aws.image(sharedWith=[aws.other])
     with refused("AuthFailure"):
-        aws.ec2(account=aws.other).create_tags(
-            Resources=[image], Tags=[{"Key": "a", "Value": "b"}]
-        )
+        aws.ec2(account=aws.other).create_tags(Resources=[image], Tags=[{"Key": "a", "Value": "b"}])
 
 
 def test_tags_are_filtered_by_key_value_and_type(aws):
@@ -133,7 +131,7 @@ def test_tags_are_filtered_by_key_value_and_type(aws):
 
 def test_special_characters_survive(aws):
     image = aws.image()
-    value = "a<b>&\"c\"' ü 日本 %+="
+    value = 'a<b>&"c"\' ü 日本 %+='
     tag(aws, image, note=value)
     assert aws.describe(image)["Tags"] == [{"Key": "note", "Value": value}]
 

@@ -78,11 +78,11 @@ def test_the_call_wins_over_the_template(aws):
     create(aws, aws.image())
     answer = aws.ec2().run_instances(
         LaunchTemplate={"LaunchTemplateName": "web"},
-        InstanceType="m7g.large",
+        InstanceType="m7i.large",
         MinCount=1,
         MaxCount=1,
     )
-    assert answer["Instances"][0]["InstanceType"] == "m7g.large"
+    assert answer["Instances"][0]["InstanceType"] == "m7i.large"
 
 
 def test_a_template_tags_what_it_launches(aws):
@@ -286,3 +286,15 @@ def test_only_the_owner_gets_a_usage_report(aws):
     image = aws.image(account=aws.other, sharedWith=[aws.account])
     with refused("AuthFailure"):
         report(aws, image)
+
+
+def test_what_does_not_concern_images_is_kept_in_a_template(aws):
+    data = {
+        "ImageId": aws.image(),
+        "IamInstanceProfile": {"Name": "web"},
+        "MetadataOptions": {"HttpTokens": "required"},
+        "Monitoring": {"Enabled": True},
+    }
+    aws.ec2().create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    found = aws.ec2().describe_launch_template_versions(LaunchTemplateName="web")
+    assert found["LaunchTemplateVersions"][0]["LaunchTemplateData"] == data

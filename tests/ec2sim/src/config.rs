@@ -40,6 +40,8 @@ pub struct Config {
     pub instance_time: SignedDuration,
     /// How long a ClientToken is kept; forever if left out.
     pub token_life: Option<SignedDuration>,
+    /// How long after a launch the image shows it as its LastLaunchedTime.
+    pub last_launched_lag: SignedDuration,
     /// How long tags of CreateTags take to be seen.
     pub late_tags: SignedDuration,
     /// How long a usage report is pending.
@@ -75,6 +77,7 @@ impl Default for Config {
             replay_dead: ReplayDead::SameId,
             instance_time: SignedDuration::ZERO,
             token_life: None,
+            last_launched_lag: SignedDuration::from_hours(24),
             late_tags: SignedDuration::ZERO,
             report_time: SignedDuration::from_secs(60),
             report_lag: SignedDuration::ZERO,

@@ -88,18 +88,26 @@ impl Xml {
 
 struct Escaped<'a>(&'a mut String);
 
+/// What cannot stand in text as it is.
+const SPECIAL: [char; 5] = ['<', '>', '&', '"', '\r'];
+
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        for c in text.chars() {
-            match c {
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '&' => self.0.push_str("&amp;"),
-                '"' => self.0.push_str("&quot;"),
-                '\r' => self.0.push_str("&#13;"),
-                c => self.0.push(c),
-            }
+        let mut rest = text;
+        while let Some(at) = rest.find(SPECIAL) {
+            let (plain, from) = rest.split_at(at);
+            let mut chars = from.chars();
+            self.0.push_str(plain);
+            self.0.push_str(match chars.next() {
+                Some('<') => "&lt;",
+                Some('>') => "&gt;",
+                Some('&') => "&amp;",
+                Some('"') => "&quot;",
+                _ => "&#13;",
+            });
+            rest = chars.as_str();
         }
+        self.0.push_str(rest);
         Ok(())
     }
 }

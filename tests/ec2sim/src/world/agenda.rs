@@ -15,6 +15,8 @@ pub(crate) enum Event {
     ImageCopied { region: String, image: String },
     /// A snapshot is complete.
     SnapshotCompleted { region: String, snapshot: String },
+    /// An image shows that it was launched.
+    LaunchReported { region: String, image: String, at: Timestamp },
     /// Something leaves the Recycle Bin for good.
     LeavesBin { region: String, id: String },
     /// Tags are seen.
@@ -51,6 +53,12 @@ impl World {
             match event {
                 Event::ImageCopied { region, image } => self.end_copy(at, &region, &image),
                 Event::SnapshotCompleted { region, snapshot } => self.complete_snapshot(&region, &snapshot),
+                Event::LaunchReported { region, image, at } => {
+                    let region = self.regions.get_mut(&region);
+                    if let Some(image) = region.and_then(|region| region.images.get_mut(&image)) {
+                        image.last_launched = Some(at);
+                    }
+                }
                 Event::LeavesBin { region, id } => self.leave_bin(at, &region, &id),
                 Event::TagsLanded(tags) => self.land_tags(*tags),
                 Event::ParameterValidated(parameter) => self.land_parameter(at, *parameter),

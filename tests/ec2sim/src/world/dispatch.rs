@@ -32,6 +32,7 @@ impl World {
             "CreateLaunchTemplate" => call.run(World::create_launch_template),
             "CreateLaunchTemplateVersion" => call.run(World::create_launch_template_version),
             "CreateSnapshot" => call.run(World::create_snapshot),
+            "CreateSnapshots" => call.run(World::create_snapshots),
             "CreateTags" => call.run(World::create_tags),
             "CreateVolume" => call.run(World::create_volume),
             "DeleteImageUsageReport" => call.run(World::delete_usage_report),
@@ -47,6 +48,7 @@ impl World {
             "DescribeImageUsageReportEntries" => call.run(World::describe_usage_report_entries),
             "DescribeImageUsageReports" => call.run(World::describe_usage_reports),
             "DescribeImages" => call.run(World::describe_images),
+            "DescribeInstanceStatus" => call.run(World::describe_instance_status),
             "DescribeInstances" => call.run(World::describe_instances),
             "DescribeLaunchTemplateVersions" => call.run(World::describe_launch_template_versions),
             "DescribeLaunchTemplates" => call.run(World::describe_launch_templates),
@@ -56,18 +58,21 @@ impl World {
             "DescribeTags" => call.run(World::describe_tags),
             "DescribeVolumes" => call.run(World::describe_volumes),
             "DetachVolume" => call.run(World::detach_volume),
+            "DisableAllowedImagesSettings" => call.run(World::disable_allowed_images),
             "DisableEbsEncryptionByDefault" => call.run(World::disable_encryption_by_default),
             "DisableImage" => call.run(World::disable_image),
             "DisableImageBlockPublicAccess" => call.run(World::unblock_public_images),
             "DisableImageDeprecation" => call.run(World::disable_image_deprecation),
             "DisableImageDeregistrationProtection" => call.run(World::disable_protection),
             "DisableSnapshotBlockPublicAccess" => call.run(World::unblock_public_snapshots),
+            "EnableAllowedImagesSettings" => call.run(World::enable_allowed_images),
             "EnableEbsEncryptionByDefault" => call.run(World::enable_encryption_by_default),
             "EnableImage" => call.run(World::enable_image),
             "EnableImageBlockPublicAccess" => call.run(World::block_public_images),
             "EnableImageDeprecation" => call.run(World::enable_image_deprecation),
             "EnableImageDeregistrationProtection" => call.run(World::enable_protection),
             "EnableSnapshotBlockPublicAccess" => call.run(World::block_public_snapshots),
+            "GetAllowedImagesSettings" => call.run(World::get_allowed_images),
             "GetEbsDefaultKmsKeyId" => call.run(World::get_default_key),
             "GetEbsEncryptionByDefault" => call.run(World::get_encryption_by_default),
             "GetImageAncestry" => call.run(World::get_image_ancestry),
@@ -81,6 +86,7 @@ impl World {
             "ModifySnapshotAttribute" => call.run(World::modify_snapshot_attribute),
             "RebootInstances" => call.run(World::reboot_instances),
             "RegisterImage" => call.run(World::register_image),
+            "ReplaceImageCriteriaInAllowedImagesSettings" => call.run(World::replace_image_criteria),
             "ResetEbsDefaultKmsKeyId" => call.run(World::reset_default_key),
             "ResetImageAttribute" => call.run(World::reset_image_attribute),
             "ResetSnapshotAttribute" => call.run(World::reset_snapshot_attribute),
@@ -103,9 +109,14 @@ impl World {
         }
     }
 
-    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+    /// A call of a service that speaks JSON.
+    fn json<'a>(&'a mut self, cx: &'a Context, params: &'a Params) -> Result<Json<'a>, ApiError> {
         self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json { world: self, cx, params };
+        Ok(Json { world: self, cx, params })
+    }
+
+    fn dispatch_ssm(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        let call = self.json(cx, params)?;
         match operation {
             "AddTagsToResource" => call.run(World::add_parameter_tags),
             "DeleteParameter" => call.run(World::delete_parameter),
@@ -119,13 +130,13 @@ impl World {
             "ListTagsForResource" => call.run(World::list_parameter_tags),
             "PutParameter" => call.run(World::put_parameter),
             "RemoveTagsFromResource" => call.run(World::remove_parameter_tags),
+            "UnlabelParameterVersion" => call.run(World::unlabel_parameter_version),
             _ => Err(unknown_operation(operation)),
         }
     }
 
     fn dispatch_kms(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
-        self.region(cx).map_err(|_| unrecognized())?;
-        let call = Json { world: self, cx, params };
+        let call = self.json(cx, params)?;
         match operation {
             "CancelKeyDeletion" => call.run(World::cancel_key_deletion),
             "CreateAlias" => call.run(World::create_alias),
@@ -189,7 +200,7 @@ impl Query<'_> {
     }
 }
 
-/// A call of SSM.
+/// A call of SSM or KMS.
 struct Json<'a> {
     world: &'a mut World,
     cx: &'a Context,

@@ -21,7 +21,6 @@ impl Filtered for Image {
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
         ("free-tier-eligible", |_| one("false")),
-        ("image-allowed", |_| one("true")),
         ("kernel-id", |_| Vec::new()),
         ("ramdisk-id", |_| Vec::new()),
         ("manifest-location", |image| written(image.location())),

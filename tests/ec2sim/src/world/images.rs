@@ -57,13 +57,12 @@ pub(crate) struct RegisterImage {
 
 impl World {
     pub(crate) fn describe_images(&mut self, cx: &Context, input: DescribeImages) -> Result<Xml, ApiError> {
-        if !input.image_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination("The parameter imageIdSet cannot be used with the parameter maxResults"));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let paging = Paging::listing("imageIdSet", &input.image_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
-        let keep = |image: &Image| input.wants(cx, image) && matcher.passes(image, &cx.account);
+        let keep = |image: &Image| {
+            input.wants(cx, image) && !region.hides_image(cx, image) && matcher.passes(image, &cx.account)
+        };
         let (page, token) = if input.image_ids.is_empty() {
             paging.of_shelf(&region.images, keep)
         } else {
@@ -71,7 +70,10 @@ impl World {
             (named.into_iter().filter(|image| keep(image)).collect(), None)
         };
         let mut x = Xml::new();
-        x.list("imagesSet", page, |x, image| image.write(x, cx));
+        x.list("imagesSet", page, |x, image| {
+            image.write(x, cx);
+            x.maybe("imageAllowed", region.image_allowed(cx, image));
+        });
         x.maybe("nextToken", token);
         Ok(x)
     }
@@ -81,7 +83,7 @@ impl World {
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let id = self.ids.resource(&IMAGE);
         let listed_from = after(cx.now, self.config.late_listing);
-        check_description(input.description.as_deref())?;
+        input.check()?;
         self.check_quota(cx)?;
         let region = self.region_mut(cx)?;
         region.check_name(cx, &input.name)?;
@@ -125,6 +127,31 @@ impl World {
     }
 }
 
+impl RegisterImage {
+    /// The values that the members of the call can have.
+    fn check(&self) -> Result<(), ApiError> {
+        check_description(self.description.as_deref())?;
+        let architectures = ["i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"];
+        let members: [(&str, &Option<String>, &[&str]); 5] = [
+            ("architecture", &self.architecture, &architectures),
+            ("virtualizationType", &self.virtualization_type, &["hvm", "paravirtual"]),
+            ("bootMode", &self.boot_mode, &["legacy-bios", "uefi", "uefi-preferred"]),
+            ("imdsSupport", &self.imds_support, &["v2.0"]),
+            ("tpmSupport", &self.tpm_support, &["v2.0"]),
+        ];
+        for (name, value, known) in members {
+            if let Some(value) = value.as_deref().filter(|value| !known.contains(value)) {
+                return Err(ApiError::invalid_value(name, value));
+            }
+        }
+        let uefi = self.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi"));
+        if self.tpm_support.is_some() && !uefi {
+            return Err(ApiError::combination("A TPM needs the boot mode uefi"));
+        }
+        Ok(())
+    }
+}
+
 impl DescribeImages {
     /// Whether the image is among what is asked for, filters apart.
     fn wants(&self, cx: &Context, image: &Image) -> bool {
@@ -163,7 +190,13 @@ fn may_launch(user: &str, image: &Image, cx: &Context) -> bool {
 /// The images of these ids, or the error for those that the caller does not see.
 fn named_images<'r>(region: &'r Region, cx: &Context, ids: &[String]) -> Result<Vec<&'r Image>, ApiError> {
     ids.iter().try_for_each(|id| IMAGE.check(id))?;
-    let find = |id: &String| region.images.get(id).filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now));
+    let find = |id: &String| {
+        region
+            .images
+            .get(id)
+            .filter(|image| image.is_visible_to(cx) && image.is_listed(cx.now))
+            .filter(|image| !region.hides_image(cx, image))
+    };
     let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(IMAGE.not_found(&missing.join(", ")));

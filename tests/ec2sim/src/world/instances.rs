@@ -44,12 +44,8 @@ pub(crate) struct InstancesInput {
 
 impl World {
     pub(crate) fn describe_instances(&mut self, cx: &Context, input: DescribeInstances) -> Result<Xml, ApiError> {
-        if !input.instance_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter instancesSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let paging =
+            Paging::listing("instancesSet", &input.instance_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         for id in &input.instance_ids {

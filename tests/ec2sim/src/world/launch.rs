@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::agenda::after;
+use crate::world::agenda::{Event, after};
 use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::{INSTANCE, VOLUME};
 use crate::world::image::{BlockDevice, Image, StateReason};
@@ -63,6 +63,18 @@ pub(crate) struct RunInstances {
     _cpu: Option<IgnoredAny>,
     #[serde(rename = "EnclaveOptions")]
     _enclave: Option<IgnoredAny>,
+    #[serde(rename = "HibernationOptions")]
+    _hibernation: Option<IgnoredAny>,
+    #[serde(rename = "MaintenanceOptions")]
+    _maintenance: Option<IgnoredAny>,
+    #[serde(rename = "PrivateDnsNameOptions")]
+    _dns: Option<IgnoredAny>,
+    #[serde(rename = "CapacityReservationSpecification")]
+    _reservation: Option<IgnoredAny>,
+    #[serde(rename = "PrivateIpAddress")]
+    _address: Option<String>,
+    #[serde(rename = "DisableApiStop")]
+    _disable_stop: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -92,8 +104,11 @@ const DEFAULT_TYPE: &str = "m1.small";
 
 impl World {
     pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
-        if input.min_count == 0 || input.max_count < input.min_count {
-            return Err(ApiError::combination("MinCount must be at least 1 and at most MaxCount"));
+        if input.min_count == 0 {
+            return Err(ApiError::invalid_value("MinCount", "0"));
+        }
+        if input.max_count < input.min_count {
+            return Err(ApiError::combination("MinCount must be at most MaxCount"));
         }
         let asked = format!("{input:?}");
         let token = input.client_token.clone();
@@ -106,7 +121,7 @@ impl World {
         let count = input.max_count;
         let mut launch = input.launch(template)?;
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
-        self.launchable(cx, &launch.image)?;
+        self.launchable(cx, &launch.image)?.check_type(&launch)?;
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();
         for _ in 0..count {
@@ -132,8 +147,10 @@ impl World {
     }
 
     /// Refuses to launch from an image that is not visible, not complete, disabled or failed.
-    fn launchable(&self, cx: &Context, image: &str) -> Result<(), ApiError> {
-        self.region(cx)?.visible_image(cx, image)?.check_available()
+    fn launchable(&self, cx: &Context, image: &str) -> Result<&Image, ApiError> {
+        let image = self.region(cx)?.visible_image(cx, image)?;
+        image.check_available()?;
+        Ok(image)
     }
 
     /// Starts an instance and answers its id. Where a key cannot be used it terminates by itself, as EC2's do.
@@ -142,9 +159,16 @@ impl World {
         let settles = after(cx.now, self.config.instance_time);
         let zone = launch.zone.unwrap_or_else(|| format!("{}a", cx.region));
         let usual = self.machines.shared(Machine::default());
+        let lag = self.config.last_launched_lag;
+        if !lag.is_zero() {
+            let event = Event::LaunchReported { region: cx.region.clone(), image: launch.image.clone(), at: cx.now };
+            self.agenda.add(after(cx.now, lag), event);
+        }
         let region = self.region_mut(cx)?;
         let image = region.images.get_mut(&launch.image).map(|image| {
-            image.last_launched = Some(cx.now);
+            if lag.is_zero() {
+                image.last_launched = Some(cx.now);
+            }
             image.clone()
         });
         let (machine, own) = match image {
@@ -219,6 +243,32 @@ impl World {
         }
         Ok(id)
     }
+}
+
+impl Image {
+    /// Refuses a type of instance of the other architecture, if one is named.
+    fn check_type(&self, launch: &Launch) -> Result<(), ApiError> {
+        let of_type = architecture(&launch.instance_type);
+        let of_image = self.machine.architecture.as_str();
+        let fits = launch.instance_type == DEFAULT_TYPE
+            || of_image.ends_with("_mac")
+            || (of_type == "arm64") == (of_image == "arm64");
+        if fits {
+            return Ok(());
+        }
+        Err(ApiError::invalid(format!(
+            "The architecture '{of_type}' of the specified instance type does not match the architecture \
+             '{of_image}' of the specified AMI. Specify an instance type and an AMI that have matching architectures, \
+             and try again."
+        )))
+    }
+}
+
+/// The architecture of a type: those of Graviton have a `g` after the number of their generation, as `m7gd.large`.
+fn architecture(instance_type: &str) -> &'static str {
+    let family = instance_type.split('.').next().unwrap_or_default();
+    let after = family.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    if family == "a1" || after.contains('g') { "arm64" } else { "x86_64" }
 }
 
 impl RunInstances {

@@ -49,12 +49,40 @@ pub(crate) struct TemplateData {
     pub(crate) key_name: Option<String>,
     pub(crate) user_data: Option<String>,
     pub(crate) ebs_optimized: Option<bool>,
+    pub(crate) iam_instance_profile: Option<Profile>,
+    pub(crate) metadata_options: Option<MetadataOptions>,
+    pub(crate) monitoring: Option<Monitoring>,
     #[serde(default, rename(deserialize = "BlockDeviceMapping"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) devices: Vec<DeviceInput>,
     #[serde(default, rename(deserialize = "TagSpecification"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) tag_specifications: Vec<TagSpecification>,
     #[serde(default, rename(deserialize = "SecurityGroupId"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) security_group_ids: Vec<String>,
+}
+
+/// What cannot change how an image is used is kept and answered, and has no effect.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+pub(crate) struct Profile {
+    arn: Option<String>,
+    name: Option<String>,
+}
+
+/// How the metadata service answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+pub(crate) struct MetadataOptions {
+    http_tokens: Option<String>,
+    http_put_response_hop_limit: Option<u32>,
+    http_endpoint: Option<String>,
+    instance_metadata_tags: Option<String>,
+}
+
+/// Whether instances are monitored in detail.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+pub(crate) struct Monitoring {
+    enabled: bool,
 }
 
 impl TemplateData {
@@ -71,6 +99,9 @@ impl TemplateData {
             key_name: self.key_name.or(base.key_name),
             user_data: self.user_data.or(base.user_data),
             ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
+            iam_instance_profile: self.iam_instance_profile.or(base.iam_instance_profile),
+            metadata_options: self.metadata_options.or(base.metadata_options),
+            monitoring: self.monitoring.or(base.monitoring),
             devices: either(self.devices, base.devices),
             tag_specifications: either(self.tag_specifications, base.tag_specifications),
             security_group_ids: either(self.security_group_ids, base.security_group_ids),
@@ -83,6 +114,24 @@ impl TemplateData {
             .maybe("keyName", self.key_name.as_ref())
             .maybe("userData", self.user_data.as_ref())
             .maybe("ebsOptimized", self.ebs_optimized);
+        if let Some(profile) = &self.iam_instance_profile {
+            x.nest("iamInstanceProfile", |x| {
+                x.maybe("arn", profile.arn.as_ref()).maybe("name", profile.name.as_ref());
+            });
+        }
+        if let Some(options) = &self.metadata_options {
+            x.nest("metadataOptions", |x| {
+                x.maybe("httpTokens", options.http_tokens.as_ref())
+                    .maybe("httpPutResponseHopLimit", options.http_put_response_hop_limit)
+                    .maybe("httpEndpoint", options.http_endpoint.as_ref())
+                    .maybe("instanceMetadataTags", options.instance_metadata_tags.as_ref());
+            });
+        }
+        if let Some(monitoring) = &self.monitoring {
+            x.nest("monitoring", |x| {
+                x.text("enabled", monitoring.enabled);
+            });
+        }
         if !self.devices.is_empty() {
             x.list("blockDeviceMappingSet", &self.devices, |x, device| {
                 x.text("deviceName", &device.device_name);

@@ -1,11 +1,13 @@
 //! The simulated AWS: a state machine over explicit time. It does no I/O and never asks what time it is.
 
 mod agenda;
+mod allowed_images;
 mod ancestry;
 mod attributes;
 mod buckets;
 mod copies;
 mod create_image;
+mod create_snapshots;
 mod devices;
 mod dispatch;
 mod dump;
@@ -16,6 +18,7 @@ pub(crate) mod image;
 mod image_filters;
 mod images;
 mod instance;
+mod instance_status;
 mod instances;
 mod kms;
 mod launch;

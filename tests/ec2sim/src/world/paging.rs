@@ -38,6 +38,23 @@ impl Paging {
         Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
     }
 
+    /// A page of an EC2 list that can also be asked for ids, which does not go together with a size.
+    pub(crate) fn listing(
+        set: &str,
+        ids: &[String],
+        max_results: Option<i64>,
+        next_token: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        if !ids.is_empty() && max_results.is_some() {
+            return Err(ApiError::combination(format!(
+                "The parameter {set} cannot be used with the parameter maxResults"
+            )));
+        }
+        // Images alone come in smaller pages too.
+        let least = if set == "imageIdSet" { 1 } else { 5 };
+        Self::ec2(max_results, next_token, least..=1000)
+    }
+
     /// A page of an SSM list.
     pub(crate) fn ssm(max_results: Option<usize>, next_token: Option<&str>, most: usize) -> Result<Self, ApiError> {
         let limit = max_results.unwrap_or(most);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
+use crate::world::allowed_images::AllowedImages;
 use crate::world::ebs_defaults::EbsDefaults;
 use crate::world::ids::IMAGE;
 use crate::world::image::Image;
@@ -78,6 +79,7 @@ pub(crate) struct Holdings {
     pub(crate) ebs: EbsDefaults,
     pub(crate) public_access: PublicAccess,
     pub(crate) retention: Retention,
+    pub(crate) allowed_images: AllowedImages,
     pub(crate) parameters: Parameters,
 }
 
@@ -143,7 +145,7 @@ impl Region {
     /// The image, if the caller may see it.
     pub(crate) fn visible_image(&self, cx: &Context, id: &str) -> Result<&Image, ApiError> {
         IMAGE.check(id)?;
-        let image = self.images.get(id).filter(|image| image.is_visible_to(cx));
+        let image = self.images.get(id).filter(|image| image.is_visible_to(cx) && !self.hides_image(cx, image));
         let image = image.ok_or_else(|| IMAGE.not_found(id))?;
         image.check_registered()?;
         Ok(image)

@@ -136,6 +136,7 @@ impl Filtered for Snapshot {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("description", |snapshot| one(&snapshot.description)),
         ("encrypted", |snapshot| written(snapshot.encrypted)),
+        ("owner-alias", |_| Vec::new()),
         ("owner-id", |snapshot| one(&snapshot.owner)),
         ("snapshot-id", |snapshot| one(&snapshot.id)),
         ("start-time", |snapshot| written(date(snapshot.started))),

@@ -62,12 +62,8 @@ pub(crate) struct CopySnapshot {
 
 impl World {
     pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
-        if !input.snapshot_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination(
-                "The parameter snapshotSet cannot be used with the parameter maxResults",
-            ));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let paging =
+            Paging::listing("snapshotSet", &input.snapshot_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
@@ -174,7 +170,7 @@ impl World {
         }
     }
 
-    fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
+    pub(crate) fn add_pending_snapshot(&mut self, cx: &Context, snapshot: Snapshot) -> Result<(), ApiError> {
         let event = Event::SnapshotCompleted { region: cx.region.clone(), snapshot: snapshot.id.clone() };
         let ends = snapshot.ends;
         self.region_mut(cx)?.snapshots.insert(snapshot.id.clone(), snapshot);

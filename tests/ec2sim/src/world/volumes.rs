@@ -147,10 +147,7 @@ impl World {
     }
 
     pub(crate) fn describe_volumes(&mut self, cx: &Context, input: DescribeVolumes) -> Result<Xml, ApiError> {
-        if !input.volume_ids.is_empty() && input.max_results.is_some() {
-            return Err(ApiError::combination("The parameter volumeSet cannot be used with the parameter maxResults"));
-        }
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
+        let paging = Paging::listing("volumeSet", &input.volume_ids, input.max_results, input.next_token.as_deref())?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         for id in &input.volume_ids {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what it does not expect")]
 
+mod accounts;
 mod client;
 mod copies;
 mod faults;

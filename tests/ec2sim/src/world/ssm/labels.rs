@@ -49,6 +49,28 @@ impl World {
     }
 }
 
+impl World {
+    /// Takes labels off a version; those that it does not have come back as invalid.
+    pub(crate) fn unlabel_parameter_version(
+        &mut self,
+        cx: &Context,
+        input: LabelParameterVersion,
+    ) -> Result<Value, ApiError> {
+        let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
+        let selector = input.parameter_version.map(|version| version.to_string());
+        let number = parameter.select(selector.as_deref())?.number;
+        let version = parameter.versions.get_mut(&number);
+        let had = version.map_or_else(Vec::new, |version| {
+            let had = version.labels.clone();
+            version.labels.retain(|label| !input.labels.contains(label));
+            had
+        });
+        let (removed, invalid): (Vec<String>, Vec<String>) =
+            input.labels.into_iter().partition(|label| had.contains(label));
+        Ok(json!({"RemovedLabels": removed, "InvalidLabels": invalid}))
+    }
+}
+
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>
 fn is_label(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();

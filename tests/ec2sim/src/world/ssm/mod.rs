@@ -94,7 +94,12 @@ impl Parameters {
             Some((name, selector)) => (name, Some(selector)),
             None => (plain.as_str(), None),
         };
-        let parameter = self.get(name)?;
+        // The ARN of a name at the root does not tell whether it begins with a slash.
+        let rooted = || self.get(&format!("/{name}")).ok();
+        let parameter = match named.starts_with("arn:").then(rooted).flatten() {
+            Some(parameter) => parameter,
+            None => self.get(name)?,
+        };
         let version = parameter.select(selector)?;
         Ok((parameter, version, selector.map(|selector| format!(":{selector}"))))
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::world::agenda::{Event, after};
 use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
 use crate::world::tags::{self, Tag, Tags};
 
+const STANDARD: &str = "Standard";
+const ADVANCED: &str = "Advanced";
+const INTELLIGENT: &str = "Intelligent-Tiering";
 const MAX_VERSIONS: usize = 100;
 const MAX_NAME: usize = 1011;
 const MAX_LEVELS: usize = 15;
@@ -54,7 +58,7 @@ impl World {
         let existing = parameters.0.get(&input.name);
         input.check_against(existing)?;
         let version = existing.and_then(Parameter::latest).map_or(1, |latest| latest.number + 1);
-        let tier = input.tier.clone().unwrap_or_else(|| "Standard".to_owned());
+        let tier = input.tier_for(existing);
         if input.data_type.as_deref() == Some(IMAGE_TYPE) {
             let landing = LandingParameter { cx: cx.clone(), input, tags };
             if self.config.parameter_delay.is_zero() {
@@ -84,16 +88,15 @@ impl World {
 impl Parameters {
     /// Writes a new version, and drops the oldest where there are too many.
     fn write(&mut self, cx: &Context, now: Timestamp, input: PutParameter, tags: Tags) {
+        let tier = input.tier_for(self.0.get(&input.name));
         let parameter = self.0.entry(input.name.clone()).or_insert_with(|| Parameter {
             name: input.name.clone(),
             kind: input.r#type.clone().unwrap_or_else(|| "String".to_owned()),
-            tier: "Standard".to_owned(),
+            tier: STANDARD.to_owned(),
             versions: BTreeMap::new(),
             tags,
         });
-        if let Some(tier) = input.tier.filter(|tier| tier != "Intelligent-Tiering") {
-            parameter.tier = tier;
-        }
+        parameter.tier = tier;
         let number = parameter.latest().map_or(1, |latest| latest.number + 1);
         let version = Version {
             number,
@@ -114,6 +117,16 @@ impl Parameters {
 }
 
 impl PutParameter {
+    /// The tier that the parameter gets: the one asked for, or what its size needs. It does not go back to standard.
+    fn tier_for(&self, existing: Option<&Parameter>) -> String {
+        let advanced = existing.is_some_and(|parameter| parameter.tier == ADVANCED)
+            || match self.tier.as_deref() {
+                Some(INTELLIGENT) => self.value.len() > MAX_STANDARD_VALUE,
+                tier => tier == Some(ADVANCED),
+            };
+        if advanced { ADVANCED.to_owned() } else { STANDARD.to_owned() }
+    }
+
     /// The rules of <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>.
     fn check(&self) -> Result<(), ApiError> {
         check_name(&self.name)?;
@@ -125,12 +138,12 @@ impl PutParameter {
             ));
         }
         one_of("Type", self.r#type.as_deref(), &["String", "StringList", "SecureString"])?;
-        one_of("Tier", self.tier.as_deref(), &["Standard", "Advanced", "Intelligent-Tiering"])?;
+        one_of("Tier", self.tier.as_deref(), &[STANDARD, ADVANCED, INTELLIGENT])?;
         one_of("DataType", self.data_type.as_deref(), &["text", IMAGE_TYPE])?;
         if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {
             return Err(ApiError::validation(format!("The data type {IMAGE_TYPE} needs the type String")));
         }
-        let most = if self.tier.as_deref() == Some("Standard") || self.tier.is_none() {
+        let most = if self.tier.as_deref() == Some(STANDARD) || self.tier.is_none() {
             MAX_STANDARD_VALUE
         } else {
             MAX_ADVANCED_VALUE
@@ -138,7 +151,23 @@ impl PutParameter {
         if self.value.is_empty() || self.value.len() > most {
             return Err(ApiError::validation(format!("The value must have between 1 and {most} characters")));
         }
-        Ok(())
+        self.check_pattern()
+    }
+
+    fn check_pattern(&self) -> Result<(), ApiError> {
+        let Some(pattern) = &self.allowed_pattern else {
+            return Ok(());
+        };
+        // The whole value has to match.
+        let regex = Regex::new(&format!("^(?:{pattern})$"))
+            .map_err(|error| ApiError::new("InvalidAllowedPatternException", error.to_string()))?;
+        if regex.is_match(&self.value) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "ParameterPatternMismatchException",
+            format!("Parameter value, cannot be validated against allowedPattern: {pattern}"),
+        ))
     }
 
     fn check_against(&self, existing: Option<&Parameter>) -> Result<(), ApiError> {

@@ -16,16 +16,16 @@ const MAX_NAMES: usize = 10;
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct GetParameter {
     name: String,
-    #[serde(rename = "WithDecryption")]
-    _with_decryption: Option<bool>,
+    #[serde(default)]
+    with_decryption: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct GetParameters {
     names: Vec<String>,
-    #[serde(rename = "WithDecryption")]
-    _with_decryption: Option<bool>,
+    #[serde(default)]
+    with_decryption: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,8 +36,8 @@ pub(crate) struct GetParametersByPath {
     recursive: bool,
     #[serde(default)]
     parameter_filters: Vec<ParameterFilter>,
-    #[serde(rename = "WithDecryption")]
-    _with_decryption: Option<bool>,
+    #[serde(default)]
+    with_decryption: bool,
     max_results: Option<usize>,
     next_token: Option<String>,
 }
@@ -46,17 +46,17 @@ pub(crate) struct GetParametersByPath {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct GetParameterHistory {
     name: String,
-    #[serde(rename = "WithDecryption")]
-    _with_decryption: Option<bool>,
+    #[serde(default)]
+    with_decryption: bool,
     max_results: Option<usize>,
     next_token: Option<String>,
 }
 
-fn value(cx: &Context, parameter: &Parameter, version: &Version, selector: Option<String>) -> Value {
+fn value(cx: &Context, parameter: &Parameter, version: &Version, selector: Option<String>, decrypted: bool) -> Value {
     without_nulls(json!({
         "Name": parameter.name,
         "Type": parameter.kind,
-        "Value": version.value,
+        "Value": shown(parameter, version, decrypted),
         "Version": version.number,
         "Selector": selector,
         "LastModifiedDate": seconds(version.modified),
@@ -65,10 +65,19 @@ fn value(cx: &Context, parameter: &Parameter, version: &Version, selector: Optio
     }))
 }
 
+/// The value, or of a secret what stands for its ciphertext.
+fn shown(parameter: &Parameter, version: &Version, decrypted: bool) -> String {
+    if parameter.kind != "SecureString" || decrypted {
+        return version.value.clone();
+    }
+    let hex: String = version.value.bytes().map(|b| format!("{b:02x}")).collect();
+    format!("AQICAH{hex}")
+}
+
 impl World {
     pub(crate) fn get_parameter(&mut self, cx: &Context, input: GetParameter) -> Result<Value, ApiError> {
         let (parameter, version, selector) = self.parameters(cx)?.find(&input.name)?;
-        Ok(json!({"Parameter": value(cx, parameter, version, selector)}))
+        Ok(json!({"Parameter": value(cx, parameter, version, selector, input.with_decryption)}))
     }
 
     pub(crate) fn get_parameters(&mut self, cx: &Context, input: GetParameters) -> Result<Value, ApiError> {
@@ -82,7 +91,9 @@ impl World {
         let mut invalid = Vec::new();
         for name in &input.names {
             match parameters.find(name) {
-                Ok((parameter, version, selector)) => found.push(value(cx, parameter, version, selector)),
+                Ok((parameter, version, selector)) => {
+                    found.push(value(cx, parameter, version, selector, input.with_decryption))
+                }
                 Err(_) => invalid.push(name),
             }
         }
@@ -109,8 +120,10 @@ impl World {
             below.is_some_and(|rest| input.recursive || !rest.contains('/'))
                 && input.parameter_filters.iter().all(|filter| filter.passes(parameter))
         });
-        let page: Vec<Value> =
-            page.into_iter().filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None))).collect();
+        let page: Vec<Value> = page
+            .into_iter()
+            .filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None, input.with_decryption)))
+            .collect();
         Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 
@@ -133,7 +146,7 @@ impl World {
                     "LastModifiedDate": seconds(version.modified),
                     "LastModifiedUser": version.modified_by,
                     "Description": version.description,
-                    "Value": version.value,
+                    "Value": shown(parameter, version, input.with_decryption),
                     "AllowedPattern": version.allowed_pattern,
                     "Version": version.number,
                     "Labels": version.labels,

@@ -1,5 +1,6 @@
 //! Watches.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -178,17 +179,18 @@ pub(crate) async fn a_list_can_be_streamed(cluster: Cluster) {
         cluster.image(name).await;
     }
     let mut stream = pin!(watcher(cluster.images(), watcher::Config::default().streaming_lists()));
-    let mut names = Vec::new();
-    loop {
+    let mut names = BTreeSet::new();
+    let mut initial = true;
+    // The first state may be a little old; then what it lacks follows.
+    while initial || names.len() < 2 {
         match timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap() {
             watcher::Event::Init => {}
-            watcher::Event::InitApply(object) => names.push(object.name_any()),
-            watcher::Event::InitDone => break,
+            watcher::Event::InitDone => initial = false,
+            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => _ = names.insert(object.name_any()),
             other => panic!("{other:?}"),
         }
     }
-    names.sort();
-    assert_eq!(names, ["a", "b"]);
+    assert_eq!(names, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     cluster.image("c").await;
     match timeout(Duration::from_secs(10), stream.next()).await.unwrap().unwrap().unwrap() {
         watcher::Event::Apply(object) => assert_eq!(object.name_any(), "c"),

@@ -13,7 +13,7 @@ use crate::plan::Action;
 /// Kubernetes takes notes of 1024 bytes at most.
 const NOTE_BYTES: usize = 1024;
 
-/// Tells what was done, except the putting back of tags.
+/// Tells what was done.
 pub(super) async fn actions(context: &Context, object: &MachineImage, done: &[Done]) {
     for done in done {
         let Ok(outcome) = &done.result else { continue };

@@ -248,6 +248,9 @@ impl fmt::Display for Reason {
             Self::TagsDiffer => f.write_str("the tags differ from the manifest"),
             Self::Moved { from: Some(from) } => write!(f, "the parameter names {from}"),
             Self::Moved { from: None } => f.write_str("the parameter does not exist"),
+            Self::LeftTheList { keep_last: 0 } => {
+                f.write_str("the version has left the list, and none that left is kept")
+            }
             Self::LeftTheList { keep_last } => {
                 write!(f, "the version has left the list and is not among the {keep_last} newest that are kept")
             }

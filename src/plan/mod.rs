@@ -70,6 +70,8 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     if desired.suspended || (desired.deleting && !desired.retires_all()) {
         plan.steps.clear();
         plan.look_again = None;
+        let held = plan.departures.iter_mut().filter(|d| d.blocked_by.is_none());
+        held.for_each(|d| d.blocked_by = Some("the object is suspended (spec.suspend: true)".into()));
     }
     plan
 }

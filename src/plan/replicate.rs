@@ -14,6 +14,9 @@ use crate::api::ReplicaState;
 /// passed an image that was made is not missed.
 pub const LISTING_GRACE: Duration = Duration::from_mins(15);
 
+/// How long until a source that cannot be copied yet is looked up again.
+const SOURCE_LOOK: Duration = Duration::from_mins(1);
+
 /// The sources that a plan needs to know more of: those of versions that lack a replica or a release date.
 /// In the usual case there are none, and no call is made.
 pub fn sources_to_look_up(desired: &Desired, observed: &Observed) -> Vec<ImageRef> {
@@ -184,7 +187,7 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
 /// Plans to tag the source as the replica of its region. The answer is the sentence of an earlier failure.
 fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<String>, Trouble> {
     let source = &version.source;
-    let image = source_image(scene, source)?;
+    let image = source_image(scene, plan, source)?;
     if scene.observed.account.as_ref().is_some_and(|account| *account != image.account) {
         return Err(Trouble::new(
             Class::Terminal,
@@ -245,7 +248,7 @@ fn copy(
             Reason::CopyFailed { cause }
         }
     };
-    source_image(scene, &version.source)?;
+    source_image(scene, plan, &version.source)?;
     let attempt = made + 1;
     let action = Action::Copy(Copy {
         region: region.clone(),
@@ -271,8 +274,17 @@ fn copy_failed(version: &Version, region: &RegionName, image: &Image, cause: &st
     Trouble::new(Class::NeedsPerson, "CopyFailed", message)
 }
 
-/// The source, if it was found and can be copied.
-fn source_image<'a>(scene: &Scene<'a>, source: &ImageRef) -> Result<&'a Image, Trouble> {
+/// The source, if it was found and can be copied. If not, it is looked up again before long: nothing tells when it comes.
+fn source_image<'a>(scene: &Scene<'a>, plan: &mut Plan, source: &ImageRef) -> Result<&'a Image, Trouble> {
+    let image = found(scene, source);
+    if let Err(trouble) = &image {
+        let passes = matches!(trouble.class, Class::Transient | Class::Throttled);
+        plan.look_again_at(scene.now + if passes { SOURCE_LOOK } else { SOURCE_LOOK * 5 });
+    }
+    image
+}
+
+fn found<'a>(scene: &Scene<'a>, source: &ImageRef) -> Result<&'a Image, Trouble> {
     let image = match scene.source(source) {
         Some(Ok(image)) => image,
         Some(Err(trouble)) => return Err(trouble.clone()),

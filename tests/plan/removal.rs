@@ -212,7 +212,8 @@ fn a_suspended_object_that_is_deleted_keeps_its_images() {
     world.desired.suspended = true;
     let plan = world.plan();
     assert_eq!((verbs(&plan), plan.all_gone), (vec![], false));
-    assert!(departure(&plan, IMAGE).blocked_by.is_none(), "it tells what would go");
+    let held = departure(&plan, IMAGE).blocked_by.as_deref();
+    assert_eq!(held, Some("the object is suspended (spec.suspend: true)"), "it tells what would go, and why not now");
 }
 
 #[test]

@@ -333,3 +333,11 @@ fn a_copy_that_somebody_made_of_an_adopted_image_together_with_its_tags_is_not_o
     world.hold("eu-west-1", "1.4.2").tags = tags;
     assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").state, ReplicaState::Missing);
 }
+
+#[test]
+fn a_source_that_is_missing_is_looked_up_again_before_long() {
+    let mut world = world(WEB);
+    let missing = trouble("SourceNotFound", "the source was not found");
+    world.observed.sources.insert(source_ref("1.4.2"), Err(missing));
+    assert_eq!(world.plan().look_again, Some(now() + minutes(5)));
+}

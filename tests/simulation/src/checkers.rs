@@ -31,13 +31,24 @@ pub(crate) fn after(world: &World, call: &Call) {
     let state = world.state();
     for object in OBJECTS {
         for number in 0..crate::manifest::SOURCES {
-            let live = state.live(&call.region, object, &format!("1.{number}"));
+            let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
         }
     }
+}
+
+/// The live images of a version, but not its source where the manifest does not hand it over (any more).
+fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
+    let taken_back = |i: &&Image| {
+        let lists = |m: &Manifest| {
+            m.versions.iter().any(|v| !v.adopt && v.name() == version && source_id(object, v.number) == i.id)
+        };
+        world.lately(object).iter().flatten().any(lists)
+    };
+    state.live(region, object, version).into_iter().filter(|i| !taken_back(i)).collect()
 }
 
 fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
@@ -61,7 +72,7 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
-    let live = state.live(&call.region, object, version);
+    let live = live(world, state, &call.region, object, version);
     let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
     let repeated = world.past().tokens.contains(&(call.region.clone(), token.clone()));
@@ -175,7 +186,7 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{channel} of {object} does not point to {version}"));
     };
     let lacks = |region: &&&str| {
-        let live = state.live(region, object, version);
+        let live = live(world, state, region, object, version);
         !live.iter().any(|i| i.state == "available") && !world.touched_lately(region)
     };
     asking.regions.keys().find(lacks).map(|region| format!("{version} is not available in {region}"))

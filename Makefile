@@ -5,7 +5,7 @@
 
 crd := amiops.dev_machineimages.yaml
 
-.PHONY: help demo test lint build generate
+.PHONY: help demo test simulate lint build generate
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -17,9 +17,16 @@ test: ## run all tests, the cheap ones first; builds what they need
 	cargo test --workspace --lib --bins
 	cargo test --workspace --doc
 	tests/env/assets kube >/dev/null
-	cargo test --workspace --test '*'
+	RUST_TEST_THREADS=6 cargo test --workspace --test '*'
+	tests/simulation/check
 	tests/chart.sh
 	tests/demo/run >/dev/null && echo "ok  tests/demo/run"
+
+SEEDS ?= 10000
+FROM ?= 1
+
+simulate: ## play whole histories: SEEDS=10000 FROM=1, or one: REPLAY=SEED
+	cargo run --quiet --release --bin simulation -- $(if $(REPLAY),--replay $(REPLAY),--seeds $(SEEDS) --from $(FROM))
 
 lint: ## check format, lints, and (where installed) licences, advisories and scripts
 	cargo fmt --all --check
@@ -27,7 +34,7 @@ lint: ## check format, lints, and (where installed) licences, advisories and scr
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
 
-scripts := .ci/run tests/chart.sh tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
+scripts := .ci/run tests/chart.sh tests/simulation/check tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
 
 build: ## build everything, tests included
 	cargo build --workspace --all-targets

@@ -182,14 +182,17 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let version = image.version().unwrap_or_default();
     let lately = world.lately(object);
     let asks = |m: &&Manifest| m.channels.get(channel).is_some_and(|number| format!("1.{number}") == version);
-    let Some(asking) = lately.iter().flatten().find(asks) else {
+    let asking: Vec<_> = lately.iter().flatten().filter(asks).collect();
+    if asking.is_empty() {
         return Some(format!("{channel} of {object} does not point to {version}"));
-    };
+    }
     let lacks = |region: &&&str| {
         let live = live(world, state, region, object, version);
         !live.iter().any(|i| i.state == "available") && !world.touched_lately(region)
     };
-    asking.regions.keys().find(lacks).map(|region| format!("{version} is not available in {region}"))
+    let lacking: Vec<_> = asking.iter().map(|m| m.regions.keys().find(lacks)).collect();
+    let everywhere = lacking.iter().any(Option::is_none);
+    (!everywhere).then(|| format!("{version} is not available in {}", lacking[0].copied().unwrap_or_default()))
 }
 
 fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {

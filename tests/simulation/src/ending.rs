@@ -157,7 +157,8 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
 /// An object that is gone under the policy Delete leaves nothing behind.
 fn gone(world: &World, state: &State, object: &str) {
     let last = world.past().manifests.get(object).and_then(|states| states.iter().rev().find_map(|(_, m)| m.clone()));
-    let Some(last) = last.filter(|m| m.delete) else { return };
+    let followed = world.past().deleted.contains(object);
+    let Some(last) = last.filter(|m| m.delete && followed) else { return };
     for region in last.regions.keys() {
         if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));

@@ -15,9 +15,10 @@ mod trace;
 mod world;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
@@ -25,6 +26,9 @@ use clap::Parser;
 use crate::doctor::Doctor;
 use crate::play::{Outcome, play};
 use crate::story::Story;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Plays histories of amiops: one for each seed.
 #[derive(Parser)]
@@ -38,6 +42,12 @@ struct Args {
     /// Plays one seed, prints its story and the end of its trace.
     #[arg(long)]
     replay: Option<u64>,
+    /// Plays the seeds that a file lists, one a line, as well.
+    #[arg(long)]
+    also: Option<PathBuf>,
+    /// Succeeds if a violation is found, for histories that are doctored.
+    #[arg(long)]
+    expect_violation: bool,
     /// Puts a fault in at the door, to see whether the checkers find it.
     #[arg(long, value_enum)]
     doctor: Option<Doctor>,
@@ -90,17 +100,41 @@ struct Sum {
     bad: Vec<(u64, Outcome)>,
 }
 
+/// The seeds of the file; what is not a number is a comment.
+fn listed(args: &Args) -> Vec<u64> {
+    let text = args.also.as_ref().map(std::fs::read_to_string);
+    match text {
+        Some(Ok(text)) => text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect(),
+        Some(Err(error)) => {
+            eprintln!("the file of seeds cannot be read: {error}");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+fn expected(sum: &Sum) -> ExitCode {
+    match sum.bad.is_empty() {
+        true => {
+            println!("no checker has found the fault");
+            ExitCode::FAILURE
+        }
+        false => ExitCode::SUCCESS,
+    }
+}
+
 fn many(args: &Args) -> ExitCode {
     let started = Instant::now();
-    let next = AtomicU64::new(args.from);
+    let seeds: Vec<_> = listed(args).into_iter().chain(args.from..args.from + args.seeds).collect();
+    let next = AtomicUsize::new(0);
     let sum = Mutex::new(Sum::default());
     std::thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
                     let enough = sum.lock().is_ok_and(|sum| !sum.bad.is_empty() && !args.keep_going);
-                    if seed >= args.from + args.seeds || enough {
+                    if enough {
                         return;
                     }
                     let outcome = play(&Story::of(seed), args.doctor);
@@ -118,6 +152,9 @@ fn many(args: &Args) -> ExitCode {
     let sum = sum.into_inner().unwrap_or_default();
     println!("{} histories in {:.1} s", sum.histories, started.elapsed().as_secs_f64());
     sum.counts.iter().for_each(|(kind, n)| println!("  {n} {kind}"));
+    if args.expect_violation {
+        return expected(&sum);
+    }
     println!("{} passed, {} failed", sum.histories - sum.bad.len() as u64, sum.bad.len());
     match sum.bad.first() {
         None => ExitCode::SUCCESS,

@@ -27,9 +27,9 @@ use crate::{ending, hands};
 
 /// After the last fault, the world is given this long to settle. Copies that failed are retried after an hour at most, and
 /// snapshots are deleted an hour after they were left behind.
-const SETTLE: Duration = Duration::from_hours(4);
+const SETTLE: Duration = Duration::from_mins(150);
 /// For this long nothing may be written then.
-const QUIET: Duration = Duration::from_mins(90);
+const QUIET: Duration = Duration::from_mins(35);
 
 /// What became of a history.
 pub(crate) struct Outcome {
@@ -63,7 +63,7 @@ async fn history(story: &Story, doctor: Option<Doctor>) -> Outcome {
         Ok(world) => world,
         Err(error) => return failed(error),
     };
-    let mut stage = Stage::new(&world, doctor).await;
+    let mut stage = Stage::new(&world, story, doctor).await;
     for moment in &story.moments {
         stage.until(moment.at).await;
         stage.act(&moment.act).await;
@@ -90,6 +90,8 @@ struct Stage {
     by_hand: SdkConfig,
     first: Option<Controller>,
     second: Option<(Instant, Controller)>,
+    /// Whether controllers stand for election.
+    elects: bool,
     restart_at: Option<Instant>,
     kill: Arc<Notify>,
     /// What ends when: faults, mostly.
@@ -110,7 +112,7 @@ enum Ending {
 }
 
 impl Stage {
-    async fn new(world: &World, doctor: Option<Doctor>) -> Self {
+    async fn new(world: &World, story: &Story, doctor: Option<Doctor>) -> Self {
         let mut stage = Self {
             world: world.clone(),
             start: Instant::now(),
@@ -118,6 +120,7 @@ impl Stage {
             by_hand: sdk_config(world.aws.http_client()).await,
             first: None,
             second: None,
+            elects: story.elects(),
             restart_at: None,
             kill: Arc::new(Notify::new()),
             endings: Vec::new(),
@@ -136,10 +139,11 @@ impl Stage {
             clock: Clock::from_fn(move || birth() + start.elapsed()),
         };
         let world = self.world.clone();
+        let settings = settings(identity, self.elects);
         let identity = identity.to_owned();
         let task = tokio::spawn(async move {
             // A controller that lost its lease ends, and is started again, as its Deployment does.
-            while let Err(error) = run(doors.clone(), settings(&identity), telemetry.clone(), told.clone()).await {
+            while let Err(error) = run(doors.clone(), settings.clone(), telemetry.clone(), told.clone()).await {
                 world.trace.line(world.elapsed(), "ended", &format!("{identity}: {error}"));
                 sleep(Duration::from_secs(1)).await;
             }
@@ -304,6 +308,8 @@ impl Stage {
     /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.
     fn lose_cluster(&mut self) {
         self.killed();
+        // What was on its way out is not applied again, and nobody can know of it any more.
+        self.world.past().deleted.clear();
         self.world.wipe_cluster();
         for object in OBJECTS {
             if let Some(manifest) = self.world.manifest(object) {
@@ -329,23 +335,23 @@ impl Stage {
     }
 }
 
-fn settings(identity: &str) -> Settings {
+fn settings(identity: &str, elects: bool) -> Settings {
     let lease = Lease {
         name: "amiops".into(),
         namespace: NAMESPACE.into(),
         identity: identity.into(),
-        // Ten times the defaults: over many hours, renewing would cost more than all else.
-        duration: Duration::from_secs(150),
-        renew_deadline: Duration::from_secs(100),
-        retry: Duration::from_secs(20),
+        // Thirty times the defaults: over many hours, renewing would cost more than all else.
+        duration: Duration::from_secs(450),
+        renew_deadline: Duration::from_secs(300),
+        retry: Duration::from_secs(60),
     };
     Settings {
         namespace: None,
-        lease: Some(lease),
+        lease: elects.then_some(lease),
         identity: identity.into(),
         inventory: AwsSettings {
             installation: INSTALLATION.into(),
-            listing: Duration::from_mins(5),
+            listing: Duration::from_mins(10),
             snapshots: Duration::from_hours(1),
             poll: Duration::from_secs(15),
         },

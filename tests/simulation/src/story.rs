@@ -8,7 +8,7 @@ use fastrand::Rng;
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 
 /// How long fate has its way; after that the world falls quiet.
-pub(crate) const LENGTH: Duration = Duration::from_hours(8);
+pub(crate) const LENGTH: Duration = Duration::from_hours(5);
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
@@ -102,6 +102,12 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    /// Whether controllers stand for election: where there are two, and in some others. Renewing costs much over many hours.
+    pub(crate) fn elects(&self) -> bool {
+        let two = self.moments.iter().any(|m| matches!(m.act, Act::SecondController(_)));
+        two || self.seed.is_multiple_of(4)
+    }
+
     /// The story of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -120,7 +126,7 @@ impl Story {
         }
         Self {
             seed,
-            copy_time: Duration::from_secs([5, 120, 900, 5400][rng.usize(..4)]),
+            copy_time: Duration::from_secs([5, 120, 900, 2400][rng.usize(..4)]),
             parameter_delay: Duration::from_secs([0, 2, 30][rng.usize(..3)]),
             moments,
         }

@@ -59,7 +59,9 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
         for version in &manifest.versions {
             let name = version.name();
             let live = state.live(region, object, &name);
-            let Some(image) = live.iter().find(|i| i.state == "available") else {
+            let source = format!("{}/{}", crate::manifest::REGIONS[0], version.source_id(object));
+            let holds = |i: &&&crate::state::Image| i.tags.get("amiops.dev/source") == Some(&source);
+            let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
             };
             if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| image.tags.get(*key) != Some(value)) {

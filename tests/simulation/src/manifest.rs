@@ -42,6 +42,14 @@ impl Version {
     pub(crate) fn name(&self) -> String {
         format!("1.{}", self.number)
     }
+
+    /// The id of the source that the manifest names.
+    pub(crate) fn source_id(&self, object: &str) -> String {
+        match self.source_exists {
+            true => source_id(object, self.number),
+            false => "ami-0dead0dead0dead00".to_owned(),
+        }
+    }
 }
 
 /// The id of the source of a version of an object.
@@ -179,10 +187,7 @@ impl Manifest {
     }
 
     fn version_json(&self, version: &Version) -> Value {
-        let id = match version.source_exists {
-            true => source_id(self.object, version.number),
-            false => "ami-0dead0dead0dead00".to_owned(),
-        };
+        let id = version.source_id(self.object);
         let image = json!({"region": REGIONS[0], "id": id, "adopt": version.adopt});
         json!({"version": version.name(), "source": {"image": image}})
     }

@@ -12,7 +12,9 @@ use super::tags::{Tags, missing};
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     let current = scene.observed.regions.iter().filter(|(_, view)| view.is_current());
     for (region, view) in current.filter(|(region, _)| scene.desired.regions.contains_key(region)) {
-        let intact = |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending);
+        // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again.
+        let intact =
+            |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending) && !o.image.assumed;
         for owned in scene.owned(region).into_iter().filter(intact) {
             if let Some(action) = correction(scene, region, view, &owned) {
                 scene.want(plan, action, Reason::TagsDiffer);

@@ -224,3 +224,12 @@ fn only_tags_that_are_absent_or_different_are_missing() {
     let present = pairs(&[("a", "1"), ("b", "9"), ("other", "x")]);
     assert_eq!(missing(&wanted, &present), pairs(&[("b", "2"), ("c", "3")]));
 }
+
+#[test]
+fn an_image_that_ec2_does_not_list_yet_is_not_tagged() {
+    let mut world = complete(WEB);
+    world.desired.tags.insert("new".into(), "tag".into());
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").assumed = true;
+    let regions: Vec<_> = world.plan().steps.iter().map(|s| s.action.region().to_string()).collect();
+    assert_eq!(regions, ["us-east-1"]);
+}

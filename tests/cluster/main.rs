@@ -17,6 +17,7 @@ mod faults;
 mod fixtures;
 mod leader;
 mod manifests;
+mod outages;
 mod plan_command;
 mod prune;
 mod service;

@@ -10,6 +10,7 @@
 )]
 
 mod channels;
+mod contention;
 mod converge;
 mod crash;
 mod deletion;

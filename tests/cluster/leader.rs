@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ec2sim::{Effect, Fault};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -142,4 +145,34 @@ async fn a_leader_that_hears_nothing_from_the_api_server_ends_before_another_tak
     until_leader(&stage, "second").await;
     assert!(cut.elapsed() < Duration::from_secs(30), "{:?}", cut.elapsed());
     work_was_handed_over(&stage, &second).await;
+}
+
+#[tokio::test]
+async fn a_lease_that_somebody_annotates_all_the_time_is_held_and_passed_on() {
+    let _turn = ELECTION.lock().await;
+    let stage = Stage::new().await;
+    let mut leader = candidate(&stage, "first", "3s", stage.cluster.controller());
+    until_leader(&stage, "first").await;
+    let lease = Api::<Lease>::namespaced(stage.client.clone(), SYSTEM_NAMESPACE);
+    let annotate = async |number: usize| {
+        let note = json!({"metadata": {"annotations": {"test/note": number.to_string()}}});
+        lease.patch("amiops", &PatchParams::default(), &Patch::Merge(note)).await.unwrap().spec.unwrap()
+    };
+
+    let writes = |leader: &Binary| leader.kubernetes_writes().iter().filter(|w| w.contains("/leases/")).count();
+    let enough = writes(&leader) + 5;
+    let mut number = 0;
+    while writes(&leader) < enough {
+        annotate(number).await;
+        number += 1;
+        assert!(leader.is_running(), "the lease was given up");
+    }
+
+    leader.kill();
+    let _next = candidate(&stage, "second", "3s", stage.cluster.controller());
+    let killed = Instant::now();
+    while annotate(number).await.holder_identity.as_deref() != Some("second") {
+        number += 1;
+        assert!(killed.elapsed() < Duration::from_secs(30), "nobody takes over");
+    }
 }

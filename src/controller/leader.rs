@@ -1,11 +1,11 @@
 //! Leader election by a Lease: of several processes one works, the others stand by.
 //!
-//! The rules are those of client-go: a lease that nobody has changed for its duration, by our own clock, may be taken over;
+//! The rules are those of client-go: a lease that nobody has renewed for its duration, by our own clock, may be taken over;
 //! a leader that cannot renew in time stops before that. Other processes' clocks are never trusted.
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
+use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -36,8 +36,8 @@ pub struct Leadership {
     api: Api<LeaseObject>,
     settings: Lease,
     clock: Clock,
-    /// What the lease was when it last changed, and when we saw that.
-    seen: Option<(String, Instant)>,
+    /// What the lease said when that last changed, and when we saw it.
+    seen: Option<(Option<LeaseSpec>, Instant)>,
 }
 
 impl Leadership {
@@ -106,28 +106,28 @@ impl Leadership {
 
     /// Takes or renews the lease, if nobody else holds it.
     async fn try_acquire(&mut self) -> kube::Result<bool> {
-        let lease = self.api.get_opt(&self.settings.name).await?;
-        if let Some(lease) = &lease
-            && !self.may_take(lease)
-        {
-            return Ok(false);
-        }
-        match self.write(lease.as_ref(), &self.settings.identity).await {
-            Ok(()) => Ok(true),
-            // Somebody else was faster.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
-            Err(error) => Err(error),
+        loop {
+            let lease = self.api.get_opt(&self.settings.name).await?;
+            if let Some(lease) = &lease
+                && !self.may_take(lease)
+            {
+                return Ok(false);
+            }
+            match self.write(lease.as_ref(), &self.settings.identity).await {
+                // Somebody else was faster: to take it, or to change something else of it. The next look tells.
+                Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {}
+                result => return result.map(|()| true),
+            }
         }
     }
 
-    /// Whether a lease is ours, free, or has not changed for its duration by our own clock.
+    /// Whether a lease is ours, free, or has not been renewed for its duration by our own clock.
     fn may_take(&mut self, lease: &LeaseObject) -> bool {
-        let version = lease.resource_version().unwrap_or_default();
         let since = match &self.seen {
-            Some((seen, since)) if *seen == version => *since,
+            Some((seen, since)) if *seen == lease.spec => *since,
             _ => Instant::now(),
         };
-        self.seen = Some((version, since));
+        self.seen = Some((lease.spec.clone(), since));
         match holder(lease) {
             None => true,
             Some(holder) if *holder == self.settings.identity => true,

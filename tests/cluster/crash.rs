@@ -6,7 +6,7 @@ use ec2sim::{Effect, Fault};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::fixtures::aws::{copies, parameter};
+use crate::fixtures::aws::{copies, ec2, live_images, parameter, snapshots};
 use crate::fixtures::{Binary, Stage, manifest};
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -61,6 +61,71 @@ async fn survives_and(operation: &str, skip: u32, late_listing: SignedDuration, 
     for region in REGIONS {
         assert_eq!(parameter(&stage.sim, region, PARAMETER), Some(stage.replica("web", "1.2", region).await));
     }
+}
+
+/// Kills the program at the first call of `operation`, which `begin` leads to, and starts it again.
+async fn killed_at(stage: &Stage, binary: &mut Binary, operation: &str, begin: impl AsyncFnOnce()) {
+    let fault = stage.sim.add_fault(Fault::new(Effect::Delay(3_600_000)).operation(operation));
+    begin().await;
+    stage.until_aws("the call is made", |sim| sim.count(operation) > 0).await;
+    binary.kill();
+    stage.sim.clear_fault(fault);
+    binary.restart(stage);
+}
+
+#[tokio::test]
+async fn killed_at_the_removal_of_a_parameter() {
+    let stage = Stage::new().await;
+    stage.seed(&["1.1", "1.2"]);
+    let mut binary = Binary::start(&stage);
+    let mut manifest = everything();
+    manifest["spec"]["versions"] = json!([manifest["spec"]["versions"][1].clone()]);
+    manifest["spec"]["deletionPolicy"] = json!("Delete");
+    stage.apply(&manifest).await;
+    stage.until_ready("web").await;
+
+    killed_at(&stage, &mut binary, "DeleteParameter", async || stage.delete("web").await).await;
+    stage.until_gone("web").await;
+    assert_eq!(copies(&stage.sim).len(), 0);
+    assert_eq!(REGIONS.map(|region| parameter(&stage.sim, region, PARAMETER)), [None, None]);
+    assert_eq!(live_images(&stage.sim).len(), 2, "the sources stay");
+}
+
+#[tokio::test]
+async fn killed_at_the_deletion_of_a_snapshot_that_stayed_behind() {
+    let stage = Stage::new().await;
+    // A snapshot without an image is left alone for an hour; AWS's clock is behind, so that the hour is over.
+    stage.sim.advance(SignedDuration::from_hours(-2));
+    stage.seed(&["1.0", "1.1"]);
+    let mut binary = Binary::start(&stage);
+    let mut manifest = manifest("web", &["1.0", "1.1"], &REGIONS[1..]);
+    manifest["spec"]["retention"] = json!({"keepLast": 0});
+    stage.apply(&manifest).await;
+    stage.until_ready("web").await;
+    let image = stage.replica("web", "1.0", REGIONS[1]).await;
+    let theirs = share_snapshot(&stage, &image);
+    manifest["spec"]["versions"] = json!([manifest["spec"]["versions"][1].clone()]);
+    stage.apply(&manifest).await;
+    stage.until_event(&["Warning SnapshotsLeft", &image]).await;
+
+    let free = async || drop(ec2(&stage.sim, REGIONS[1], "DeregisterImage", &[("ImageId", &theirs)]));
+    killed_at(&stage, &mut binary, "DeleteSnapshot", free).await;
+    stage.until_condition("web", "Pruned", true, &["no image is to be pruned"]).await;
+    assert_eq!((copies(&stage.sim).len(), snapshots(&stage.sim, REGIONS[1]).len()), (1, 1));
+}
+
+/// Registers an image of somebody else with the snapshot of an image, which then cannot be deleted.
+fn share_snapshot(stage: &Stage, image: &str) -> String {
+    let images = live_images(&stage.sim);
+    let snapshot = images.iter().find(|i| i.id == image).unwrap().snapshots[0].clone();
+    let device = [
+        ("Name", "theirs"),
+        ("RootDeviceName", "/dev/xvda"),
+        ("BlockDeviceMapping.1.DeviceName", "/dev/xvda"),
+        ("BlockDeviceMapping.1.Ebs.SnapshotId", &snapshot),
+    ];
+    ec2(&stage.sim, REGIONS[1], "RegisterImage", &device);
+    live_images(&stage.sim).into_iter().find(|i| !images.iter().any(|l| l.id == i.id)).unwrap().id
 }
 
 const AT_ONCE: SignedDuration = SignedDuration::ZERO;

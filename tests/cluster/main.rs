@@ -10,6 +10,7 @@
 )]
 
 mod channels;
+mod contention;
 mod converge;
 mod crash;
 mod deletion;
@@ -17,6 +18,7 @@ mod faults;
 mod fixtures;
 mod leader;
 mod manifests;
+mod outages;
 mod plan_command;
 mod prune;
 mod service;

@@ -22,6 +22,8 @@ pub struct Call {
     pub region: String,
     /// The account that called.
     pub account: String,
+    /// The access key with which it was signed: tells callers of one account apart.
+    pub access_key: String,
     /// `OK`, an error code, `DroppedRequest`, `DroppedReply` or `RegionDown`.
     pub code: String,
     /// Its parameters, long values cut.

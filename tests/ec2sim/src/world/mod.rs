@@ -191,6 +191,7 @@ impl World {
             operation: request.operation.clone(),
             region: cx.region.clone(),
             account: cx.account.clone(),
+            access_key: request.access_key.clone(),
             code,
             params: calls::summary(&request.params),
         });

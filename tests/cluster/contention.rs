@@ -1,5 +1,7 @@
 //! Somebody else changes the same objects all the time.
 
+use std::time::Duration;
+
 use ec2sim::{Effect, Fault};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -13,13 +15,16 @@ use crate::fixtures::{Binary, Stage, manifest};
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 
-/// Changes a label of an object again and again, as long as the answer lives.
+/// Changes a label of an object again and again, a hundred times a second or so, as long as the answer lives. More would only
+/// take the machine away from the tests beside this one.
 fn disturb(stage: &Stage, name: &'static str) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for who in ["a", "b", "c"] {
         let objects: Api<MachineImage> = stage.objects.clone();
         tasks.spawn(async move {
+            let mut beat = tokio::time::interval(Duration::from_millis(30));
             for number in 0.. {
+                beat.tick().await;
                 let patch = json!({"metadata": {"labels": {who: format!("n{number}")}}});
                 // The object may not be there yet, or no more.
                 let _ = objects.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;

@@ -56,7 +56,7 @@ impl Plan {
 /// A suspended object gets a plan without steps. An object that is being deleted with the policy Delete gets
 /// one that retires everything; with Retain, one without steps.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
-    let scene = Scene { desired, observed, now };
+    let scene = Scene::new(desired, observed, now);
     let mut plan = Plan::default();
     replicate::plan(&scene, &mut plan);
     if !desired.deleting {

@@ -82,7 +82,7 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
 
 /// Which version of ours an image id stands for.
 fn version_of(scene: &Scene, region: &RegionName, image: &str) -> Option<VersionName> {
-    scene.owned(region).into_iter().find(|o| o.image.id.as_str() == image).map(|o| o.ownership.version)
+    scene.owned(region).iter().find(|o| o.image.id.as_str() == image).map(|o| o.ownership.version.clone())
 }
 
 /// A parameter in a region, and the image that it must name.

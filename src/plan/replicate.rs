@@ -20,7 +20,7 @@ const SOURCE_LOOK: Duration = Duration::from_mins(1);
 /// The sources that a plan needs to know more of: those of versions that lack a replica or a release date.
 /// In the usual case there are none, and no call is made.
 pub fn sources_to_look_up(desired: &Desired, observed: &Observed) -> Vec<ImageRef> {
-    let scene = Scene { desired, observed, now: jiff::Timestamp::UNIX_EPOCH };
+    let scene = Scene::new(desired, observed, jiff::Timestamp::UNIX_EPOCH);
     let lacks_replica = |version: &Version| {
         let listed = desired.regions.keys().filter(|r| observed.regions.get(r).is_some_and(|v| v.images.is_some()));
         listed.into_iter().any(|region| live(&scene.holding(region, &version.name)).is_none())
@@ -49,15 +49,15 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             let version = &owned.ownership.version;
             let reported = plan.replicas.iter().any(|r| &r.region == region && &r.version == version);
             if !reported {
-                plan.replicas.push(Replica { wanted: false, ..existing(scene, region, &owned) });
+                plan.replicas.push(Replica { wanted: false, ..existing(scene, region, owned) });
             }
         }
     }
 }
 
 /// The image that counts as the replica: an available one rather than a pending one, the oldest first.
-fn live<'a, 'b>(holding: &'b [Owned<'a>]) -> Option<&'b Owned<'a>> {
-    holding.iter().filter(|o| o.image.state != ImageState::Failed).min_by_key(|o| match o.image.state {
+fn live<'a, 'b>(holding: &[&'b Owned<'a>]) -> Option<&'b Owned<'a>> {
+    holding.iter().copied().filter(|o| o.image.state != ImageState::Failed).min_by_key(|o| match o.image.state {
         ImageState::Available => 0,
         ImageState::Pending => 1,
         _ => 2,
@@ -138,7 +138,7 @@ fn other_content(scene: &Scene, version: &Version) -> Option<Trouble> {
     let regions = scene.observed.regions.keys();
     let held = regions.flat_map(|region| scene.holding(region, &version.name).into_iter().map(move |o| (region, o)));
     let mut differing = held.filter(|(_, o)| o.image.state != ImageState::Failed && scene.is_contradicted(o));
-    differing.next().map(|(region, owned)| source_changed(version, region, &owned))
+    differing.next().map(|(region, owned)| source_changed(version, region, owned))
 }
 
 fn source_changed(version: &Version, region: &RegionName, owned: &Owned) -> Trouble {
@@ -152,7 +152,7 @@ fn source_changed(version: &Version, region: &RegionName, owned: &Owned) -> Trou
 }
 
 /// What is wrong with a replica that exists.
-fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, holding: &[Owned]) -> Option<Trouble> {
+fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, holding: &[&Owned]) -> Option<Trouble> {
     let name = &version.name;
     let id = &owned.image.id;
     if scene.is_contradicted(owned) {
@@ -228,7 +228,7 @@ fn copy(
     region: &RegionName,
     view: &RegionView,
     kms_key: Option<&str>,
-    failed: &[Owned],
+    failed: &[&Owned],
 ) -> Result<Option<String>, Trouble> {
     if let Some(until) = view.awaits(&version.name, scene.now) {
         plan.look_again_at(until);

@@ -26,11 +26,13 @@ struct Candidate<'a> {
     view: &'a RegionView,
     owned: Owned<'a>,
     reason: Reason,
+    /// Whether the region keeps an available image of a version that is listed or kept.
+    another_stays: bool,
 }
 
 /// The images whose use must be checked before a plan can let them go, by region. In the usual case there are none.
 pub fn candidates(desired: &Desired, observed: &Observed) -> BTreeMap<RegionName, Vec<ImageId>> {
-    let scene = Scene { desired, observed, now: Timestamp::UNIX_EPOCH };
+    let scene = Scene::new(desired, observed, Timestamp::UNIX_EPOCH);
     let mut ids = BTreeMap::<_, Vec<_>>::new();
     let free = |c: &Candidate| {
         GUARDS.iter().filter(|g| !matches!(g, Guard::Use)).all(|guard| guard.keeps(&scene, c).is_none())
@@ -79,9 +81,12 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     let mut leaving = Vec::new();
     for (region, view) in &scene.observed.regions {
         let owned = scene.owned(region);
-        for image in &owned {
-            if let Some(reason) = reason_to_go(scene, region, image, &owned, &kept) {
-                leaving.push(Candidate { region, view, owned: image.clone(), reason });
+        let reasons: Vec<_> = owned.iter().map(|image| reason_to_go(scene, region, image, owned, &kept)).collect();
+        let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
+        let another_stays = owned.iter().zip(&reasons).any(|(image, reason)| reason.is_none() && sound(image));
+        for (image, reason) in owned.iter().zip(reasons) {
+            if let Some(reason) = reason {
+                leaving.push(Candidate { region, view, owned: image.clone(), reason, another_stays });
             }
         }
     }
@@ -124,7 +129,7 @@ fn kept_versions(scene: &Scene) -> Vec<VersionName> {
         owned.filter(|o| o.image.state != ImageState::Failed && scene.desired.version(&o.ownership.version).is_none())
     {
         let date = scene.released_at(&image.ownership.version).or(image.image.created);
-        let known = left.entry(image.ownership.version).or_default();
+        let known = left.entry(image.ownership.version.clone()).or_default();
         *known = (*known).max(date);
     }
     let mut left: Vec<_> = left.into_iter().collect();
@@ -187,7 +192,7 @@ impl Guard {
             }),
             Self::LastOfRegion => {
                 let exempt = failed || retires_all || image.state != ImageState::Available;
-                (!exempt && !another_stays(scene, candidate))
+                (!exempt && !candidate.another_stays)
                     .then(|| format!("it is the last available image of this object in {region}"))
             }
             Self::Use => (!failed).then(|| used(scene, image.id.clone())).flatten(),
@@ -212,14 +217,6 @@ fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
         }
         Ok(None) => None,
     })
-}
-
-/// Whether the region keeps an available image of a version that is listed or kept.
-fn another_stays(scene: &Scene, candidate: &Candidate) -> bool {
-    let kept = kept_versions(scene);
-    let owned = scene.owned(candidate.region);
-    let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
-    owned.iter().any(|o| sound(o) && reason_to_go(scene, candidate.region, o, &owned, &kept).is_none())
 }
 
 fn used(scene: &Scene, image: ImageId) -> Option<String> {

@@ -1,5 +1,7 @@
 //! What the concerns share: the question that is being answered, and views of it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::action::{Action, Problem, Reason, Step};
@@ -14,6 +16,10 @@ pub(super) struct Scene<'a> {
     pub(super) desired: &'a Desired,
     pub(super) observed: &'a Observed,
     pub(super) now: Timestamp,
+    /// What is ours, found once: every concern asks for it, for every version in every region.
+    owned: BTreeMap<&'a RegionName, Vec<Owned<'a>>>,
+    /// The earliest release date that the images of each version tell.
+    tagged_releases: BTreeMap<VersionName, Timestamp>,
 }
 
 /// An image of this object, with what its tags say.
@@ -24,38 +30,29 @@ pub(super) struct Owned<'a> {
 }
 
 impl<'a> Scene<'a> {
+    pub(super) fn new(desired: &'a Desired, observed: &'a Observed, now: Timestamp) -> Self {
+        let regions = observed.regions.iter();
+        let owned: BTreeMap<_, _> =
+            regions.map(|(region, view)| (region, owned(desired, region, view.images.iter().flatten()))).collect();
+        let mut tagged_releases = BTreeMap::new();
+        for ownership in owned.values().flatten().map(|o| &o.ownership) {
+            if let Some(at) = ownership.released_at {
+                let earliest = tagged_releases.entry(ownership.version.clone()).or_insert(at);
+                *earliest = at.min(*earliest);
+            }
+        }
+        Self { desired, observed, now, owned, tagged_releases }
+    }
+
     /// The images of this object in a region, oldest first. An image that merely carries the tags, because
     /// somebody copied an image of ours together with its tags, is not among them.
-    pub(super) fn owned(&self, region: &RegionName) -> Vec<Owned<'a>> {
-        let images = self.observed.regions.get(region).and_then(|view| view.images.as_ref());
-        let mut owned: Vec<_> = images
-            .into_iter()
-            .flatten()
-            .filter(|image| image.state != ImageState::Deregistered)
-            .filter_map(|image| Some(Owned { image, ownership: image.ownership()? }))
-            .filter(|owned| owned.ownership.owner == self.desired.owner && self.is_made_by_us(owned, region))
-            .collect();
-        owned.sort_by(|a, b| (a.image.created, &a.image.id).cmp(&(b.image.created, &b.image.id)));
-        owned
+    pub(super) fn owned(&self, region: &RegionName) -> &[Owned<'a>] {
+        self.owned.get(region).map_or(&[], Vec::as_slice)
     }
 
-    /// The images of this object that hold a version in a region.
-    pub(super) fn holding(&self, region: &RegionName, version: &VersionName) -> Vec<Owned<'a>> {
-        self.owned(region).into_iter().filter(|owned| &owned.ownership.version == version).collect()
-    }
-
-    /// Whether EC2's own record of where an image came from agrees with its tag `amiops.dev/source`. Tags can be
-    /// copied along with an image (CopyImageTags); that record cannot. A source that was adopted is ours as long as
-    /// the manifest does not list it as a source that is to be left alone.
-    fn is_made_by_us(&self, owned: &Owned, region: &RegionName) -> bool {
-        let by_manifest = || self.desired.version(&owned.ownership.version).map(|v| v.source.clone());
-        let Some(source) = owned.ownership.source.clone().or_else(by_manifest) else {
-            return false;
-        };
-        let adopted = source.id == owned.image.id && &source.region == region;
-        let taken_back = || self.desired.versions.iter().any(|v| v.source == source && !v.adopt);
-        let copied = || !owned.ownership.adopted && owned.image.made_from.as_ref() == Some(&source);
-        if adopted { !taken_back() } else { copied() }
+    /// The images of this object that hold a version in a region, oldest first.
+    pub(super) fn holding(&self, region: &RegionName, version: &VersionName) -> Vec<&Owned<'a>> {
+        self.owned(region).iter().filter(|owned| &owned.ownership.version == version).collect()
     }
 
     /// Whether an image holds other content than the manifest now says of its version.
@@ -70,10 +67,7 @@ impl<'a> Scene<'a> {
         let listed = self.desired.version(version);
         listed
             .and_then(|v| v.released_at)
-            .or_else(|| {
-                let regions = self.observed.regions.keys();
-                regions.flat_map(|r| self.holding(r, version)).filter_map(|o| o.ownership.released_at).min()
-            })
+            .or_else(|| self.tagged_releases.get(version).copied())
             .or_else(|| self.source(&listed?.source)?.as_ref().ok()?.created)
     }
 
@@ -132,4 +126,28 @@ impl<'a> Scene<'a> {
             plan.problems.push(problem);
         }
     }
+}
+
+fn owned<'a>(desired: &Desired, region: &RegionName, images: impl Iterator<Item = &'a Image>) -> Vec<Owned<'a>> {
+    let mut owned: Vec<_> = images
+        .filter(|image| image.state != ImageState::Deregistered)
+        .filter_map(|image| Some(Owned { image, ownership: image.ownership()? }))
+        .filter(|owned| owned.ownership.owner == desired.owner && is_made_by_us(desired, owned, region))
+        .collect();
+    owned.sort_by(|a, b| (a.image.created, &a.image.id).cmp(&(b.image.created, &b.image.id)));
+    owned
+}
+
+/// Whether EC2's own record of where an image came from agrees with its tag `amiops.dev/source`. Tags can be
+/// copied along with an image (CopyImageTags); that record cannot. A source that was adopted is ours as long as
+/// the manifest does not list it as a source that is to be left alone.
+fn is_made_by_us(desired: &Desired, owned: &Owned, region: &RegionName) -> bool {
+    let by_manifest = || desired.version(&owned.ownership.version).map(|v| v.source.clone());
+    let Some(source) = owned.ownership.source.clone().or_else(by_manifest) else {
+        return false;
+    };
+    let adopted = source.id == owned.image.id && &source.region == region;
+    let taken_back = || desired.versions.iter().any(|v| v.source == source && !v.adopt);
+    let copied = || !owned.ownership.adopted && owned.image.made_from.as_ref() == Some(&source);
+    if adopted { !taken_back() } else { copied() }
 }

@@ -15,8 +15,8 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again.
         let intact =
             |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending) && !o.image.assumed;
-        for owned in scene.owned(region).into_iter().filter(intact) {
-            if let Some(action) = correction(scene, region, view, &owned) {
+        for owned in scene.owned(region).iter().filter(|o| intact(o)) {
+            if let Some(action) = correction(scene, region, view, owned) {
                 scene.want(plan, action, Reason::TagsDiffer);
             }
         }

@@ -11,7 +11,7 @@ use super::errors::CallError;
 use super::inventory::Inventory;
 use super::{images, parameters};
 use crate::plan::ids::{ImageId, Owner, RegionName, SnapshotId, VersionName};
-use crate::plan::tags::{Ownership, Tags};
+use crate::plan::tags::{Ownership, Tags, owned_by};
 use crate::plan::{Action, Class, Copy, Image, ImageState, Trouble};
 
 /// What came of an action that did not fail.
@@ -141,7 +141,6 @@ fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
         made_from: Some(copy.source.clone()),
         snapshots: Vec::new(),
         tags: copy.tags.clone(),
-        public: false,
         protected: false,
         assumed: true,
         missed: false,
@@ -259,7 +258,7 @@ async fn delete_snapshot(
     let aws = inventory.aws();
     let about = |error: CallError| error.about(snapshot.as_str());
     let found = images::snapshots_by_id(aws, region, std::slice::from_ref(snapshot)).await.map_err(about)?;
-    let ours = found.get(snapshot).is_none_or(|s| Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner));
+    let ours = found.get(snapshot).is_none_or(|s| owned_by(&s.tags, owner));
     let holder = images::with_snapshot(aws, region, snapshot).await.map_err(about)?;
     if let Some(holder) = holder.filter(|_| ours) {
         let message = format!(

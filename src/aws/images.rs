@@ -149,7 +149,6 @@ fn image(image: &SdkImage) -> Option<Image> {
         made_from: made_from.map(|(region, id)| ImageRef { region: region.into(), id: id.into() }),
         snapshots: mappings.filter_map(|m| m.ebs()?.snapshot_id()).map(SnapshotId::new).collect(),
         tags: read_tags(image.tags()),
-        public: image.public().unwrap_or_default(),
         protected: image.deregistration_protection().is_some_and(|p| !p.is_empty() && p != "disabled"),
         assumed: false,
         missed: false,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
-use crate::plan::tags::{Ownership, Tags};
+use crate::plan::tags::{Ownership, Tags, owned_by};
 use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble};
 
 /// After this long, what was removed cannot be listed any more.
@@ -258,8 +258,7 @@ impl Memory {
         let images: Vec<_> = images.collect();
         let held: BTreeSet<_> = images.iter().flat_map(|i| &i.snapshots).collect();
         let snapshots = self.snapshots.as_ref().map(|snapshots| {
-            let ours =
-                |s: &&Snapshot| held.contains(&s.id) || Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+            let ours = |s: &&Snapshot| held.contains(&s.id) || owned_by(&s.tags, owner);
             snapshots.values().filter(ours).cloned().collect()
         });
         let mine =

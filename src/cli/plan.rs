@@ -1,6 +1,5 @@
 //! `amiops plan`: the same observe and the same plan as the controller's, printed instead of carried out.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,11 +10,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{AnyError, manifests, owner_id};
-use crate::api::MachineImage;
 use crate::aws::{Aws, Inventory, Settings, sdk_config};
 use crate::clock::Clock;
 use crate::controller::{Surroundings, observe};
-use crate::plan::ids::{ImageId, ParameterName};
 use crate::plan::{Desired, Plan, plan};
 use crate::telemetry::Metrics;
 
@@ -50,11 +47,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, AnyError> {
     let desired = objects.iter().map(|object| Desired::parse(object, &args.owner_id)).collect::<Result<Vec<_>, _>>()?;
     let inventory = inventory(&args.owner_id).await;
     let clock = Clock::system();
-    let parameters: BTreeSet<_> =
-        desired.iter().flat_map(|d| &d.channels).filter_map(|c| c.parameter.clone()).collect();
     let mut plans = Vec::new();
     for desired in desired {
-        let surroundings = surroundings(&objects, &desired, &parameters);
+        let surroundings = Surroundings::among(objects.iter(), &desired.owner);
         let observed = observe(&inventory, &desired, &surroundings).await;
         let plan = plan(&desired, &observed, clock.now());
         plans.push((desired, plan));
@@ -80,16 +75,6 @@ async fn inventory(owner_id: &str) -> Arc<Inventory> {
     let aws = Arc::new(Aws::new(sdk_config(None).await, metrics.clone()));
     let (wake, _) = mpsc::unbounded_channel();
     Arc::new(Inventory::new(aws, Clock::system(), settings, metrics, wake))
-}
-
-fn surroundings(objects: &[MachineImage], desired: &Desired, parameters: &BTreeSet<ParameterName>) -> Surroundings {
-    let own = |object: &&MachineImage| {
-        object.metadata.name.as_deref() == Some(&desired.owner.name)
-            && object.metadata.namespace.as_deref() == Some(&desired.owner.namespace)
-    };
-    let others = objects.iter().filter(|object| !own(object));
-    let claimed = others.flat_map(|o| &o.spec.versions).map(|v| ImageId::new(&v.source.image.id)).collect();
-    Surroundings { claimed, parameters: parameters.clone(), ..Default::default() }
 }
 
 fn text(plans: &[(Desired, Plan)]) -> Result<String, std::fmt::Error> {

@@ -1,7 +1,7 @@
 //! What all passes share: clients, settings, and the little that the controller itself remembers. Nothing of it is
 //! needed after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
 
 use super::execute::Done;
+use super::observe::Surroundings;
 use crate::api::{MachineImage, MachineImageStatus};
 use crate::aws::Inventory;
 use crate::clock::Clock;
-use crate::plan::ids::{ImageId, Owner, ParameterName};
+use crate::plan::ids::Owner;
 use crate::plan::{Failure, Key};
 use crate::telemetry::Metrics;
 
@@ -133,18 +134,9 @@ impl Context {
         self.memory().remove(owner);
     }
 
-    /// The images that other objects name as a source, and the parameters of all objects.
-    pub(super) fn neighbours(&self, object: &MachineImage) -> (BTreeSet<ImageId>, BTreeSet<ParameterName>) {
-        let mut claimed = BTreeSet::new();
-        let mut parameters = BTreeSet::new();
+    /// What the manifests of all objects mean to one of them.
+    pub(super) fn surroundings(&self, owner: &Owner) -> Surroundings {
         let all = self.store.state();
-        for other in all.iter().filter_map(|guard| guard.0.as_ref().ok()) {
-            let channels = other.spec.channels.iter().filter_map(|c| c.publish.as_ref());
-            parameters.extend(channels.map(|p| ParameterName::new(&p.ssm_parameter)));
-            if other.uid() != object.uid() {
-                claimed.extend(other.spec.versions.iter().map(|v| ImageId::new(&v.source.image.id)));
-            }
-        }
-        (claimed, parameters)
+        Surroundings::among(all.iter().filter_map(|guard| guard.0.as_ref().ok()), owner)
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::timeout;
 
+use crate::api::MachineImage;
 use crate::aws::Inventory;
-use crate::plan::ids::{ImageId, ImageRef, ParameterName, RegionName};
+use crate::plan::ids::{ImageId, ImageRef, Owner, ParameterName, RegionName};
 use crate::plan::{
     Class, Desired, Failure, Image, Key, Observed, RegionView, Trouble, Usage, candidates, sources_to_look_up,
 };
@@ -30,6 +31,25 @@ pub struct Surroundings {
     pub failures: BTreeMap<Key, Failure>,
     /// Whether somebody asked for this pass.
     pub requested: bool,
+}
+
+impl Surroundings {
+    /// What the manifests of all objects mean to the one that `owner` names.
+    pub fn among<'a>(manifests: impl Iterator<Item = &'a MachineImage>, owner: &Owner) -> Self {
+        let mut surroundings = Self::default();
+        for manifest in manifests {
+            let channels = manifest.spec.channels.iter().filter_map(|c| c.publish.as_ref());
+            surroundings.parameters.extend(channels.map(|p| ParameterName::new(&p.ssm_parameter)));
+            let metadata = &manifest.metadata;
+            let own =
+                metadata.name.as_ref() == Some(&owner.name) && metadata.namespace.as_ref() == Some(&owner.namespace);
+            if !own {
+                let sources = manifest.spec.versions.iter().map(|v| ImageId::new(&v.source.image.id));
+                surroundings.claimed.extend(sources);
+            }
+        }
+        surroundings
+    }
 }
 
 /// Sees what one object needs to know. Changes nothing in AWS.

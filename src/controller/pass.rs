@@ -105,9 +105,8 @@ async fn rounds(
     let generation = object.metadata.generation.unwrap_or_default();
     let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
         && object.annotations().contains_key(RECONCILE_AT);
-    let (claimed, parameters) = context.neighbours(object);
     let former_regions = before.versions.iter().flat_map(|v| &v.regions).map(|r| RegionName::new(&r.region)).collect();
-    let mut surroundings = Surroundings { former_regions, claimed, parameters, requested, ..Default::default() };
+    let mut surroundings = Surroundings { former_regions, requested, ..context.surroundings(&desired.owner) };
     if requested {
         let regions = desired.regions.keys().chain(&surroundings.former_regions);
         // A region that does not answer is reported by its own listing.

@@ -98,8 +98,6 @@ pub struct Image {
     pub snapshots: Vec<SnapshotId>,
     /// Its tags.
     pub tags: Tags,
-    /// Whether everybody may launch it.
-    pub public: bool,
     /// Whether it is protected from deregistration.
     pub protected: bool,
     /// Whether EC2 has not listed it yet: known only from the answer of the call that made it.

@@ -11,7 +11,7 @@ use super::ids::{ParameterName, RegionName};
 use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User};
 use super::replicate::LISTING_GRACE;
 use super::scene::Scene;
-use super::tags::Ownership;
+use super::tags::owned_by;
 
 /// Plans the removal of what is not an image, and tells whether everything is gone.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
@@ -73,7 +73,7 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let owner = &scene.desired.owner;
     // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
     let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
-    let ours = |s: &&Snapshot| !held(s) && Ownership::read(&s.tags).is_some_and(|o| o.owner == *owner);
+    let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
     let published = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
         && view.snapshot_trouble.is_none()

@@ -77,6 +77,11 @@ impl Ownership {
     }
 }
 
+/// Whether tags say that their resource is an owner's.
+pub fn owned_by(tags: &Tags, owner: &Owner) -> bool {
+    Ownership::read(tags).is_some_and(|ownership| ownership.owner == *owner)
+}
+
 /// The tags of `wanted` that `present` lacks or has with another value. Tags that others added do not count.
 pub fn missing(wanted: &Tags, present: &Tags) -> Tags {
     wanted

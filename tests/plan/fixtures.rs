@@ -101,7 +101,6 @@ pub(crate) fn source(source: &ImageRef) -> Image {
         made_from: None,
         snapshots: vec![SnapshotId::new(format!("snap-of-{}", source.id))],
         tags: Tags::new(),
-        public: false,
         protected: false,
         assumed: false,
         missed: false,

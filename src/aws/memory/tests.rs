@@ -36,7 +36,6 @@ fn image(id: &str, state: ImageState) -> Image {
         made_from: Some(source()),
         snapshots: vec![SnapshotId::new("snap-1")],
         tags: ownership.write(),
-        public: false,
         protected: false,
         assumed: false,
         missed: false,

@@ -31,24 +31,13 @@ pub(crate) fn after(world: &World, call: &Call) {
     let state = world.state();
     for object in OBJECTS {
         for number in 0..crate::manifest::SOURCES {
-            let live = live(world, &state, &call.region, object, &format!("1.{number}"));
+            let live = state.live(&call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
         }
     }
-}
-
-/// The live images of a version, but not its source where the manifest does not hand it over (any more).
-fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
-    let taken_back = |i: &&Image| {
-        let lists = |m: &Manifest| {
-            m.versions.iter().any(|v| !v.adopt && v.name() == version && source_id(object, v.number) == i.id)
-        };
-        world.lately(object).iter().flatten().any(lists)
-    };
-    state.live(region, object, version).into_iter().filter(|i| !taken_back(i)).collect()
 }
 
 fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
@@ -72,7 +61,7 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
-    let live = live(world, state, &call.region, object, version);
+    let live = state.live(&call.region, object, version);
     let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
     let repeated = world.past().tokens.contains(&(call.region.clone(), token.clone()));
@@ -90,7 +79,7 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     let holder = image.or_else(|| state.images.iter().find(|i| i.snapshots.iter().any(|s| s == id)));
     let adopted = |i: &Image| OBJECTS.iter().any(|object| is_handed_over(world, object, &i.id));
     let ours = holder.is_some_and(|i| owned(&i.tags) || adopted(i));
-    let excused = holder.is_none() && world.touched_lately(&call.region);
+    let excused = world.touched_lately(id);
     (!ours && !excused).then(|| format!("{id} is not ours"))
 }
 
@@ -187,7 +176,7 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{channel} of {object} does not point to {version}"));
     }
     let lacks = |region: &&&str| {
-        let live = live(world, state, region, object, version);
+        let live = state.live(region, object, version);
         !live.iter().any(|i| i.state == "available") && !world.touched_lately(region)
     };
     let lacking: Vec<_> = asking.iter().map(|m| m.regions.keys().find(lacks)).collect();

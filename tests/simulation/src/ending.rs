@@ -41,7 +41,7 @@ fn settled(world: &World, state: &State, manifest: &Manifest, status: &Value) {
         (false, Some(lacking)) if status["problems"].as_array().is_none_or(Vec::is_empty) => {
             world.violation(format!("{object} does not say why {lacking}: {status}"));
         }
-        (false, Some(lacking)) if !excused(world, state, manifest) => {
+        (false, Some(lacking)) if !excused(state, manifest) => {
             world.violation(format!("{object}: nothing stands in the way any more, but {lacking}: {status}"));
         }
         _ => {}
@@ -82,7 +82,7 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
 
 /// Whether something lasting stands in the way: a source that does not exist, content that changed, two copies, a foreign
 /// image with the name, a foreign parameter.
-fn excused(world: &World, state: &State, manifest: &Manifest) -> bool {
+fn excused(state: &State, manifest: &Manifest) -> bool {
     let no_source = |v: &crate::manifest::Version| {
         let id = source_id(manifest.object, v.number);
         !v.source_exists || state.image(crate::manifest::REGIONS[0], &id).is_none()
@@ -95,14 +95,15 @@ fn excused(world: &World, state: &State, manifest: &Manifest) -> bool {
             let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
             let other_source = carries && !i.tags.get("amiops.dev/source").is_some_and(|s| s.ends_with(&source));
             let holds_name = i.name == image_name && !i.belongs_to(manifest.object, &name);
-            other_source || holds_name || (carries && i.state == "disabled")
+            // A failed copy that somebody protects keeps its name.
+            let in_the_way = holds_name || (carries && i.state == "failed" && i.protected);
+            other_source || in_the_way || (carries && i.state == "disabled")
         })
     };
     let foreign = |channel: &&&str| {
         let name = parameter(manifest.object, channel);
         state.parameters.iter().any(|p| p.name == name && owner_of(&p.tags) != Some(manifest.object))
     };
-    let _ = world;
     manifest.versions.iter().any(|v| no_source(v) || unlike(v)) || manifest.channels.keys().any(|c| foreign(&c))
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, REGIONS, SOURCES, source_id};
 use crate::state::State;
 use crate::story::Story;
-use crate::trace::Trace;
+use crate::trace::{Trace, VIOLATION};
 
 /// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
 /// retried. Within this time it is not to blame.
@@ -39,7 +39,7 @@ pub(crate) struct Past {
     pub(crate) deleted: BTreeSet<String>,
     /// The tokens that copies were asked for with, by region.
     pub(crate) tokens: BTreeSet<(String, String)>,
-    /// When somebody last did something by hand in a region.
+    /// When somebody last did something by hand in a region, or to an image or snapshot.
     pub(crate) by_hand: BTreeMap<String, Duration>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
@@ -136,7 +136,7 @@ impl World {
 
     /// Notes something wrong.
     pub(crate) fn violation(&self, what: String) {
-        self.trace.line(self.elapsed(), "VIOLATION", &what);
+        self.trace.line(self.elapsed(), VIOLATION, &what);
         self.past().violations.push(what);
     }
 
@@ -155,10 +155,10 @@ impl World {
         self.past().manifests.get(object).and_then(|states| states.last()?.1.clone())
     }
 
-    /// Whether somebody did something by hand in a region lately.
-    pub(crate) fn touched_lately(&self, region: &str) -> bool {
+    /// Whether somebody did something by hand lately in a region, or to an image or snapshot.
+    pub(crate) fn touched_lately(&self, what: &str) -> bool {
         let since = self.elapsed().saturating_sub(LATELY);
-        self.past().by_hand.get(region).is_some_and(|at| *at >= since)
+        self.past().by_hand.get(what).is_some_and(|at| *at >= since)
     }
 
     /// Disables the key of a region, or enables it.

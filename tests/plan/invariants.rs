@@ -153,6 +153,7 @@ fn check_deregister(world: &World, region: &RegionName, image: &Image) {
     if image.state == ImageState::Failed {
         return;
     }
+    assert!(world.observed.unreadable.is_empty(), "a manifest that cannot be read may name {id}");
     assert_eq!(world.observed.usage.get(id), Some(&Usage::Unused), "{id} is not known to be unused");
     for name in world.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         let read = view.parameters.get(name).expect("every parameter was read").as_ref().expect("and could be read");

@@ -353,7 +353,8 @@ fn settings(identity: &str, elects: bool) -> Settings {
             installation: INSTALLATION.into(),
             listing: Duration::from_mins(10),
             snapshots: Duration::from_hours(1),
-            poll: Duration::from_secs(15),
+            // Four times the default: most calls are these looks, and nothing depends on how often they are.
+            poll: Duration::from_mins(1),
         },
         concurrency: 8,
     }

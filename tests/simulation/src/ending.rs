@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter, source_id};
+use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter};
 use crate::state::{State, owner_of};
 use crate::world::World;
 
@@ -59,7 +59,8 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
         for version in &manifest.versions {
             let name = version.name();
             let live = state.live(region, object, &name);
-            let source = format!("{}/{}", crate::manifest::REGIONS[0], version.source_id(object));
+            let (from, id) = version.source(object);
+            let source = format!("{from}/{id}");
             let holds = |i: &&&crate::state::Image| i.tags.get("amiops.dev/source") == Some(&source);
             let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
@@ -84,12 +85,14 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
 /// image with the name, a foreign parameter.
 fn excused(state: &State, manifest: &Manifest) -> bool {
     let no_source = |v: &crate::manifest::Version| {
-        let id = source_id(manifest.object, v.number);
-        !v.source_exists || state.image(crate::manifest::REGIONS[0], &id).is_none()
+        let (region, id) = v.source(manifest.object);
+        let image = state.image(&region, &id);
+        let of_another = |i: &crate::state::Image| owner_of(&i.tags).is_some_and(|owner| owner != manifest.object);
+        image.is_none_or(|i| i.state != "available" || (v.adopt && of_another(i)))
     };
     let unlike = |v: &crate::manifest::Version| {
         let name = v.name();
-        let source = source_id(manifest.object, v.number);
+        let source = v.source(manifest.object).1;
         let image_name = format!("{}-{name}", manifest.object);
         state.images.iter().any(|i| {
             let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
@@ -132,7 +135,7 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) {
 }
 
 fn is_source(world: &World, object: &str, id: &str) -> bool {
-    world.manifest(object).is_some_and(|m| m.versions.iter().any(|v| source_id(object, v.number) == id))
+    world.manifest(object).is_some_and(|m| m.has_source(id))
 }
 
 /// An object that is being deleted and is still there must say what keeps it, and something must.
@@ -159,7 +162,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
 
 /// An object that is gone under the policy Delete leaves nothing behind.
 fn gone(world: &World, state: &State, object: &str) {
-    let last = world.past().manifests.get(object).and_then(|states| states.iter().rev().find_map(|(_, m)| m.clone()));
+    let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
     let Some(last) = last.filter(|m| m.delete && followed) else { return };
     for region in last.regions.keys() {

@@ -39,6 +39,17 @@ impl Trace {
         *inner.counts.entry(kind.to_owned()).or_default() += 1;
     }
 
+    /// Counts something that has happened, which the hash does not see.
+    pub(crate) fn count(&self, what: impl Into<String>) {
+        self.add(what, 1);
+    }
+
+    /// Counts something that has happened so often.
+    pub(crate) fn add(&self, what: impl Into<String>, times: u64) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *inner.counts.entry(what.into()).or_default() += times;
+    }
+
     /// The hash of everything so far.
     pub(crate) fn hash(&self) -> String {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);

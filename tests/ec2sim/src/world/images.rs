@@ -58,6 +58,8 @@ pub(crate) struct RegisterImage {
 impl World {
     pub(crate) fn describe_images(&mut self, cx: &Context, input: DescribeImages) -> Result<Xml, ApiError> {
         let paging = Paging::listing("imageIdSet", &input.image_ids, input.max_results, input.next_token.as_deref())?;
+        // Only an answer that can go on in another page is cut off.
+        let paging = if input.max_results.is_some() { paging.at_most(self.config.page) } else { paging };
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let keep = |image: &Image| {

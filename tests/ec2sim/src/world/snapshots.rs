@@ -64,6 +64,7 @@ impl World {
     pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
         let paging =
             Paging::listing("snapshotSet", &input.snapshot_ids, input.max_results, input.next_token.as_deref())?;
+        let paging = if input.max_results.is_some() { paging.at_most(self.config.page) } else { paging };
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);

@@ -24,8 +24,9 @@ test: ## run all tests, the cheap ones first; builds what they need
 SEEDS ?= 10000
 FROM ?= 1
 
-simulate: ## play whole histories: SEEDS=10000 FROM=1, or one: REPLAY=SEED
-	cargo run --quiet --release --bin simulation -- $(if $(REPLAY),--replay $(REPLAY),--seeds $(SEEDS) --from $(FROM))
+simulate: ## play whole histories: SEEDS=10000 FROM=1; or FIELDS=1, each field to each value; or one: REPLAY=SEED
+	cargo run --quiet --release --bin simulation -- $(if $(FIELDS),--fields) \
+		$(if $(REPLAY),--replay $(REPLAY),--seeds $(SEEDS) --from $(FROM))
 
 lint: ## check format, lints, and (where installed) licences, advisories and scripts
 	cargo fmt --all --check

@@ -5,6 +5,7 @@ mod coverage;
 mod doctor;
 mod door;
 mod ending;
+mod fields;
 mod hands;
 mod manifest;
 mod pin;
@@ -55,6 +56,9 @@ struct Args {
     /// How many histories are played at once.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Instead of seeds, moves every field of the spec from each kind of value to each other.
+    #[arg(long)]
+    fields: bool,
     /// Goes on after the first violation.
     #[arg(long)]
     keep_going: bool,
@@ -69,7 +73,17 @@ fn main() -> ExitCode {
 }
 
 fn replay(args: &Args, seed: u64) -> ExitCode {
-    let story = Story::of(seed);
+    let field = |turn: u64| fields::stories().into_iter().nth(usize::try_from(turn).ok()?);
+    let (name, story) = match args.fields {
+        true => match field(seed) {
+            Some(field) => field,
+            None => {
+                eprintln!("there is no such story: {seed}");
+                return ExitCode::FAILURE;
+            }
+        },
+        false => of_seed(seed),
+    };
     let outcome = play(&story, args.doctor);
     let shown = match outcome.violations.is_empty() {
         true => story,
@@ -79,18 +93,23 @@ fn replay(args: &Args, seed: u64) -> ExitCode {
     let outcome = play(&shown, args.doctor);
     outcome.latest.iter().for_each(|line| println!("  {line}"));
     println!("hash {}", outcome.hash);
-    verdict(seed, &outcome)
+    verdict(args, &name, seed, &outcome)
 }
 
-fn verdict(seed: u64, outcome: &Outcome) -> ExitCode {
+fn verdict(args: &Args, name: &str, seed: u64, outcome: &Outcome) -> ExitCode {
     match outcome.violations.first() {
         None => ExitCode::SUCCESS,
         Some(first) => {
-            println!("seed {seed}: {first}");
-            println!("replay it: make simulate REPLAY={seed}");
+            println!("{name}: {first}");
+            println!("replay it: make simulate {}REPLAY={seed}", if args.fields { "FIELDS=1 " } else { "" });
             ExitCode::FAILURE
         }
     }
+}
+
+/// The story of a seed, with its name.
+fn of_seed(seed: u64) -> (String, Story) {
+    (format!("seed {seed}"), Story::of(seed))
 }
 
 /// What all histories came to.
@@ -98,7 +117,7 @@ fn verdict(seed: u64, outcome: &Outcome) -> ExitCode {
 struct Sum {
     histories: u64,
     counts: BTreeMap<String, u64>,
-    bad: Vec<(u64, Outcome)>,
+    bad: Vec<(String, u64, Outcome)>,
 }
 
 impl Sum {
@@ -143,6 +162,14 @@ fn listed(args: &Args) -> Vec<u64> {
     }
 }
 
+/// The stories that are to be played, by their turn, each with a name.
+fn stories(args: &Args) -> impl Fn(usize) -> Option<(String, Story)> {
+    let fields = if args.fields { fields::stories() } else { Vec::new() };
+    let range = if args.fields { 0..0 } else { args.from..args.from + args.seeds };
+    let seeds: Vec<_> = listed(args).into_iter().chain(range).collect();
+    move |turn| fields.get(turn).cloned().or_else(|| seeds.get(turn - fields.len()).copied().map(of_seed))
+}
+
 fn expected(sum: &Sum) -> ExitCode {
     match sum.bad.is_empty() {
         true => {
@@ -155,25 +182,25 @@ fn expected(sum: &Sum) -> ExitCode {
 
 fn many(args: &Args) -> ExitCode {
     let started = Instant::now();
-    let seeds: Vec<_> = listed(args).into_iter().chain(args.from..args.from + args.seeds).collect();
+    let stories = stories(args);
     let next = AtomicUsize::new(0);
     let sum = Mutex::new(Sum::default());
     std::thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
             scope.spawn(|| {
                 loop {
-                    let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
+                    let Some((name, story)) = stories(next.fetch_add(1, Ordering::Relaxed)) else { return };
                     let enough = sum.lock().is_ok_and(|sum| !sum.bad.is_empty() && !args.keep_going);
                     if enough {
                         return;
                     }
-                    let outcome = play(&Story::of(seed), args.doctor);
+                    let outcome = play(&story, args.doctor);
                     let Ok(mut sum) = sum.lock() else { return };
                     sum.histories += 1;
                     outcome.counts.iter().for_each(|(kind, n)| *sum.counts.entry(kind.clone()).or_default() += n);
                     if !outcome.violations.is_empty() {
-                        println!("seed {seed}: {}", outcome.violations[0]);
-                        sum.bad.push((seed, outcome));
+                        println!("{name}: {}", outcome.violations[0]);
+                        sum.bad.push((name, story.seed, outcome));
                     }
                 }
             });
@@ -187,6 +214,6 @@ fn many(args: &Args) -> ExitCode {
     println!("{} passed, {} failed", sum.histories - sum.bad.len() as u64, sum.bad.len());
     match sum.bad.first() {
         None => ExitCode::SUCCESS,
-        Some((seed, outcome)) => verdict(*seed, outcome),
+        Some((name, seed, outcome)) => verdict(args, name, *seed, outcome),
     }
 }

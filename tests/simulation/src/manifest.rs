@@ -30,6 +30,8 @@ pub(crate) struct Manifest {
     pub(crate) keep_last: Option<u32>,
     pub(crate) delete: bool,
     pub(crate) suspend: bool,
+    /// Fields of the spec that nothing here depends on, by JSON pointer; `Null` leaves a field out.
+    pub(crate) fields: Vec<(&'static str, Value)>,
 }
 
 /// A version: its number decides its name, and mostly its source.
@@ -92,6 +94,7 @@ impl Manifest {
             keep_last: [None, Some(0), Some(0), Some(1)][rng.usize(..4)],
             delete: rng.bool(),
             suspend: false,
+            fields: Vec::new(),
         };
         if rng.u8(..3) == 0 {
             manifest.regions.remove(REGIONS[2]);
@@ -167,6 +170,28 @@ impl Manifest {
         self.versions.iter_mut().for_each(|v| v.adopt &= home);
     }
 
+    /// Sets a field of the spec.
+    pub(crate) fn set(&mut self, pointer: &'static str, value: Value) {
+        self.fields.push((pointer, value));
+    }
+
+    /// Leaves a field of the spec out.
+    pub(crate) fn drop_field(&mut self, pointer: &'static str) {
+        self.fields.push((pointer, Value::Null));
+    }
+
+    /// The parameter that a channel publishes, if it does.
+    pub(crate) fn published(&self, channel: &str) -> Option<String> {
+        let spec = &self.to_json()["spec"];
+        let found = spec["channels"].as_array()?.iter().find(|c| c["name"] == channel)?;
+        found["publish"]["ssmParameter"].as_str().map(str::to_owned)
+    }
+
+    /// Whether it names a key that does not exist, so that copies fail as often as they are tried.
+    pub(crate) fn lacks_its_key(&self) -> bool {
+        self.fields.iter().any(|(pointer, _)| pointer.ends_with("/kmsKeyId"))
+    }
+
     /// Whether the manifest names an image as a source.
     pub(crate) fn has_source(&self, id: &str) -> bool {
         self.versions.iter().any(|v| v.source(self.object).1 == id)
@@ -203,6 +228,14 @@ impl Manifest {
         });
         if let Some(keep_last) = self.keep_last {
             spec["retention"] = json!({"keepLast": keep_last});
+        }
+        for (pointer, value) in &self.fields {
+            let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+            let Some(parent) = spec.pointer_mut(parent).and_then(Value::as_object_mut) else { continue };
+            match value {
+                Value::Null => parent.remove(name),
+                value => parent.insert(name.to_owned(), value.clone()),
+            };
         }
         json!({
             "apiVersion": "amiops.dev/v1alpha1",

@@ -22,7 +22,7 @@ use crate::doctor::Doctor;
 use crate::door::http_client;
 use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
-use crate::story::{Act, KubeFault, LENGTH, Story};
+use crate::story::{Act, KubeFault, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, World};
 use crate::{ending, hands};
@@ -72,7 +72,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
         stage.until(moment.at).await;
         stage.act(&moment.act).await;
     }
-    stage.until(LENGTH).await;
+    stage.until(story.length).await;
     stage.calm().await;
     sleep(SETTLE).await;
     ending::check_settled(&world);

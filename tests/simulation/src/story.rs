@@ -7,8 +7,8 @@ use fastrand::Rng;
 
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 
-/// How long fate has its way; after that the world falls quiet.
-pub(crate) const LENGTH: Duration = Duration::from_hours(5);
+/// How long fate has its way in most stories.
+const LENGTH: Duration = Duration::from_hours(5);
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
@@ -123,6 +123,20 @@ pub(crate) struct Nature {
 }
 
 impl Nature {
+    /// An AWS that is quick and holds no surprises.
+    pub(crate) fn quick() -> Self {
+        Self {
+            copy_time: Duration::from_secs(5),
+            parameter_delay: Duration::ZERO,
+            stale_listing: Duration::ZERO,
+            name_linger: Duration::ZERO,
+            late_tags: Duration::ZERO,
+            replay_dead: ReplayDead::SameId,
+            request_limits: false,
+            page: 1000,
+        }
+    }
+
     fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
         Self {
@@ -143,6 +157,8 @@ impl Nature {
 pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) nature: Nature,
+    /// How long fate has its way; after that the world falls quiet.
+    pub(crate) length: Duration,
     pub(crate) moments: Vec<Moment>,
 }
 
@@ -169,7 +185,7 @@ impl Story {
         for moment in moments.iter_mut().filter(|m| matches!(m.act, Act::Request(_))) {
             moment.act = act(&mut rng, &mut manifests);
         }
-        Self { seed, nature: Nature::draw(&mut rng), moments }
+        Self { seed, nature: Nature::draw(&mut rng), length: LENGTH, moments }
     }
 }
 

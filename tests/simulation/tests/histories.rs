@@ -24,6 +24,12 @@ fn no_history_breaks_a_rule() {
     println!("{}", told(&output));
 }
 
+#[test]
+fn every_field_moved_from_each_kind_of_value_to_each_other_converges() {
+    let output = simulation(&["--fields", "--keep-going"]);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
 /// Each doctor is a fault that a wrong program would show; see `src/doctor.rs`.
 #[test]
 fn the_checkers_find_every_fault_that_is_put_in_at_the_doors() {

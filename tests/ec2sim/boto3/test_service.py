@@ -78,7 +78,7 @@ def test_an_assumed_role_acts_in_its_account(aws):
 
 def test_an_unknown_operation_is_refused(aws):
     with refused("InvalidAction"):
-        aws.ec2().describe_vpcs()
+        aws.ec2().describe_nat_gateways()
 
 
 def test_an_error_names_its_request(aws):

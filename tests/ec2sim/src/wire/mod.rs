@@ -88,7 +88,7 @@ fn parse_json(prefix: &str, target: Option<&str>, body: &str) -> Result<(String,
 /// The answer to a call that succeeded.
 pub(crate) fn render(service: Service, operation: &str, reply: Reply, request_id: &str) -> Answer {
     let body = match (service, reply) {
-        (_, Reply::Json(value)) => return json_answer(200, &value),
+        (_, Reply::Json(value)) => return json_answer(200, &value, request_id),
         (Service::Sts, Reply::Xml(xml)) => format!(
             "<{operation}Response xmlns=\"{STS_NAMESPACE}\"><{operation}Result>{}</{operation}Result>\
              <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>",
@@ -99,7 +99,7 @@ pub(crate) fn render(service: Service, operation: &str, reply: Reply, request_id
             xml.into_string()
         ),
     };
-    xml_answer(200, &body)
+    xml_answer(200, &body, request_id)
 }
 
 /// The answer to a call that was refused.
@@ -107,7 +107,8 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
     let mut inside = Xml::new();
     match service {
         Service::Ssm | Service::Kms => {
-            return json_answer(error.status, &json!({"__type": error.code, "message": error.message}));
+            let body = json!({"__type": error.code, "message": error.message});
+            return json_answer(error.status, &body, request_id);
         }
         Service::Ec2 => inside.nest("Response", |x| {
             x.nest("Errors", |x| {
@@ -125,14 +126,19 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
             .text("RequestId", request_id);
         }),
     };
-    xml_answer(error.status, &inside.into_string())
+    xml_answer(error.status, &inside.into_string(), request_id)
 }
 
-fn xml_answer(status: u16, body: &str) -> Answer {
+fn xml_answer(status: u16, body: &str, request_id: &str) -> Answer {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}");
-    Answer { status, content_type: "text/xml;charset=UTF-8", body }
+    Answer { status, content_type: "text/xml;charset=UTF-8", body, request_id: request_id.to_owned() }
 }
 
-fn json_answer(status: u16, body: &Value) -> Answer {
-    Answer { status, content_type: "application/x-amz-json-1.1", body: body.to_string() }
+fn json_answer(status: u16, body: &Value, request_id: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "application/x-amz-json-1.1",
+        body: body.to_string(),
+        request_id: request_id.to_owned(),
+    }
 }

@@ -57,6 +57,7 @@ impl World {
                     snapshot: None,
                     size: volume.size,
                     volume_type: volume.volume_type,
+                    performance: volume.performance.in_image(volume.volume_type),
                     encrypted: volume.encrypted,
                     delete_on_termination: attachment.delete_on_termination,
                 };

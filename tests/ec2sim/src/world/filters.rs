@@ -69,10 +69,39 @@ impl<'f, T: Filtered> Matcher<'f, T> {
     }
 }
 
-fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
-    if filter.values.is_empty() {
-        return Err(ApiError::invalid(format!("The filter '{}' has no value", filter.name)));
+/// The filters of one name which no resource can answer alone, since it depends on the moment or on the caller.
+pub(crate) struct Apart(Vec<Vec<Pattern>>);
+
+impl Apart {
+    /// Takes them out of the filters of a call.
+    pub(crate) fn take(filters: &mut Vec<Filter>, name: &str) -> Result<Self, ApiError> {
+        let taken: Vec<Filter> = filters.extract_if(.., |filter| filter.name == name).collect();
+        taken.iter().try_for_each(Filter::check)?;
+        let patterns = |filter: &Filter| filter.values.iter().map(|value| Pattern::new(value)).collect();
+        Ok(Self(taken.iter().map(patterns).collect()))
     }
+
+    /// Whether the value passes all of them; it is asked for only if there are any.
+    pub(crate) fn passes(&self, value: impl FnOnce() -> String) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let value = value();
+        self.0.iter().all(|patterns| patterns.iter().any(|pattern| pattern.matches(&value)))
+    }
+}
+
+impl Filter {
+    fn check(&self) -> Result<(), ApiError> {
+        if self.values.is_empty() {
+            return Err(ApiError::invalid(format!("The filter '{}' has no value", self.name)));
+        }
+        Ok(())
+    }
+}
+
+fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
+    filter.check()?;
     if filter.name == "tag-key" {
         return Ok(Field::TagKey);
     }

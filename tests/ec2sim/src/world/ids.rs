@@ -120,6 +120,8 @@ impl Kind {
         let sentence = match self.prefix {
             "ami-" if id.contains(',') => format!("The image ids '[{id}]' do not exist"),
             "ami-" => format!("The image id '[{id}]' does not exist"),
+            "lt-" => format!("The specified launch template, with template ID {id}, does not exist."),
+            "snap-" | "vol-" => format!("The {} '{id}' does not exist.", self.noun),
             _ => format!("The {} '{id}' does not exist", self.noun),
         };
         ApiError::new(self.not_found, sentence)

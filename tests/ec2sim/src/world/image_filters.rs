@@ -1,6 +1,6 @@
 //! What images can be filtered by.
 
-use crate::world::agenda::written as date;
+use crate::world::agenda::written_in_seconds as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::image::{Image, is_shared};
 use crate::world::tags::Tags;
@@ -30,6 +30,22 @@ impl Filtered for Image {
         }),
         ("hypervisor", |_| one("xen")),
         ("image-id", |image| one(&image.id)),
+        // What scanners and publishers add to images is not simulated: no image has any of it.
+        ("image-watermark.source-image-creation-time", |_| Vec::new()),
+        ("image-watermark.source-image-id", |_| Vec::new()),
+        ("image-watermark.source-image-region", |_| Vec::new()),
+        ("image-watermark.watermark-creation-time", |_| Vec::new()),
+        ("image-watermark.watermark-key", |_| Vec::new()),
+        ("instance-type-specification.supported-instance-type", |_| Vec::new()),
+        ("instance-type-specification.unsupported-instance-type", |_| Vec::new()),
+        ("public-ssm-parameter-name", |_| Vec::new()),
+        ("scan-result.critical-fix-available-since", |_| Vec::new()),
+        ("scan-result.finding-scan-date", |_| Vec::new()),
+        ("scan-result.high-fix-available-since", |_| Vec::new()),
+        ("scan-result.highest-finding-severity-label", |_| Vec::new()),
+        ("scan-result.informational-fix-available-since", |_| Vec::new()),
+        ("scan-result.low-fix-available-since", |_| Vec::new()),
+        ("scan-result.medium-fix-available-since", |_| Vec::new()),
         ("image-type", |_| one("machine")),
         ("is-public", |image| written(image.is_public())),
         ("name", |image| one(&image.name)),

@@ -6,11 +6,12 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
-use crate::world::agenda::{after, written as date};
+use crate::world::agenda::{after, written_in_seconds as date};
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::ids::INSTANCE;
 use crate::world::image::StateReason;
 use crate::world::machine::SharedMachine;
+use crate::world::network::Network;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
@@ -68,6 +69,10 @@ pub(crate) struct Instance {
     /// From when on the phase is reached.
     pub(crate) settles: Timestamp,
     pub(crate) reason: Option<StateReason>,
+    /// When the owner stopped or terminated it.
+    pub(crate) ended_by_owner: Option<Timestamp>,
+    /// Its place among those launched together.
+    pub(crate) launch_index: u32,
     pub(crate) terminated: Option<Timestamp>,
     pub(crate) protected: bool,
     pub(crate) machine: SharedMachine,
@@ -78,6 +83,11 @@ impl Instance {
     pub(crate) fn state(&self, now: Timestamp) -> State {
         let (before, reached) = self.phase.states();
         if now < self.settles { before } else { reached }
+    }
+
+    /// Why it left its last state; empty unless its owner wanted it.
+    fn transition_reason(&self) -> String {
+        self.ended_by_owner.map_or_else(String::new, |at| format!("User initiated ({})", at.strftime("%F %T GMT")))
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
@@ -91,6 +101,8 @@ impl Instance {
             .nest("instanceState", |x| state.write(x))
             .text("instanceType", &self.instance_type)
             .text("launchTime", date(self.launched))
+            .text("amiLaunchIndex", self.launch_index)
+            .text("reason", self.transition_reason())
             .maybe("keyName", self.key_name.as_ref())
             .maybe("clientToken", self.client_token.as_ref())
             .nest("placement", |x| {
@@ -122,6 +134,10 @@ impl Instance {
                 x.text("code", &reason.code).text("message", &reason.message);
             });
         }
+        // What has ended is no longer on a network.
+        if self.phase != Phase::Terminated {
+            Network::of(&self.owner, &region.name).write_place(x, &self.zone, &self.id);
+        }
         let volumes = region.volumes_of(&self.id);
         x.list("blockDeviceMapping", volumes, |x, (volume, attachment)| {
             x.text("deviceName", &attachment.device).nest("ebs", |x| {
@@ -147,6 +163,7 @@ pub(crate) struct Seen {
     pub(crate) state: State,
     /// Devices and volume ids.
     devices: Vec<(String, String)>,
+    region: String,
 }
 
 impl Seen {
@@ -155,7 +172,16 @@ impl Seen {
             .volumes_of(&instance.id)
             .into_iter()
             .map(|(volume, attachment)| (attachment.device.clone(), volume.id.clone()));
-        Self { instance: instance.clone(), state: instance.state(now), devices: devices.collect() }
+        Self {
+            instance: instance.clone(),
+            state: instance.state(now),
+            devices: devices.collect(),
+            region: region.name.clone(),
+        }
+    }
+
+    fn network(&self) -> Network {
+        Network::of(&self.instance.owner, &self.region)
     }
 }
 
@@ -180,8 +206,10 @@ impl Filtered for Seen {
         ("root-device-name", |i| one(&i.instance.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
         ("state-reason-code", |i| maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))),
+        ("subnet-id", |i| written(i.network().subnet(&i.instance.zone))),
         ("tenancy", |_| one("default")),
         ("virtualization-type", |i| one(&i.instance.machine.virtualization_type)),
+        ("vpc-id", |i| written(i.network().vpc())),
     ];
 
     fn tags(&self) -> &Tags {

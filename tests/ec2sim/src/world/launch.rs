@@ -12,11 +12,14 @@ use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::{INSTANCE, VOLUME};
 use crate::world::image::{BlockDevice, Image, StateReason};
 use crate::world::instance::{Instance, Phase};
+use crate::world::instance_types::{architecture, check_instance_type};
 use crate::world::kms::Encryption;
 use crate::world::launch_template::{TemplateChoice, TemplateData};
 use crate::world::machine::Machine;
+use crate::world::network::Network;
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
+use crate::world::zones::check_zone;
 
 /// What cannot change how an image is used is accepted and has no effect.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,8 +38,7 @@ pub(crate) struct RunInstances {
     devices: Vec<DeviceInput>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
-    #[serde(rename = "SubnetId")]
-    _subnet_id: Option<String>,
+    subnet_id: Option<String>,
     #[serde(rename = "SecurityGroupId")]
     _security_group_ids: Option<IgnoredAny>,
     #[serde(rename = "SecurityGroup")]
@@ -91,6 +93,7 @@ pub(crate) struct Launch {
     pub(crate) image: String,
     pub(crate) instance_type: String,
     pub(crate) reservation: String,
+    pub(crate) index: u32,
     pub(crate) key_name: Option<String>,
     pub(crate) client_token: Option<String>,
     pub(crate) zone: Option<String>,
@@ -117,15 +120,25 @@ impl World {
         }
         let region = self.region(cx)?;
         let template = input.launch_template.as_ref().map(|choice| region.chosen_version(cx, choice)).transpose()?;
-        let template = template.map(|version| version.data.clone()).unwrap_or_default();
+        let origin = template.map(|(template, version)| template.origin_tags(version)).unwrap_or_default();
+        let template = template.map(|(_, version)| version.data.clone()).unwrap_or_default();
         let count = input.max_count;
+        let subnet = input.subnet_id.clone();
         let mut launch = input.launch(template)?;
+        launch.tags.extend(origin.iter());
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
         self.launchable(cx, &launch.image)?.check_type(&launch)?;
+        let network = Network::of(&cx.account, &cx.region);
+        if let Some(subnet) = &subnet {
+            launch.zone = Some(network.zone_of(subnet)?);
+        }
+        if let Some(zone) = &launch.zone {
+            check_zone(cx, zone).map_err(|_| ApiError::invalid(format!("Invalid availability zone: [{zone}]")))?;
+        }
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();
-        for _ in 0..count {
-            launched.push(self.launch(cx, launch.clone())?);
+        for index in 0..count {
+            launched.push(self.launch(cx, Launch { index, ..launch.clone() })?);
         }
         self.remember(cx, "RunInstances", token.as_deref(), asked, launched.clone())?;
         self.write_reservation(cx, &launched, Some(Phase::Running))
@@ -203,6 +216,7 @@ impl World {
                 owner: cx.account.clone(),
                 size: device.size,
                 volume_type: device.volume_type,
+                performance: device.performance.of_volume(device.volume_type, device.size),
                 snapshot: device.snapshot,
                 encrypted,
                 key,
@@ -231,6 +245,8 @@ impl World {
             phase: if failed { Phase::Terminated } else { Phase::Running },
             settles,
             reason,
+            ended_by_owner: None,
+            launch_index: launch.index,
             terminated: failed.then_some(settles),
             protected: launch.protected,
             machine,
@@ -246,8 +262,9 @@ impl World {
 }
 
 impl Image {
-    /// Refuses a type of instance of the other architecture, if one is named.
+    /// Refuses a type of instance that is not there, or is of the other architecture, if one is named.
     fn check_type(&self, launch: &Launch) -> Result<(), ApiError> {
+        check_instance_type(&launch.instance_type)?;
         let of_type = architecture(&launch.instance_type);
         let of_image = self.machine.architecture.as_str();
         let fits = launch.instance_type == DEFAULT_TYPE
@@ -264,13 +281,6 @@ impl Image {
     }
 }
 
-/// The architecture of a type: those of Graviton have a `g` after the number of their generation, as `m7gd.large`.
-fn architecture(instance_type: &str) -> &'static str {
-    let family = instance_type.split('.').next().unwrap_or_default();
-    let after = family.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    if family == "a1" || after.contains('g') { "arm64" } else { "x86_64" }
-}
-
 impl RunInstances {
     /// What is launched: what the call says, else what the launch template says.
     fn launch(self, template: TemplateData) -> Result<Launch, ApiError> {
@@ -279,16 +289,18 @@ impl RunInstances {
         let mut volume_tags = template.tags(&VOLUME)?;
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
+        let protected = self.disable_api_termination.unwrap_or_else(|| template.protects());
         let mut devices = template.devices;
         devices.extend(self.devices);
         Ok(Launch {
             image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
             instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
             reservation: String::new(),
+            index: 0,
             key_name: self.key_name.or(template.key_name),
             client_token: self.client_token,
             zone: self.placement.and_then(|placement| placement.availability_zone),
-            protected: self.disable_api_termination.unwrap_or(false),
+            protected,
             devices,
             tags,
             volume_tags,

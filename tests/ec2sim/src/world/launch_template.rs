@@ -12,6 +12,7 @@ use crate::world::agenda::written as date;
 use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::{INSTANCE, Kind, LAUNCH_TEMPLATE, VOLUME};
+use crate::world::plain::Plain;
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification, Tags};
 
@@ -42,7 +43,7 @@ pub(crate) struct Version {
 
 /// What a version says about the instances it launches.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
 pub(crate) struct TemplateData {
     pub(crate) image_id: Option<String>,
     pub(crate) instance_type: Option<String>,
@@ -58,7 +59,33 @@ pub(crate) struct TemplateData {
     pub(crate) tag_specifications: Vec<TagSpecification>,
     #[serde(default, rename(deserialize = "SecurityGroupId"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) security_group_ids: Vec<String>,
+    /// The other members, those of [`OTHERS`].
+    #[serde(flatten)]
+    pub(crate) others: BTreeMap<String, Plain>,
 }
+
+/// Members that are kept and answered as they are.
+const OTHERS: [&str; 19] = [
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "CreditSpecification",
+    "DisableApiStop",
+    "DisableApiTermination",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
+    "InstanceRequirements",
+    "KernelId",
+    "LicenseSpecification",
+    "MaintenanceOptions",
+    "NetworkInterface",
+    "NetworkPerformanceOptions",
+    "Placement",
+    "PrivateDnsNameOptions",
+    "RamDiskId",
+    "SecurityGroup",
+];
 
 /// What cannot change how an image is used is kept and answered, and has no effect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,6 +118,19 @@ impl TemplateData {
         tags::specified(&self.tag_specifications, &[&INSTANCE, &VOLUME], kind)
     }
 
+    /// Refuses members that there are not.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        match self.others.keys().find(|name| !OTHERS.contains(&name.as_str())) {
+            Some(name) => Err(ApiError::new("UnknownParameter", format!("The parameter {name} is not recognized"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether what it launches cannot be terminated.
+    pub(crate) fn protects(&self) -> bool {
+        self.others.get("DisableApiTermination").is_some_and(|value| value.is("true"))
+    }
+
     /// It over another: what it leaves out is taken from there.
     pub(crate) fn over(self, base: Self) -> Self {
         Self {
@@ -105,6 +145,7 @@ impl TemplateData {
             devices: either(self.devices, base.devices),
             tag_specifications: either(self.tag_specifications, base.tag_specifications),
             security_group_ids: either(self.security_group_ids, base.security_group_ids),
+            others: base.others.into_iter().chain(self.others).collect(),
         }
     }
 
@@ -140,6 +181,8 @@ impl TemplateData {
                         x.maybe("snapshotId", ebs.snapshot_id.as_ref())
                             .maybe("volumeSize", ebs.volume_size)
                             .maybe("volumeType", ebs.volume_type.as_ref())
+                            .maybe("iops", ebs.iops)
+                            .maybe("throughput", ebs.throughput)
                             .maybe("deleteOnTermination", ebs.delete_on_termination)
                             .maybe("encrypted", ebs.encrypted)
                             .maybe("kmsKeyId", ebs.kms_key_id.as_ref());
@@ -154,6 +197,9 @@ impl TemplateData {
             x.list("securityGroupIdSet", &self.security_group_ids, |x, id| {
                 x.raw(id);
             });
+        }
+        for (name, value) in &self.others {
+            value.write(x, name);
         }
     }
 }
@@ -189,6 +235,12 @@ impl LaunchTemplate {
                 format!("Could not find launch template version {named} of {}", self.id),
             )
         })
+    }
+
+    /// The tags that say which template and version an instance was launched from.
+    pub(crate) fn origin_tags(&self, version: &Version) -> Tags {
+        let number = version.number.to_string();
+        Tags::from_iter([("aws:ec2launchtemplate:id", self.id.as_str()), ("aws:ec2launchtemplate:version", &number)])
     }
 
     pub(crate) fn write(&self, x: &mut Xml) {
@@ -265,10 +317,14 @@ impl Region {
         self.launch_templates.get_mut(&id).ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
     }
 
-    /// The version of a template that a launch names.
-    pub(crate) fn chosen_version(&self, cx: &Context, choice: &TemplateChoice) -> Result<&Version, ApiError> {
+    /// The template that a launch names, and its version.
+    pub(crate) fn chosen_version(
+        &self,
+        cx: &Context,
+        choice: &TemplateChoice,
+    ) -> Result<(&LaunchTemplate, &Version), ApiError> {
         let id = choice.launch_template_id.as_deref();
-        self.template(cx, id, choice.launch_template_name.as_deref())?
-            .version(choice.version.as_deref().unwrap_or("$Default"))
+        let template = self.template(cx, id, choice.launch_template_name.as_deref())?;
+        Ok((template, template.version(choice.version.as_deref().unwrap_or("$Default"))?))
     }
 }

@@ -99,6 +99,7 @@ impl World {
             x.nest("launchTemplateVersion", |x| template.write_version(x, version));
             return Ok(x);
         }
+        input.launch_template_data.check()?;
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let base = match &input.source_version {
             Some(version) => template.version(version)?.data.clone(),

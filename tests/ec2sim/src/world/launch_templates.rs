@@ -73,6 +73,7 @@ impl World {
             return Ok(x);
         }
         check_name(&input.launch_template_name)?;
+        input.launch_template_data.check()?;
         let tags = tags::specified(&input.tag_specifications, &[&LAUNCH_TEMPLATE], &LAUNCH_TEMPLATE)?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
         let region = self.region_mut(cx)?;

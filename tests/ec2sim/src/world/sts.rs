@@ -67,6 +67,17 @@ impl World {
         if !(900..=43200).contains(&duration) {
             return Err(ApiError::new("ValidationError", "DurationSeconds must be between 900 and 43200"));
         }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        let named = &input.role_session_name;
+        if !(2..=64).contains(&named.len()) || !named.chars().all(allowed) {
+            return Err(ApiError::new(
+                "ValidationError",
+                format!(
+                    "1 validation error detected: Value '{named}' at 'roleSessionName' failed to satisfy constraint: \
+                     Member must satisfy regular expression pattern: [\\w+=,.@-]*"
+                ),
+            ));
+        }
         let key = self.ids.access_key();
         let session = &input.role_session_name;
         let role = role.rsplit('/').next().unwrap_or(role);

@@ -92,7 +92,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
         if value.chars().count() > MAX_VALUE {
             return Err(ApiError::invalid(format!("Tag value exceeds the maximum length of {MAX_VALUE} characters")));
         }
-        if key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(key) {
             return Err(ApiError::invalid(format!(
                 "Value ( {key} ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use"
             )));
@@ -100,11 +100,16 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
     }
     let mut changed = tags.clone();
     changed.extend(new.iter().map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())));
-    if changed.len() > MAX_TAGS {
+    if changed.iter().filter(|(key, _)| !is_reserved(key)).count() > MAX_TAGS {
         return Err(ApiError::new("TagLimitExceeded", format!("More than {MAX_TAGS} tags specified")));
     }
     *tags = changed;
     Ok(())
+}
+
+/// Whether only AWS itself can give the tag.
+fn is_reserved(key: &str) -> bool {
+    key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
 }
 
 /// Writes `tagSet`.
@@ -193,10 +198,10 @@ impl World {
 
     pub(crate) fn delete_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {
         self.change_tags(cx, &input.resources, |tags| {
-            // Without tags, all go. A tag with a value goes only if it has that value.
+            // Without tags, all go but those of AWS. A tag with a value goes only if it has that value.
             tags.retain(|key, value| {
                 let named = |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
-                !input.tags.is_empty() && !input.tags.iter().any(named)
+                if input.tags.is_empty() { is_reserved(key) } else { !input.tags.iter().any(named) }
             });
             Ok(())
         })

@@ -9,6 +9,7 @@ use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::ids::VOLUME;
+use crate::world::performance::Performance;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
@@ -20,6 +21,7 @@ pub(crate) struct Volume {
     pub(crate) owner: String,
     pub(crate) size: u32,
     pub(crate) volume_type: &'static str,
+    pub(crate) performance: Performance,
     pub(crate) snapshot: Option<String>,
     pub(crate) encrypted: bool,
     /// The ARN of its key.
@@ -51,7 +53,8 @@ impl Volume {
     pub(crate) fn write(&self, x: &mut Xml, state: &str) {
         x.text("volumeId", &self.id)
             .text("size", self.size)
-            .maybe("snapshotId", self.snapshot.as_ref())
+            // A volume that was empty has an empty id here.
+            .text("snapshotId", self.snapshot.as_deref().unwrap_or_default())
             .text("availabilityZone", &self.zone)
             .text("status", state)
             .text("createTime", date(self.created))
@@ -62,6 +65,7 @@ impl Volume {
             .list("attachmentSet", &self.attachment, |x, attachment| {
                 attachment.write(x, &self.id, "attached");
             });
+        self.performance.write(x);
         tags::write(x, &self.tags);
     }
 }

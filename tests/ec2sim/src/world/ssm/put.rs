@@ -191,7 +191,7 @@ impl PutParameter {
         }
         if self.r#type.as_ref().is_some_and(|kind| *kind != parameter.kind) {
             return Err(ApiError::new(
-                "HierarchyTypeMismatch",
+                "HierarchyTypeMismatchException",
                 "Parameter Store does not support changing a parameter type in a hierarchy.",
             ));
         }

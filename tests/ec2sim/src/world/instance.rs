@@ -75,6 +75,8 @@ pub(crate) struct Instance {
     pub(crate) launch_index: u32,
     pub(crate) terminated: Option<Timestamp>,
     pub(crate) protected: bool,
+    /// Ids and names.
+    pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) machine: SharedMachine,
     pub(crate) tags: Tags,
 }
@@ -88,6 +90,11 @@ impl Instance {
     /// Why it left its last state; empty unless its owner wanted it.
     fn transition_reason(&self) -> String {
         self.ended_by_owner.map_or_else(String::new, |at| format!("User initiated ({})", at.strftime("%F %T GMT")))
+    }
+
+    /// Whether it keeps a security group from being deleted.
+    pub(crate) fn is_in_group(&self, group: &str) -> bool {
+        self.phase != Phase::Terminated && self.security_groups.iter().any(|(id, _)| id == group)
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
@@ -137,6 +144,9 @@ impl Instance {
         // What has ended is no longer on a network.
         if self.phase != Phase::Terminated {
             Network::of(&self.owner, &region.name).write_place(x, &self.zone, &self.id);
+            x.list("groupSet", &self.security_groups, |x, (id, name)| {
+                x.text("groupId", id).text("groupName", name);
+            });
         }
         let volumes = region.volumes_of(&self.id);
         x.list("blockDeviceMapping", volumes, |x, (volume, attachment)| {

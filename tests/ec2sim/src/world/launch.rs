@@ -39,10 +39,10 @@ pub(crate) struct RunInstances {
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
     subnet_id: Option<String>,
-    #[serde(rename = "SecurityGroupId")]
-    _security_group_ids: Option<IgnoredAny>,
-    #[serde(rename = "SecurityGroup")]
-    _security_groups: Option<IgnoredAny>,
+    #[serde(default, rename = "SecurityGroupId")]
+    security_group_ids: Vec<String>,
+    #[serde(default, rename = "SecurityGroup")]
+    security_groups: Vec<String>,
     #[serde(rename = "NetworkInterface")]
     _network_interfaces: Option<IgnoredAny>,
     #[serde(rename = "IamInstanceProfile")]
@@ -98,6 +98,8 @@ pub(crate) struct Launch {
     pub(crate) client_token: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) protected: bool,
+    /// Ids and names.
+    pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) devices: Vec<DeviceInput>,
     pub(crate) tags: Tags,
     pub(crate) volume_tags: Tags,
@@ -124,7 +126,9 @@ impl World {
         let template = template.map(|(_, version)| version.data.clone()).unwrap_or_default();
         let count = input.max_count;
         let subnet = input.subnet_id.clone();
+        let groups = self.launch_groups(cx, &input.security_group_ids, &input.security_groups)?;
         let mut launch = input.launch(template)?;
+        launch.security_groups = groups;
         launch.tags.extend(origin.iter());
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
         self.launchable(cx, &launch.image)?.check_type(&launch)?;
@@ -249,6 +253,7 @@ impl World {
             launch_index: launch.index,
             terminated: failed.then_some(settles),
             protected: launch.protected,
+            security_groups: launch.security_groups,
             machine,
             tags: launch.tags,
         };
@@ -301,6 +306,7 @@ impl RunInstances {
             client_token: self.client_token,
             zone: self.placement.and_then(|placement| placement.availability_zone),
             protected,
+            security_groups: Vec::new(),
             devices,
             tags,
             volume_tags,

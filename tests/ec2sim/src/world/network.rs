@@ -1,4 +1,4 @@
-//! The default network of an account in a region: a VPC, a subnet in each zone and a security group.
+//! The default network of an account in a region: a VPC with a subnet in each zone.
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc-components.html>. There is no other, and it cannot be changed.
 
 use serde::Deserialize;
@@ -27,10 +27,6 @@ pub(crate) struct DescribeNetwork {
     vpcs: Vec<String>,
     #[serde(default, rename = "SubnetId")]
     subnets: Vec<String>,
-    #[serde(default, rename = "GroupId")]
-    groups: Vec<String>,
-    #[serde(default, rename = "GroupName")]
-    group_names: Vec<String>,
     #[serde(default, rename = "Filter")]
     filters: Vec<Filter>,
     #[serde(rename = "MaxResults")]
@@ -52,12 +48,6 @@ struct Subnet {
 
 struct Vpc {
     id: String,
-    owner: String,
-}
-
-struct Group {
-    id: String,
-    vpc: String,
     owner: String,
 }
 
@@ -93,7 +83,15 @@ impl Network {
         })
     }
 
-    fn group(&self) -> String {
+    /// The VPC that a call names, if it names one: there is no other.
+    pub(crate) fn check_vpc(&self, named: Option<String>) -> Result<String, ApiError> {
+        let named: Vec<String> = named.into_iter().collect();
+        check_known("InvalidVpcID.NotFound", "vpc ID", &named, &[self.vpc()])?;
+        Ok(self.vpc())
+    }
+
+    /// The default security group.
+    pub(crate) fn group(&self) -> String {
         self.id("sg-", "")
     }
 
@@ -109,10 +107,7 @@ impl Network {
         x.text("privateIpAddress", address.join("."))
             .text("privateDnsName", format_args!("ip-{}.{domain}", address.join("-")))
             .text("vpcId", self.vpc())
-            .text("subnetId", self.subnet(zone))
-            .list("groupSet", [self.group()], |x, id| {
-                x.text("groupId", id).text("groupName", "default");
-            });
+            .text("subnetId", self.subnet(zone));
     }
 }
 
@@ -149,19 +144,6 @@ impl Filtered for Subnet {
         ("state", |_| one("available")),
         ("subnet-id", |subnet| one(&subnet.id)),
         ("vpc-id", |subnet| one(&subnet.vpc)),
-    ];
-
-    fn tags(&self) -> &Tags {
-        NO_TAGS
-    }
-}
-
-impl Filtered for Group {
-    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("group-id", |group| one(&group.id)),
-        ("group-name", |_| one("default")),
-        ("owner-id", |group| one(&group.owner)),
-        ("vpc-id", |group| one(&group.vpc)),
     ];
 
     fn tags(&self) -> &Tags {
@@ -224,23 +206,6 @@ impl World {
                 .text("availabilityZoneId", &subnet.zone_id)
                 .text("defaultForAz", true)
                 .text("mapPublicIpOnLaunch", true);
-        });
-        Ok(x)
-    }
-
-    pub(crate) fn describe_security_groups(&mut self, cx: &Context, input: DescribeNetwork) -> Result<Xml, ApiError> {
-        let network = Network::of(&cx.account, &cx.region);
-        let group = Group { id: network.group(), vpc: network.vpc(), owner: cx.account.clone() };
-        check_known("InvalidGroup.NotFound", "security group", &input.groups, std::slice::from_ref(&group.id))?;
-        check_known("InvalidGroup.NotFound", "security group", &input.group_names, &["default".to_owned()])?;
-        let matcher = Matcher::new(&input.filters)?;
-        let mut x = Xml::new();
-        x.list("securityGroupInfo", Some(group).filter(|group| matcher.passes(group, &cx.account)), |x, group| {
-            x.text("groupId", &group.id)
-                .text("groupName", "default")
-                .text("groupDescription", "default VPC security group")
-                .text("vpcId", &group.vpc)
-                .text("ownerId", &group.owner);
         });
         Ok(x)
     }

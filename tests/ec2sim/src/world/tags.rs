@@ -11,7 +11,9 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
-use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT, VOLUME};
+use crate::world::ids::{
+    IMAGE, INSTANCE, KEY_PAIR, Kind, LAUNCH_TEMPLATE, SECURITY_GROUP, SNAPSHOT, VOLUME,
+};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
@@ -246,7 +248,9 @@ impl World {
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
     let kind =
-        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE].into_iter().find(|kind| id.starts_with(kind.prefix));
+        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE, &SECURITY_GROUP, &KEY_PAIR]
+            .into_iter()
+            .find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
@@ -258,6 +262,11 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
     let tags = match kind.prefix {
         "snap-" => region.snapshots.get_mut(id).filter(|s| owned(&s.owner)).map(|s| &mut s.tags),
         "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
+        "sg-" => region.holdings(&cx.account).security_groups.get_mut(id).map(|g| &mut g.tags),
+        "key-" => {
+            let mut pairs = region.holdings(&cx.account).key_pairs.values_mut();
+            pairs.find(|pair| pair.id == id).map(|pair| &mut pair.tags)
+        }
         "i-" => region.instances.get_mut(id).filter(|i| owned(&i.owner)).map(|i| &mut i.tags),
         _ => region.launch_templates.get_mut(id).filter(|t| owned(&t.owner)).map(|t| &mut t.tags),
     };

@@ -74,8 +74,9 @@ impl World {
             "sriovNetSupport" => value(image.machine.sriov_net_support.as_deref()),
             "lastLaunchedTime" => value(image.last_launched.map(date).as_deref()),
             "deregistrationProtection" => value(Some(&image.protection_name(cx.now))),
-            // Not there on images of this kind.
-            "kernel" | "ramdisk" | "uefiData" => value(None),
+            "kernel" => value(image.machine.kernel_id.as_deref()),
+            "ramdisk" => value(image.machine.ramdisk_id.as_deref()),
+            "uefiData" => value(image.machine.uefi_data.as_deref()),
             // No longer answered; AWS says so by this error.
             "blockDeviceMapping" => {
                 return Err(

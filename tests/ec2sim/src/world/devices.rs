@@ -34,6 +34,8 @@ pub(crate) struct EbsInput {
     pub(crate) kms_key_id: Option<String>,
     pub(crate) iops: Option<u32>,
     pub(crate) throughput: Option<u32>,
+    /// How fast it is filled; volumes here always are.
+    pub(crate) volume_initialization_rate: Option<u32>,
 }
 
 impl DeviceInput {

@@ -290,7 +290,9 @@ impl Image {
             .maybe("sriovNetSupport", machine.sriov_net_support.as_ref())
             .maybe("bootMode", machine.boot_mode.as_ref())
             .maybe("imdsSupport", machine.imds_support.as_ref())
-            .maybe("tpmSupport", machine.tpm_support.as_ref());
+            .maybe("tpmSupport", machine.tpm_support.as_ref())
+            .maybe("kernelId", machine.kernel_id.as_ref())
+            .maybe("ramdiskId", machine.ramdisk_id.as_ref());
         if machine.platform_details.starts_with("Windows") {
             x.text("platform", "windows");
         }

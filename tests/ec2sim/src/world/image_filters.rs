@@ -21,8 +21,8 @@ impl Filtered for Image {
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
         ("free-tier-eligible", |_| one("false")),
-        ("kernel-id", |_| Vec::new()),
-        ("ramdisk-id", |_| Vec::new()),
+        ("kernel-id", |image| maybe(image.machine.kernel_id.as_deref())),
+        ("ramdisk-id", |image| maybe(image.machine.ramdisk_id.as_deref())),
         ("manifest-location", |image| written(image.location())),
         ("product-code.type", |image| {
             let codes = image.machine.product_codes.iter();

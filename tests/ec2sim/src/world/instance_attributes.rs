@@ -1,6 +1,7 @@
 //! Attributes of an instance: what tools change before they make an image of it, or before they may end it.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::request::Context;
@@ -15,7 +16,7 @@ pub(crate) struct DescribeAttribute {
     attribute: String,
 }
 
-/// One attribute a call.
+/// One attribute a call. What cannot change how an image is made is accepted and has no effect.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct ModifyAttribute {
@@ -24,6 +25,13 @@ pub(crate) struct ModifyAttribute {
     ena_support: Option<Value<bool>>,
     instance_type: Option<Value<String>>,
     sriov_net_support: Option<Value<String>>,
+    disable_api_stop: Option<IgnoredAny>,
+    ebs_optimized: Option<IgnoredAny>,
+    #[serde(rename = "GroupId")]
+    groups: Option<IgnoredAny>,
+    instance_initiated_shutdown_behavior: Option<IgnoredAny>,
+    source_dest_check: Option<IgnoredAny>,
+    user_data: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,7 +77,16 @@ impl World {
                 format!("The instance '{}' is not in the 'stopped' state.", input.instance_id),
             ));
         }
-        if !needs_stop && input.disable_api_termination.is_none() {
+        let others = [
+            &input.disable_api_stop,
+            &input.ebs_optimized,
+            &input.groups,
+            &input.instance_initiated_shutdown_behavior,
+            &input.source_dest_check,
+            &input.user_data,
+        ];
+        let changes = needs_stop || input.disable_api_termination.is_some() || others.iter().any(|o| o.is_some());
+        if !changes {
             return Err(ApiError::combination("No attributes specified."));
         }
         let Some(instance) = region.instances.get_mut(&input.instance_id) else {

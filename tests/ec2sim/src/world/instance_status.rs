@@ -16,6 +16,8 @@ const CHECKS: [&str; 2] = ["systemStatus", "instanceStatus"];
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeStatus {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     #[serde(default, rename = "InstanceId")]
     instance_ids: Vec<String>,
     #[serde(default)]

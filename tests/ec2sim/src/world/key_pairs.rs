@@ -128,7 +128,9 @@ impl World {
             return Err(ApiError::missing("KeyName"));
         }
         let pairs = &mut self.region_mut(cx)?.holdings(&cx.account).key_pairs;
-        let meant = |pair: &KeyPair| Some(&pair.name) == input.key_name.as_ref() || Some(&pair.id) == input.key_pair_id.as_ref();
+        let meant = |pair: &KeyPair| {
+            Some(&pair.name) == input.key_name.as_ref() || Some(&pair.id) == input.key_pair_id.as_ref()
+        };
         pairs.retain(|_, pair| !meant(pair));
         Ok(Xml::done())
     }

@@ -1,7 +1,8 @@
 //! RunInstances.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::request::Context;
@@ -17,13 +18,13 @@ use crate::world::kms::Encryption;
 use crate::world::launch_template::{TemplateChoice, TemplateData};
 use crate::world::machine::Machine;
 use crate::world::network::Network;
+use crate::world::plain::{self, Plain};
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
 use crate::world::zones::check_zone;
 
-/// What cannot change how an image is used is accepted and has no effect.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct RunInstances {
     image_id: Option<String>,
     instance_type: Option<String>,
@@ -43,48 +44,48 @@ pub(crate) struct RunInstances {
     security_group_ids: Vec<String>,
     #[serde(default, rename = "SecurityGroup")]
     security_groups: Vec<String>,
-    #[serde(rename = "NetworkInterface")]
-    _network_interfaces: Option<IgnoredAny>,
-    #[serde(rename = "IamInstanceProfile")]
-    _profile: Option<IgnoredAny>,
-    #[serde(rename = "MetadataOptions")]
-    _metadata: Option<IgnoredAny>,
-    #[serde(rename = "Monitoring")]
-    _monitoring: Option<IgnoredAny>,
-    #[serde(rename = "UserData")]
-    _user_data: Option<String>,
-    #[serde(rename = "EbsOptimized")]
-    _ebs_optimized: Option<bool>,
-    #[serde(rename = "InstanceInitiatedShutdownBehavior")]
-    _shutdown: Option<String>,
-    #[serde(rename = "InstanceMarketOptions")]
-    _market: Option<IgnoredAny>,
-    #[serde(rename = "CreditSpecification")]
-    _credit: Option<IgnoredAny>,
-    #[serde(rename = "CpuOptions")]
-    _cpu: Option<IgnoredAny>,
-    #[serde(rename = "EnclaveOptions")]
-    _enclave: Option<IgnoredAny>,
-    #[serde(rename = "HibernationOptions")]
-    _hibernation: Option<IgnoredAny>,
-    #[serde(rename = "MaintenanceOptions")]
-    _maintenance: Option<IgnoredAny>,
-    #[serde(rename = "PrivateDnsNameOptions")]
-    _dns: Option<IgnoredAny>,
-    #[serde(rename = "CapacityReservationSpecification")]
-    _reservation: Option<IgnoredAny>,
-    #[serde(rename = "PrivateIpAddress")]
-    _address: Option<String>,
-    #[serde(rename = "DisableApiStop")]
-    _disable_stop: Option<bool>,
+    /// The other members, those of [`OTHERS`].
+    #[serde(flatten)]
+    others: BTreeMap<String, Plain>,
 }
 
+/// What cannot change how an image is used is accepted and has no effect.
+const OTHERS: [&str; 28] = [
+    "AdditionalInfo",
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "CreditSpecification",
+    "DisableApiStop",
+    "EbsOptimized",
+    "ElasticGpuSpecification",
+    "ElasticInferenceAccelerator",
+    "EnablePrimaryIpv6",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "IamInstanceProfile",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
+    "Ipv6Address",
+    "Ipv6AddressCount",
+    "KernelId",
+    "LicenseSpecification",
+    "MaintenanceOptions",
+    "MetadataOptions",
+    "Monitoring",
+    "NetworkInterface",
+    "NetworkPerformanceOptions",
+    "PrivateDnsNameOptions",
+    "PrivateIpAddress",
+    "RamdiskId",
+    "SecondaryInterface",
+    "UserData",
+];
+
+/// The other members choose a host, and there are none.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase")]
 struct Placement {
     availability_zone: Option<String>,
-    #[serde(rename = "Tenancy")]
-    _tenancy: Option<String>,
 }
 
 /// What one instance is launched with.
@@ -109,6 +110,7 @@ const DEFAULT_TYPE: &str = "m1.small";
 
 impl World {
     pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
+        plain::check_known(&input.others, &OTHERS)?;
         if input.min_count == 0 {
             return Err(ApiError::invalid_value("MinCount", "0"));
         }
@@ -294,7 +296,7 @@ impl RunInstances {
         let mut volume_tags = template.tags(&VOLUME)?;
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
-        let protected = self.disable_api_termination.unwrap_or_else(|| template.protects());
+        let protected = self.disable_api_termination.unwrap_or_else(|| template.says("DisableApiTermination"));
         let mut devices = template.devices;
         devices.extend(self.devices);
         Ok(Launch {

@@ -12,7 +12,7 @@ use crate::world::agenda::written as date;
 use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::{INSTANCE, Kind, LAUNCH_TEMPLATE, VOLUME};
-use crate::world::plain::Plain;
+use crate::world::plain::{self, Plain};
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification, Tags};
 
@@ -48,11 +48,6 @@ pub(crate) struct TemplateData {
     pub(crate) image_id: Option<String>,
     pub(crate) instance_type: Option<String>,
     pub(crate) key_name: Option<String>,
-    pub(crate) user_data: Option<String>,
-    pub(crate) ebs_optimized: Option<bool>,
-    pub(crate) iam_instance_profile: Option<Profile>,
-    pub(crate) metadata_options: Option<MetadataOptions>,
-    pub(crate) monitoring: Option<Monitoring>,
     #[serde(default, rename(deserialize = "BlockDeviceMapping"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) devices: Vec<DeviceInput>,
     #[serde(default, rename(deserialize = "TagSpecification"), skip_serializing_if = "Vec::is_empty")]
@@ -65,52 +60,32 @@ pub(crate) struct TemplateData {
 }
 
 /// Members that are kept and answered as they are.
-const OTHERS: [&str; 19] = [
+const OTHERS: [&str; 24] = [
     "CapacityReservationSpecification",
     "CpuOptions",
     "CreditSpecification",
     "DisableApiStop",
     "DisableApiTermination",
+    "EbsOptimized",
     "EnclaveOptions",
     "HibernationOptions",
+    "IamInstanceProfile",
     "InstanceInitiatedShutdownBehavior",
     "InstanceMarketOptions",
     "InstanceRequirements",
     "KernelId",
     "LicenseSpecification",
     "MaintenanceOptions",
+    "MetadataOptions",
+    "Monitoring",
     "NetworkInterface",
     "NetworkPerformanceOptions",
     "Placement",
     "PrivateDnsNameOptions",
     "RamDiskId",
     "SecurityGroup",
+    "UserData",
 ];
-
-/// What cannot change how an image is used is kept and answered, and has no effect.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct Profile {
-    arn: Option<String>,
-    name: Option<String>,
-}
-
-/// How the metadata service answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct MetadataOptions {
-    http_tokens: Option<String>,
-    http_put_response_hop_limit: Option<u32>,
-    http_endpoint: Option<String>,
-    instance_metadata_tags: Option<String>,
-}
-
-/// Whether instances are monitored in detail.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct Monitoring {
-    enabled: bool,
-}
 
 impl TemplateData {
     /// The tags it gives to one type of resource.
@@ -120,15 +95,12 @@ impl TemplateData {
 
     /// Refuses members that there are not.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
-        match self.others.keys().find(|name| !OTHERS.contains(&name.as_str())) {
-            Some(name) => Err(ApiError::new("UnknownParameter", format!("The parameter {name} is not recognized"))),
-            None => Ok(()),
-        }
+        plain::check_known(&self.others, &OTHERS)
     }
 
-    /// Whether what it launches cannot be terminated.
-    pub(crate) fn protects(&self) -> bool {
-        self.others.get("DisableApiTermination").is_some_and(|value| value.is("true"))
+    /// Whether it sets one of the other members to true.
+    pub(crate) fn says(&self, name: &str) -> bool {
+        self.others.get(name).is_some_and(|value| value.is("true"))
     }
 
     /// It over another: what it leaves out is taken from there.
@@ -137,11 +109,6 @@ impl TemplateData {
             image_id: self.image_id.or(base.image_id),
             instance_type: self.instance_type.or(base.instance_type),
             key_name: self.key_name.or(base.key_name),
-            user_data: self.user_data.or(base.user_data),
-            ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
-            iam_instance_profile: self.iam_instance_profile.or(base.iam_instance_profile),
-            metadata_options: self.metadata_options.or(base.metadata_options),
-            monitoring: self.monitoring.or(base.monitoring),
             devices: either(self.devices, base.devices),
             tag_specifications: either(self.tag_specifications, base.tag_specifications),
             security_group_ids: either(self.security_group_ids, base.security_group_ids),
@@ -152,27 +119,7 @@ impl TemplateData {
     fn write(&self, x: &mut Xml) {
         x.maybe("imageId", self.image_id.as_ref())
             .maybe("instanceType", self.instance_type.as_ref())
-            .maybe("keyName", self.key_name.as_ref())
-            .maybe("userData", self.user_data.as_ref())
-            .maybe("ebsOptimized", self.ebs_optimized);
-        if let Some(profile) = &self.iam_instance_profile {
-            x.nest("iamInstanceProfile", |x| {
-                x.maybe("arn", profile.arn.as_ref()).maybe("name", profile.name.as_ref());
-            });
-        }
-        if let Some(options) = &self.metadata_options {
-            x.nest("metadataOptions", |x| {
-                x.maybe("httpTokens", options.http_tokens.as_ref())
-                    .maybe("httpPutResponseHopLimit", options.http_put_response_hop_limit)
-                    .maybe("httpEndpoint", options.http_endpoint.as_ref())
-                    .maybe("instanceMetadataTags", options.instance_metadata_tags.as_ref());
-            });
-        }
-        if let Some(monitoring) = &self.monitoring {
-            x.nest("monitoring", |x| {
-                x.text("enabled", monitoring.enabled);
-            });
-        }
+            .maybe("keyName", self.key_name.as_ref());
         if !self.devices.is_empty() {
             x.list("blockDeviceMappingSet", &self.devices, |x, device| {
                 x.text("deviceName", &device.device_name);

@@ -32,6 +32,8 @@ pub(crate) struct CreateVersion {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeVersions {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
     #[serde(default, rename = "LaunchTemplateVersion")]
@@ -67,7 +69,7 @@ static NO_TAGS: Tags = Tags::new();
 impl Filtered for Listed {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("create-time", |v| written(date(v.version.created))),
-        ("ebs-optimized", |v| written(v.version.data.ebs_optimized.unwrap_or(false))),
+        ("ebs-optimized", |v| written(v.version.data.says("EbsOptimized"))),
         ("image-id", |v| maybe(v.version.data.image_id.as_deref())),
         ("instance-type", |v| maybe(v.version.data.instance_type.as_deref())),
         ("is-default-version", |v| {

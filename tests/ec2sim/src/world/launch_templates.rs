@@ -41,6 +41,8 @@ pub(crate) struct ModifyLaunchTemplate {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeLaunchTemplates {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     #[serde(default, rename = "LaunchTemplateId")]
     ids: Vec<String>,
     #[serde(default, rename = "LaunchTemplateName")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::ApiError;
 use crate::wire::xml::Xml;
 
 /// A value, or a structure or list of them, as a call gave it.
@@ -44,6 +45,14 @@ impl Plain {
             }
             Plain::Members(members) => members.iter().for_each(|(name, member)| member.write(x, name)),
         }
+    }
+}
+
+/// Refuses members that there are not.
+pub(crate) fn check_known(members: &BTreeMap<String, Plain>, known: &[&str]) -> Result<(), ApiError> {
+    match members.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(ApiError::new("UnknownParameter", format!("The parameter {name} is not recognized"))),
+        None => Ok(()),
     }
 }
 

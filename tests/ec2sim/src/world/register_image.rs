@@ -27,6 +27,9 @@ pub(crate) struct RegisterImage {
     boot_mode: Option<String>,
     imds_support: Option<String>,
     tpm_support: Option<String>,
+    kernel_id: Option<String>,
+    ramdisk_id: Option<String>,
+    uefi_data: Option<String>,
     #[serde(default, rename = "BlockDeviceMapping")]
     devices: Vec<DeviceInput>,
     #[serde(default, rename = "TagSpecification")]
@@ -63,6 +66,9 @@ impl World {
             boot_mode: input.boot_mode,
             imds_support: input.imds_support,
             tpm_support: input.tpm_support,
+            kernel_id: input.kernel_id,
+            ramdisk_id: input.ramdisk_id,
+            uefi_data: input.uefi_data,
             ..Machine::default()
         };
         let machine = self.machines.shared(machine);

@@ -250,7 +250,8 @@ impl World {
             SECURITY_GROUP.check(id)?;
         }
         let named = id.clone().or_else(|| name.clone()).ok_or_else(|| ApiError::missing("groupName or groupId"))?;
-        let means = |group: &&mut SecurityGroup| id.as_ref().map_or(name.as_ref() == Some(&group.name), |id| *id == group.id);
+        let means =
+            |group: &&mut SecurityGroup| id.as_ref().map_or(name.as_ref() == Some(&group.name), |id| *id == group.id);
         let group = self.security_groups(cx)?.values_mut().find(means);
         group.ok_or_else(|| SECURITY_GROUP.not_found(&named))
     }
@@ -277,12 +278,13 @@ impl Rule {
     }
 
     fn write(&self, x: &mut Xml) {
-        x.text("ipProtocol", &self.ip_protocol)
-            .maybe("fromPort", self.from_port)
-            .maybe("toPort", self.to_port)
-            .list("ipRanges", &self.ip_ranges, |x, range| {
+        x.text("ipProtocol", &self.ip_protocol).maybe("fromPort", self.from_port).maybe("toPort", self.to_port).list(
+            "ipRanges",
+            &self.ip_ranges,
+            |x, range| {
                 x.text("cidrIp", &range.cidr_ip).maybe("description", range.description.as_ref());
-            });
+            },
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::copies::{KEY_NOT_ACCESSIBLE, check_completion_duration};
+use crate::world::create_image::check_location;
 use crate::world::filters::{Apart, Filter, Matcher};
 use crate::world::ids::SNAPSHOT;
 use crate::world::kms::Encryption;
@@ -42,6 +43,7 @@ pub(crate) struct SnapshotInput {
 pub(crate) struct CreateSnapshot {
     volume_id: String,
     description: Option<String>,
+    location: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
 }
@@ -120,6 +122,7 @@ impl World {
 
     pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        check_location(input.location.as_deref())?;
         let region = self.region(cx)?;
         let volume = region.owned_volume(cx, &input.volume_id)?.clone();
         let snapshot =

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::request::Context;
@@ -31,6 +32,18 @@ pub(crate) struct AssumeRole {
     _external_id: Option<String>,
     #[serde(rename = "Policy")]
     _policy: Option<String>,
+    #[serde(rename = "PolicyArns")]
+    _policies: Option<IgnoredAny>,
+    #[serde(rename = "Tags")]
+    _tags: Option<IgnoredAny>,
+    #[serde(rename = "TransitiveTagKeys")]
+    _transitive: Option<IgnoredAny>,
+    #[serde(rename = "SourceIdentity")]
+    _source: Option<String>,
+    #[serde(rename = "SerialNumber")]
+    _serial: Option<String>,
+    #[serde(rename = "TokenCode")]
+    _code: Option<String>,
 }
 
 const DEFAULT_DURATION: i64 = 3600;

@@ -11,9 +11,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
-use crate::world::ids::{
-    IMAGE, INSTANCE, KEY_PAIR, Kind, LAUNCH_TEMPLATE, SECURITY_GROUP, SNAPSHOT, VOLUME,
-};
+use crate::world::ids::{IMAGE, INSTANCE, KEY_PAIR, Kind, LAUNCH_TEMPLATE, SECURITY_GROUP, SNAPSHOT, VOLUME};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
@@ -247,10 +245,9 @@ impl World {
 }
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
-    let kind =
-        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE, &SECURITY_GROUP, &KEY_PAIR]
-            .into_iter()
-            .find(|kind| id.starts_with(kind.prefix));
+    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE, &SECURITY_GROUP, &KEY_PAIR]
+        .into_iter()
+        .find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };

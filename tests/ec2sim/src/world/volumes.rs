@@ -27,6 +27,9 @@ pub(crate) struct CreateVolume {
     kms_key_id: Option<String>,
     iops: Option<u32>,
     throughput: Option<u32>,
+    multi_attach_enabled: Option<bool>,
+    #[serde(rename = "VolumeInitializationRate")]
+    _initialization_rate: Option<u32>,
     client_token: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
@@ -98,6 +101,9 @@ impl World {
         let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
         let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
+        if input.multi_attach_enabled == Some(true) {
+            return Err(ApiError::combination("Volumes that are attached to several instances are not simulated"));
+        }
         let performance = Performance::asked(volume_type, input.iops, input.throughput)?;
         let region = self.region(cx)?;
         let snapshot = input.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;

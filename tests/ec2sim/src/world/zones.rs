@@ -17,6 +17,8 @@ pub(crate) const LETTERS: [&str; 3] = ["a", "b", "c"];
 pub(crate) struct DescribeZones {
     #[serde(default, rename = "ZoneName")]
     names: Vec<String>,
+    #[serde(default, rename = "ZoneId")]
+    ids: Vec<String>,
     #[serde(rename = "AllAvailabilityZones")]
     _all: Option<bool>,
     #[serde(default, rename = "Filter")]
@@ -55,7 +57,9 @@ impl World {
             Zone { id: zone_id(&name), name, region: cx.region.clone() }
         });
         let wanted = |zone: &Zone| {
-            (input.names.is_empty() || input.names.contains(&zone.name)) && matcher.passes(zone, &cx.account)
+            (input.names.is_empty() || input.names.contains(&zone.name))
+                && (input.ids.is_empty() || input.ids.contains(&zone.id))
+                && matcher.passes(zone, &cx.account)
         };
         let mut x = Xml::new();
         x.list("availabilityZoneInfo", zones.into_iter().filter(wanted), |x, zone| {

@@ -17,6 +17,7 @@ pub(crate) struct CreateKey {
     policy: Option<String>,
     description: Option<String>,
     key_usage: Option<String>,
+    #[serde(alias = "CustomerMasterKeySpec")]
     key_spec: Option<String>,
     origin: Option<String>,
     #[serde(rename = "MultiRegion")]
@@ -31,6 +32,8 @@ pub(crate) struct CreateKey {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct KeyInput {
     key_id: String,
+    #[serde(rename = "GrantTokens")]
+    _grant_tokens: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -35,3 +35,28 @@ def test_a_long_client_token_is_accepted_by_copies_alone(aws):
     assert aws.copy(image, ClientToken="t" * 128)
     with refused("InvalidParameterValue"):
         aws.launch(image, ClientToken="t" * 65)
+
+
+def found(aws, name, value):
+    answer = aws.ec2().describe_instances(Filters=[{"Name": name, "Values": [value]}])
+    return [instance["InstanceId"] for part in answer["Reservations"] for instance in part["Instances"]]
+
+
+def test_instances_are_found_by_what_they_say_of_themselves(aws):
+    launched = aws.launch(aws.image())
+    group = launched["SecurityGroups"][0]
+    for name, value in [
+        ("availability-zone-id", "use1-az1"),
+        ("block-device-mapping.delete-on-termination", "true"),
+        ("instance.group-id", group["GroupId"]),
+        ("launch-index", "0"),
+        ("private-ip-address", launched["PrivateIpAddress"]),
+        ("vpc-id", launched["VpcId"]),
+    ]:
+        assert found(aws, name, value) == [launched["InstanceId"]], name
+
+
+@pytest.mark.parametrize("name", ["network-interface.network-interface-id", "spot-instance-request-id"])
+def test_what_instances_here_never_have_can_be_asked_for(aws, name):
+    aws.launch(aws.image())
+    assert found(aws, name, "*") == []

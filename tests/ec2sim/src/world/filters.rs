@@ -25,6 +25,11 @@ pub(crate) trait Filtered: Sized + 'static {
     /// The names of its filters, tags apart.
     const FIELDS: &'static [(&'static str, Values<Self>)];
 
+    /// Whether a name is that of a documented filter on what is not simulated: nothing here passes it.
+    fn is_absent(_name: &str) -> bool {
+        false
+    }
+
     fn tags(&self) -> &Tags;
 
     /// Whether an account sees a tag of it; a filter must not tell what it may not see.
@@ -35,6 +40,7 @@ pub(crate) trait Filtered: Sized + 'static {
 
 enum Field<'f, T> {
     Values(Values<T>),
+    Absent,
     TagKey,
     TagValue(&'f str),
 }
@@ -62,6 +68,7 @@ impl<'f, T: Filtered> Matcher<'f, T> {
             let shown = |key: &str| resource.shows_tag(viewer, key);
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
+                Field::Absent => false,
                 Field::TagKey => resource.tags().iter().any(|(key, _)| shown(key) && any(key)),
                 Field::TagValue(key) => resource.tags().get(key).is_some_and(|value| shown(key) && any(value)),
             }
@@ -107,6 +114,9 @@ fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
     }
     if let Some(key) = filter.name.strip_prefix("tag:") {
         return Ok(Field::TagValue(key));
+    }
+    if T::is_absent(&filter.name) {
+        return Ok(Field::Absent);
     }
     T::FIELDS
         .iter()

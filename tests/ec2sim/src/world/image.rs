@@ -293,9 +293,7 @@ impl Image {
             .maybe("tpmSupport", machine.tpm_support.as_ref())
             .maybe("kernelId", machine.kernel_id.as_ref())
             .maybe("ramdiskId", machine.ramdisk_id.as_ref());
-        if machine.platform_details.starts_with("Windows") {
-            x.text("platform", "windows");
-        }
+        x.maybe("platform", machine.platform());
         // A pending copy may already know why it will fail; nobody sees it yet.
         if let Some(reason) = self.state_reason.as_ref().filter(|_| self.state != ImageState::Pending) {
             x.nest("stateReason", |x| {

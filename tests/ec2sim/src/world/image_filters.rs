@@ -30,28 +30,12 @@ impl Filtered for Image {
         }),
         ("hypervisor", |_| one("xen")),
         ("image-id", |image| one(&image.id)),
-        // What scanners and publishers add to images is not simulated: no image has any of it.
-        ("image-watermark.source-image-creation-time", |_| Vec::new()),
-        ("image-watermark.source-image-id", |_| Vec::new()),
-        ("image-watermark.source-image-region", |_| Vec::new()),
-        ("image-watermark.watermark-creation-time", |_| Vec::new()),
-        ("image-watermark.watermark-key", |_| Vec::new()),
-        ("instance-type-specification.supported-instance-type", |_| Vec::new()),
-        ("instance-type-specification.unsupported-instance-type", |_| Vec::new()),
-        ("public-ssm-parameter-name", |_| Vec::new()),
-        ("scan-result.critical-fix-available-since", |_| Vec::new()),
-        ("scan-result.finding-scan-date", |_| Vec::new()),
-        ("scan-result.high-fix-available-since", |_| Vec::new()),
-        ("scan-result.highest-finding-severity-label", |_| Vec::new()),
-        ("scan-result.informational-fix-available-since", |_| Vec::new()),
-        ("scan-result.low-fix-available-since", |_| Vec::new()),
-        ("scan-result.medium-fix-available-since", |_| Vec::new()),
         ("image-type", |_| one("machine")),
         ("is-public", |image| written(image.is_public())),
         ("name", |image| one(&image.name)),
         ("owner-alias", |image| maybe(image.owner_alias.as_deref())),
         ("owner-id", |image| one(&image.owner)),
-        ("platform", |i| maybe(i.machine.platform_details.starts_with("Windows").then_some("windows"))),
+        ("platform", |i| maybe(i.machine.platform())),
         ("product-code", |image| image.machine.product_codes.iter().flat_map(|code| one(code)).collect()),
         ("root-device-name", |image| one(&image.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
@@ -64,6 +48,14 @@ impl Filtered for Image {
         ("sriov-net-support", |image| maybe(image.machine.sriov_net_support.as_deref())),
         ("virtualization-type", |image| one(&image.machine.virtualization_type)),
     ];
+
+    /// What scanners and publishers add to images.
+    fn is_absent(name: &str) -> bool {
+        name == "public-ssm-parameter-name"
+            || ["image-watermark.", "instance-type-specification.", "scan-result."]
+                .iter()
+                .any(|of| name.starts_with(of))
+    }
 
     fn tags(&self) -> &Tags {
         &self.tags

@@ -7,7 +7,6 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::agenda::{after, written_in_seconds as date};
-use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::ids::INSTANCE;
 use crate::world::image::StateReason;
 use crate::world::machine::SharedMachine;
@@ -88,7 +87,7 @@ impl Instance {
     }
 
     /// Why it left its last state; empty unless its owner wanted it.
-    fn transition_reason(&self) -> String {
+    pub(crate) fn transition_reason(&self) -> String {
         self.ended_by_owner.map_or_else(String::new, |at| format!("User initiated ({})", at.strftime("%F %T GMT")))
     }
 
@@ -164,66 +163,6 @@ impl Instance {
 impl State {
     pub(crate) fn write(self, x: &mut Xml) {
         x.text("code", self.code).text("name", self.name);
-    }
-}
-
-/// An instance as filters see it: as it is at one moment, with its volumes.
-pub(crate) struct Seen {
-    pub(crate) instance: Instance,
-    pub(crate) state: State,
-    /// Devices and volume ids.
-    devices: Vec<(String, String)>,
-    region: String,
-}
-
-impl Seen {
-    pub(crate) fn new(region: &Region, instance: &Instance, now: Timestamp) -> Self {
-        let devices = region
-            .volumes_of(&instance.id)
-            .into_iter()
-            .map(|(volume, attachment)| (attachment.device.clone(), volume.id.clone()));
-        Self {
-            instance: instance.clone(),
-            state: instance.state(now),
-            devices: devices.collect(),
-            region: region.name.clone(),
-        }
-    }
-
-    fn network(&self) -> Network {
-        Network::of(&self.instance.owner, &self.region)
-    }
-}
-
-impl Filtered for Seen {
-    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("architecture", |i| one(&i.instance.machine.architecture)),
-        ("availability-zone", |i| one(&i.instance.zone)),
-        ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|(device, _)| one(device)).collect()),
-        ("block-device-mapping.volume-id", |i| i.devices.iter().flat_map(|(_, volume)| one(volume)).collect()),
-        ("client-token", |i| maybe(i.instance.client_token.as_deref())),
-        ("hypervisor", |_| one("xen")),
-        ("image-id", |i| one(&i.instance.image)),
-        ("instance-id", |i| one(&i.instance.id)),
-        ("instance-state-code", |i| written(i.state.code)),
-        ("instance-state-name", |i| one(i.state.name)),
-        ("instance-type", |i| one(&i.instance.instance_type)),
-        ("key-name", |i| maybe(i.instance.key_name.as_deref())),
-        ("launch-time", |i| written(date(i.instance.launched))),
-        ("owner-id", |i| one(&i.instance.owner)),
-        ("platform-details", |i| one(&i.instance.machine.platform_details)),
-        ("reservation-id", |i| one(&i.instance.reservation)),
-        ("root-device-name", |i| one(&i.instance.machine.root_device_name)),
-        ("root-device-type", |_| one("ebs")),
-        ("state-reason-code", |i| maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))),
-        ("subnet-id", |i| written(i.network().subnet(&i.instance.zone))),
-        ("tenancy", |_| one("default")),
-        ("virtualization-type", |i| one(&i.instance.machine.virtualization_type)),
-        ("vpc-id", |i| written(i.network().vpc())),
-    ];
-
-    fn tags(&self) -> &Tags {
-        &self.instance.tags
     }
 }
 

@@ -7,7 +7,7 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
-use crate::world::instance::Seen;
+use crate::world::instance_filters::Seen;
 use crate::world::paging::Paging;
 use crate::world::tags::Tags;
 
@@ -49,6 +49,10 @@ impl Filtered for Status {
         ("instance-status.status", |status| one(status.check())),
         ("system-status.status", |status| one(status.check())),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        name.starts_with("event.") || name.starts_with("operator.")
+    }
 
     fn tags(&self) -> &Tags {
         &self.0.instance.tags

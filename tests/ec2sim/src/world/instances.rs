@@ -10,7 +10,8 @@ use crate::world::agenda::after;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::INSTANCE;
 use crate::world::image::StateReason;
-use crate::world::instance::{Instance, Phase, Seen};
+use crate::world::instance::{Instance, Phase};
+use crate::world::instance_filters::Seen;
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 

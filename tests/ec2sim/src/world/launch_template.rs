@@ -100,7 +100,13 @@ impl TemplateData {
 
     /// Whether it sets one of the other members to true.
     pub(crate) fn says(&self, name: &str) -> bool {
-        self.others.get(name).is_some_and(|value| value.is("true"))
+        self.member(&[name]) == Some("true")
+    }
+
+    /// One of the other members, by the names on the way to it.
+    pub(crate) fn member(&self, path: &[&str]) -> Option<&str> {
+        let (first, rest) = path.split_first()?;
+        self.others.get(*first)?.member(rest)
     }
 
     /// It over another: what it leaves out is taken from there.

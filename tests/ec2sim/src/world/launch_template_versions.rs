@@ -69,6 +69,14 @@ static NO_TAGS: Tags = Tags::new();
 impl Filtered for Listed {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("create-time", |v| written(date(v.version.created))),
+        ("http-endpoint", |v| maybe(v.version.data.member(&["MetadataOptions", "HttpEndpoint"]))),
+        ("http-tokens", |v| maybe(v.version.data.member(&["MetadataOptions", "HttpTokens"]))),
+        ("iam-instance-profile", |v| {
+            let name = v.version.data.member(&["IamInstanceProfile", "Name"]);
+            maybe(name.or_else(|| v.version.data.member(&["IamInstanceProfile", "Arn"])))
+        }),
+        ("kernel-id", |v| maybe(v.version.data.member(&["KernelId"]))),
+        ("ram-disk-id", |v| maybe(v.version.data.member(&["RamDiskId"]))),
         ("ebs-optimized", |v| written(v.version.data.says("EbsOptimized"))),
         ("image-id", |v| maybe(v.version.data.image_id.as_deref())),
         ("instance-type", |v| maybe(v.version.data.instance_type.as_deref())),
@@ -79,6 +87,10 @@ impl Filtered for Listed {
             })
         }),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "host-resource-group-arn" | "license-configuration-arn" | "network-card-index")
+    }
 
     fn tags(&self) -> &Tags {
         &NO_TAGS

@@ -58,6 +58,13 @@ impl Default for Machine {
     }
 }
 
+impl Machine {
+    /// `windows`, or nothing.
+    pub(crate) fn platform(&self) -> Option<&'static str> {
+        self.platform_details.starts_with("Windows").then_some("windows")
+    }
+}
+
 /// The machine that an image is made for. There are few and images by the hundred thousand, so they share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SharedMachine(Arc<Machine>);

@@ -19,6 +19,7 @@ mod image_filters;
 mod images;
 mod instance;
 mod instance_attributes;
+mod instance_filters;
 mod instance_status;
 mod instance_types;
 mod instances;

@@ -95,17 +95,22 @@ impl Network {
         self.id("sg-", "")
     }
 
-    /// Where an instance is on the network.
-    pub(crate) fn write_place(&self, x: &mut Xml, zone: &str, instance: &str) {
+    /// The address of an instance.
+    pub(crate) fn address(&self, zone: &str, instance: &str) -> String {
         let number = self.id("eni-", instance).bytes().map(u32::from).fold(0, |sum, byte| sum * 31 % 4093 + byte);
         let block = u32::from(block_of(zone)) + number / 256 % 16;
-        let address = [172, 31, block, number % 256].map(|part| part.to_string());
+        format!("172.31.{block}.{}", number % 256)
+    }
+
+    /// Where an instance is on the network.
+    pub(crate) fn write_place(&self, x: &mut Xml, zone: &str, instance: &str) {
+        let address = self.address(zone, instance);
         let domain = match self.region.as_str() {
             "us-east-1" => "ec2.internal".to_owned(),
             region => format!("{region}.compute.internal"),
         };
-        x.text("privateIpAddress", address.join("."))
-            .text("privateDnsName", format_args!("ip-{}.{domain}", address.join("-")))
+        x.text("privateIpAddress", &address)
+            .text("privateDnsName", format_args!("ip-{}.{domain}", address.replace('.', "-")))
             .text("vpcId", self.vpc())
             .text("subnetId", self.subnet(zone));
     }

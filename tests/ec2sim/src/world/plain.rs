@@ -17,8 +17,13 @@ pub(crate) enum Plain {
 }
 
 impl Plain {
-    pub(crate) fn is(&self, text: &str) -> bool {
-        matches!(self, Plain::Text(own) if own == text)
+    /// The text at the end of a path of names.
+    pub(crate) fn member(&self, path: &[&str]) -> Option<&str> {
+        match (self, path) {
+            (Plain::Text(text), []) => Some(text),
+            (Plain::Members(members), [first, rest @ ..]) => members.get(*first)?.member(rest),
+            _ => None,
+        }
     }
 
     /// Writes it under the name that answers have for that of a call: `networkInterfaceSet` for `NetworkInterface.1`.

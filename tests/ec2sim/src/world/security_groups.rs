@@ -204,8 +204,8 @@ impl World {
     }
 
     fn authorize(&mut self, cx: &Context, input: RulesInput, side: Side) -> Result<Xml, ApiError> {
-        let (id, name, rules) = input.read()?;
-        let own = side(self.named_group(cx, id, name)?);
+        let rules = input.rules()?;
+        let own = side(self.named_group(cx, input.group_id, input.group_name)?);
         if rules.iter().any(|rule| own.contains(rule)) {
             return Err(ApiError::new("InvalidPermission.Duplicate", "the specified rule already exists"));
         }
@@ -214,8 +214,8 @@ impl World {
     }
 
     fn revoke(&mut self, cx: &Context, input: RulesInput, side: Side) -> Result<Xml, ApiError> {
-        let (id, name, rules) = input.read()?;
-        let own = side(self.named_group(cx, id, name)?);
+        let rules = input.rules()?;
+        let own = side(self.named_group(cx, input.group_id, input.group_name)?);
         if rules.iter().any(|rule| !own.contains(rule)) {
             let message = "The specified rule does not exist in this security group.";
             return Err(ApiError::new("InvalidPermission.NotFound", message));
@@ -289,17 +289,16 @@ impl Rule {
 }
 
 impl RulesInput {
-    /// The id or name of the group, and the rules.
-    fn read(self) -> Result<(Option<String>, Option<String>, Vec<Rule>), ApiError> {
-        let mut rules = self.rules;
-        if let Some(ip_protocol) = self.ip_protocol {
-            let range = self.cidr_ip.map(|cidr_ip| Range { cidr_ip, description: None });
+    fn rules(&self) -> Result<Vec<Rule>, ApiError> {
+        let mut rules = self.rules.clone();
+        if let Some(ip_protocol) = self.ip_protocol.clone() {
+            let range = self.cidr_ip.clone().map(|cidr_ip| Range { cidr_ip, description: None });
             let ip_ranges = range.into_iter().collect();
             rules.push(Rule { ip_protocol, from_port: self.from_port, to_port: self.to_port, ip_ranges });
         }
         if rules.is_empty() {
             return Err(ApiError::missing("ipPermissions"));
         }
-        Ok((self.group_id, self.group_name, rules))
+        Ok(rules)
     }
 }

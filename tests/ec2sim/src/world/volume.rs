@@ -12,6 +12,7 @@ use crate::world::ids::VOLUME;
 use crate::world::performance::Performance;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
+use crate::world::zones::zone_id;
 
 /// A volume.
 #[derive(Debug, Clone, Serialize)]
@@ -93,14 +94,20 @@ impl Filtered for Volume {
         ("attachment.instance-id", |v| maybe(attached(v).map(|a| a.instance.as_str()))),
         ("attachment.status", |v| maybe(attached(v).map(|_| "attached"))),
         ("availability-zone", |v| one(&v.zone)),
+        ("availability-zone-id", |v| written(zone_id(&v.zone))),
         ("create-time", |v| written(date(v.created))),
         ("encrypted", |v| written(v.encrypted)),
+        ("multi-attach-enabled", |_| one("false")),
         ("size", |v| written(v.size)),
         ("snapshot-id", |v| maybe(v.snapshot.as_deref())),
         ("status", |v| one(v.state())),
         ("volume-id", |v| one(&v.id)),
         ("volume-type", |v| one(v.volume_type)),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "fast-restored" | "operator.managed" | "operator.principal")
+    }
 
     fn tags(&self) -> &Tags {
         &self.tags

@@ -36,12 +36,18 @@ static NO_TAGS: Tags = Tags::new();
 
 impl Filtered for Zone {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("group-name", |zone| one(&zone.region)),
+        ("opt-in-status", |_| one("opt-in-not-required")),
         ("region-name", |zone| one(&zone.region)),
         ("state", |_| one("available")),
         ("zone-id", |zone| one(&zone.id)),
         ("zone-name", |zone| one(&zone.name)),
         ("zone-type", |_| one("availability-zone")),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "group-long-name" | "message" | "parent-zone-id" | "parent-zone-name")
+    }
 
     fn tags(&self) -> &Tags {
         &NO_TAGS

@@ -186,7 +186,10 @@ async fn tag(
     let aws = inventory.aws();
     let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
-    aws.call("CreateTags", region, call).await.map_err(|e| e.about(image.as_str()))?;
+    if let Err(error) = aws.call("CreateTags", region, call).await {
+        doubt(inventory, region, image, &error);
+        return Err(error.about(image.as_str()));
+    }
     inventory.note(region, |memory, now| memory.retag(resources, tags, now));
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
@@ -197,6 +200,17 @@ async fn tag(
         inventory.note(region, |memory, now| memory.assume(found, now));
     }
     Ok(())
+}
+
+/// What AWS says it does not know is looked for soon, instead of being written to in vain until the next listing.
+fn doubt(inventory: &Arc<Inventory>, region: &RegionName, image: &ImageId, error: &CallError) {
+    match error.code.as_str() {
+        "InvalidSnapshot.NotFound" => inventory.want_snapshots(region),
+        _ if error.is_gone() => inventory.note(region, |memory, now| {
+            memory.apply_look(std::slice::from_ref(image), Vec::new(), now);
+        }),
+        _ => {}
+    }
 }
 
 /// Deregisters an image of ours and deletes its snapshots. Just before, EC2 is asked once more whether the image still

@@ -45,6 +45,13 @@ struct Remembered {
     misses: u32,
 }
 
+/// How EC2 was asked. Tags show later than the image that carries them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    ByTag,
+    ById,
+}
+
 impl Memory {
     /// Takes in a whole listing. The answer names the owners for whom something changed.
     pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
@@ -53,7 +60,7 @@ impl Memory {
         self.trouble = None;
         self.removed.retain(|_, until| *until > now);
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
-        let mut changed = self.apply_look(&everyone, listing, now);
+        let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
         if first_or_recovered {
             changed.extend(self.watchers.iter().cloned());
         }
@@ -62,13 +69,17 @@ impl Memory {
 
     /// Takes in a look at the images `asked` about.
     pub(super) fn apply_look(&mut self, asked: &[ImageId], found: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
+        self.take_in(Look::ById, asked, found, now)
+    }
+
+    fn take_in(&mut self, look: Look, asked: &[ImageId], found: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
         let mut changed = BTreeSet::new();
         let seen: BTreeSet<_> = found.iter().map(|image| image.id.clone()).collect();
         for image in found {
             changed.extend(self.see(image, now));
         }
         for id in asked.iter().filter(|id| !seen.contains(*id)) {
-            changed.extend(self.miss(id, now));
+            changed.extend(self.miss(look, id, now));
         }
         changed
     }
@@ -105,11 +116,12 @@ impl Memory {
         changed
     }
 
-    fn miss(&mut self, id: &ImageId, now: Timestamp) -> Option<Owner> {
+    fn miss(&mut self, look: Look, id: &ImageId, now: Timestamp) -> Option<Owner> {
         let owner = self.owner_of(id)?;
         let images = self.images.get_mut(&owner)?;
         let remembered = images.get_mut(id)?;
-        if remembered.late_until.is_some_and(|until| until > now) {
+        let may_be_late = look == Look::ByTag || remembered.image.assumed;
+        if may_be_late && remembered.late_until.is_some_and(|until| until > now) {
             return None;
         }
         remembered.misses += 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
@@ -137,6 +137,11 @@ impl Context {
     /// What the manifests of all objects mean to one of them.
     pub(super) fn surroundings(&self, owner: &Owner) -> Surroundings {
         let all = self.store.state();
-        Surroundings::among(all.iter().filter_map(|guard| guard.0.as_ref().ok()), owner)
+        let unreadable = all.iter().filter_map(|guard| guard.0.as_ref().err()).map(|invalid| &invalid.metadata);
+        let name = |m: &ObjectMeta| {
+            format!("{}/{}", m.namespace.as_deref().unwrap_or_default(), m.name.as_deref().unwrap_or_default())
+        };
+        let readable = Surroundings::among(all.iter().filter_map(|guard| guard.0.as_ref().ok()), owner);
+        Surroundings { unreadable: unreadable.map(name).collect(), ..readable }
     }
 }

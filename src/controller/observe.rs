@@ -25,6 +25,8 @@ pub struct Surroundings {
     pub former_regions: BTreeSet<RegionName>,
     /// Images that other manifests name as a source.
     pub claimed: BTreeSet<ImageId>,
+    /// Objects that do not decode, `<namespace>/<name>`: which images they name is not known.
+    pub unreadable: BTreeSet<String>,
     /// The parameters of all manifests, to be read together.
     pub parameters: BTreeSet<ParameterName>,
     /// Actions that failed before.
@@ -59,6 +61,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
     let mut observed = Observed {
         regions: regions.iter().cloned().zip(join_all(views).await).collect(),
         claimed: surroundings.claimed.clone(),
+        unreadable: surroundings.unreadable.clone(),
         failures: surroundings.failures.clone(),
         requested: surroundings.requested,
         ..Observed::default()

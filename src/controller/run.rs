@@ -94,16 +94,19 @@ pub async fn run(
     health.set_ready(false);
     let (stop, stopping) = watch::channel(false);
     let mut work = pin!(work(doors, settings, telemetry.clone(), stopping));
+    // A process that was stopped and wakes learns that its lease ran out before it does anything else.
     let result = tokio::select! {
-        () = &mut work => Ok(()),
+        biased;
         () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
+        () = &mut work => Ok(()),
         () = told(&mut shutdown) => {
             tracing::info!("stopping: passes under way are ended first");
             stop.send_replace(true);
             tokio::select! {
+                biased;
+                () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
                 () = &mut work => Ok(()),
                 () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
-                () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
             }
         }
     };

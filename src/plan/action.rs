@@ -84,8 +84,6 @@ pub struct Copy {
     pub tags: Tags,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// The failed copies of earlier attempts, one of which may still hold the name.
-    pub failed: Vec<ImageId>,
 }
 
 /// What identifies an action across passes, so that its failures are remembered.
@@ -199,6 +197,8 @@ pub enum Reason {
     },
     /// The manifest hands the source over.
     HandedOver,
+    /// The manifest does not hand the source over any more.
+    TakenBack,
     /// Tags were changed or are new.
     TagsDiffer,
     /// The channel points to a version that the parameter does not name.
@@ -228,6 +228,7 @@ impl Reason {
             Self::Missing => "Missing",
             Self::CopyFailed { .. } => "CopyFailed",
             Self::HandedOver => "HandedOver",
+            Self::TakenBack => "TakenBack",
             Self::TagsDiffer => "TagsDiffer",
             Self::Moved { .. } => "Moved",
             Self::LeftTheList { .. } => "LeftTheList",
@@ -245,6 +246,7 @@ impl fmt::Display for Reason {
             Self::Missing => f.write_str("the region has no image of this version"),
             Self::CopyFailed { cause } => write!(f, "the last copy failed: {cause}"),
             Self::HandedOver => f.write_str("the manifest hands this image over (adopt: true)"),
+            Self::TakenBack => f.write_str("the manifest takes this image back (no adopt: true any more)"),
             Self::TagsDiffer => f.write_str("the tags differ from the manifest"),
             Self::Moved { from: Some(from) } => write!(f, "the parameter names {from}"),
             Self::Moved { from: None } => f.write_str("the parameter does not exist"),

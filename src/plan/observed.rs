@@ -22,6 +22,8 @@ pub struct Observed {
     pub usage: BTreeMap<ImageId, Usage>,
     /// Images that other manifests name as a source.
     pub claimed: BTreeSet<ImageId>,
+    /// Other manifests that cannot be read, `<namespace>/<name>`: which images they name is not known.
+    pub unreadable: BTreeSet<String>,
     /// Actions that failed before, and when they may be tried again.
     pub failures: BTreeMap<Key, Failure>,
     /// Somebody asked for a pass now: copies that failed are tried again without waiting.

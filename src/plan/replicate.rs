@@ -230,6 +230,9 @@ fn copy(
     kms_key: Option<&str>,
     failed: &[&Owned],
 ) -> Result<Option<String>, Trouble> {
+    if version.source.region == *region && scene.taken_back(&version.source).is_some() {
+        return Ok(Some(format!("{} is handed back first, since it is not adopted any more", version.source.id)));
+    }
     if let Some(until) = view.awaits(&version.name, scene.now) {
         plan.look_again_at(until);
         return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
@@ -248,6 +251,9 @@ fn copy(
             Reason::CopyFailed { cause }
         }
     };
+    if let Some(holder) = failed.iter().find(|o| o.image.protected && o.image.name == version.image_name) {
+        return Err(protected(region, holder.image));
+    }
     source_image(scene, plan, &version.source)?;
     let attempt = made + 1;
     let action = Action::Copy(Copy {
@@ -258,9 +264,18 @@ fn copy(
         kms_key: kms_key.map(str::to_owned),
         tags: scene.tags(version, attempt, false),
         attempt,
-        failed: failed.iter().map(|o| o.image.id.clone()).collect(),
     });
     Ok(scene.want(plan, action, reason))
+}
+
+/// A failed copy makes room for the next attempt, since both have the same name; this one cannot.
+fn protected(region: &RegionName, failed: &Image) -> Trouble {
+    let message = format!(
+        "{}, a failed copy, holds the name '{}' in {region}, and somebody protected it from deregistration: disable the \
+         protection to have it copied anew",
+        failed.id, failed.name
+    );
+    Trouble::new(Class::NeedsPerson, "FailedCopyProtected", message)
 }
 
 fn copy_failed(version: &Version, region: &RegionName, image: &Image, cause: &str, kms_key: Option<&str>) -> Trouble {

@@ -145,7 +145,7 @@ enum Guard {
     Channel,
     /// No parameter of a channel names it.
     Parameter,
-    /// No manifest names it as a source.
+    /// No manifest names it as a source, and every manifest can be read.
     Source,
     /// It is not protected from deregistration.
     Protection,
@@ -180,9 +180,11 @@ impl Guard {
             Self::Source => {
                 let source = scene.desired.versions.iter().find(|v| v.source.id == image.id && !retires_all);
                 let claimed = scene.observed.claimed.contains(&image.id);
+                let unreadable = scene.observed.unreadable.first().filter(|_| !failed);
                 source
                     .map(|v| format!("version {} is copied from it", v.name))
                     .or_else(|| claimed.then(|| "another MachineImage has it as a source".into()))
+                    .or_else(|| unreadable.map(|name| format!("it counts as in use, because the MachineImage {name} does not decode and may name it: mend that one")))
             }
             Self::Protection => image.protected.then(|| {
                 format!(

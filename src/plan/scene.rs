@@ -76,6 +76,16 @@ impl<'a> Scene<'a> {
         self.observed.sources.get(source)
     }
 
+    /// The source of a version that was adopted and is not handed over any more, as long as its tags still say that it is ours.
+    pub(super) fn taken_back(&self, source: &ImageRef) -> Option<&'a Image> {
+        let lists = |adopt: bool| self.desired.versions.iter().any(|v| v.source == *source && v.adopt == adopt);
+        let itself = |o: &Ownership| o.source.as_ref().map_or(o.adopted, |of| of == source);
+        let held = |o: Ownership| o.owner == self.desired.owner && itself(&o);
+        let images = self.observed.regions.get(&source.region)?.images.as_ref()?;
+        let image = images.iter().find(|i| i.id == source.id && i.state != ImageState::Deregistered)?;
+        (lists(false) && !lists(true) && image.ownership().is_some_and(held)).then_some(image)
+    }
+
     /// The tags that an image of a version must carry: a copy of its source, or the source itself, adopted.
     pub(super) fn tags(&self, version: &Version, attempt: u32, adopted: bool) -> Tags {
         let ownership = Ownership {

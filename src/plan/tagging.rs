@@ -1,25 +1,49 @@
 //! Why is this tag written? Every replica and its snapshots carry our tags and the manifest's; what
-//! somebody changed is put back, and tags that others added are left alone.
+//! somebody changed is put back, and tags that others added are left alone. A source that is not handed over any more is
+//! given back by a tag that says so: when its version leaves the list, nothing else would tell it from what is ours.
+
+use std::collections::BTreeSet;
 
 use super::Plan;
 use super::action::{Action, Reason};
 use super::ids::RegionName;
 use super::observed::{ImageState, RegionView};
 use super::scene::{Owned, Scene};
-use super::tags::{Tags, missing};
+use super::tags::{ADOPTED, HANDED_BACK, Tags, missing};
 
 /// Plans the tags of what exists.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    hand_back(scene, plan);
     let current = scene.observed.regions.iter().filter(|(_, view)| view.is_current());
     for (region, view) in current.filter(|(region, _)| scene.desired.regions.contains_key(region)) {
-        // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again.
-        let intact =
-            |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending) && !o.image.assumed;
+        // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again; what it does not
+        // list any more may be gone.
+        let listed = |o: &Owned| !o.image.assumed && !o.image.missed;
+        let intact = |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending) && listed(o);
         for owned in scene.owned(region).iter().filter(|o| intact(o)) {
             if let Some(action) = correction(scene, region, view, owned) {
                 scene.want(plan, action, Reason::TagsDiffer);
             }
         }
+    }
+}
+
+/// Plans to give back the sources that are not handed over any more.
+fn hand_back(scene: &Scene, plan: &mut Plan) {
+    let mut seen = BTreeSet::new();
+    for version in scene.desired.versions.iter().filter(|v| seen.insert(&v.source)) {
+        let region = &version.source.region;
+        let current = scene.observed.regions.get(region).is_some_and(RegionView::is_current);
+        let Some(image) = scene.taken_back(&version.source).filter(|_| current) else { continue };
+        let snapshots = image.snapshots.iter().map(|s| s.to_string());
+        let action = Action::Tag {
+            region: region.clone(),
+            version: version.name.clone(),
+            image: image.id.clone(),
+            resources: std::iter::once(image.id.to_string()).chain(snapshots).collect(),
+            tags: Tags::from([(ADOPTED.to_owned(), HANDED_BACK.to_owned())]),
+        };
+        scene.want(plan, action, Reason::TakenBack);
     }
 }
 

@@ -17,9 +17,11 @@ pub const SOURCE: &str = "amiops.dev/source";
 pub const RELEASED_AT: &str = "amiops.dev/released-at";
 /// Which attempt to copy the version to the region made it, from 1.
 pub const ATTEMPT: &str = "amiops.dev/attempt";
-/// Only on an image that was adopted. A copy that somebody makes of it together with its tags has it too, and is known by it:
-/// amiops's own copies have not.
+/// Only on an image that was adopted: `true`, or [`HANDED_BACK`]. A copy that somebody makes of it together with its tags has
+/// it too, and is known by it: amiops's own copies have not.
 pub const ADOPTED: &str = "amiops.dev/adopted";
+/// The value of [`ADOPTED`] on an image that the manifest no longer hands over: it is not ours, whatever its other tags say.
+pub const HANDED_BACK: &str = "false";
 /// On a parameter: the channel that it publishes.
 pub const CHANNEL: &str = "amiops.dev/channel";
 
@@ -44,9 +46,12 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Reads the ownership from tags; `None` if owner or version are missing or not legible, which
-    /// means that the resource is not ours to change.
+    /// Reads the ownership from tags; `None` if owner or version are missing or not legible, or if the resource was handed
+    /// back, which means that it is not ours to change.
     pub fn read(tags: &Tags) -> Option<Self> {
+        if tags.get(ADOPTED).is_some_and(|adopted| adopted == HANDED_BACK) {
+            return None;
+        }
         Some(Self {
             owner: Owner::parse(tags.get(OWNER)?)?,
             version: VersionName::new(tags.get(VERSION)?),

@@ -120,12 +120,31 @@ fn an_attempt_follows_the_highest_that_is_known() {
 }
 
 #[test]
-fn a_new_attempt_says_why_the_last_failed_and_which_images_may_hold_its_name() {
+fn a_new_attempt_says_why_the_last_failed() {
     let mut world = world(ONE_REGION);
     world.hold_failed("eu-west-1", "1.4.2", 1, minutes(60));
-    let (copy, reason) = copy(&world);
-    assert_eq!(reason.to_string(), "the last copy failed: Given key ID is not accessible");
-    assert_eq!(copy.failed, ["ami-failed-1".into()]);
+    assert_eq!(copy(&world).1.to_string(), "the last copy failed: Given key ID is not accessible");
+}
+
+#[test]
+fn a_failed_copy_that_holds_the_name_and_is_protected_is_told_and_not_tried_against() {
+    let mut world = world(ONE_REGION);
+    world.hold_failed("eu-west-1", "1.4.2", 1, minutes(60)).protected = true;
+    let plan = world.plan();
+    assert_eq!(plan.steps, []);
+    assert_eq!(
+        problem(&plan, "FailedCopyProtected").message,
+        "ami-failed-1, a failed copy, holds the name 'web-1.4.2' in eu-west-1, and somebody protected it from \
+         deregistration: disable the protection to have it copied anew"
+    );
+}
+
+#[test]
+fn a_protected_failed_copy_of_another_name_is_not_in_the_way() {
+    let mut world = world(ONE_REGION);
+    let failed = world.hold_failed("eu-west-1", "1.4.2", 1, minutes(60));
+    (failed.protected, failed.name) = (true, "web-before".into());
+    assert_eq!(copy(&world).0.attempt, 2);
 }
 
 #[test]

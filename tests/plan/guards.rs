@@ -30,7 +30,7 @@ fn nothing_keeps_it() -> World {
 type Case = (&'static str, Change, &'static str);
 
 /// The guards that are asked before anybody asks AWS who uses the image.
-const GUARDS: [Case; 13] = [
+const GUARDS: [Case; 14] = [
     (
         "the region cannot be seen",
         |w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "eu-west-1 does not answer")),
@@ -86,6 +86,11 @@ const GUARDS: [Case; 13] = [
         "another manifest is copied from it",
         |w| w.observed.claimed.extend([OLD.into()]),
         "another MachineImage has it as a source",
+    ),
+    (
+        "another manifest cannot be read",
+        |w| w.observed.unreadable.extend(["images/db".into()]),
+        "it counts as in use, because the MachineImage images/db does not decode and may name it: mend that one",
     ),
     (
         "it is protected",

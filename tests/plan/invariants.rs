@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use amiops::plan::ids::{ImageRef, RegionName};
-use amiops::plan::tags::{OWNER, SOURCE, Tags, VERSION};
+use amiops::plan::tags::{ADOPTED, OWNER, SOURCE, Tags, VERSION};
 use amiops::plan::{Action, Image, ImageState, Plan, Reason, RegionView, Snapshot, Usage};
 
 use crate::fixtures::World;
@@ -26,7 +26,8 @@ impl World {
             let made = source.is_some() && image.made_from == source;
             let left_alone = self.desired.versions.iter().any(|v| v.source.id == image.id && !v.adopt);
             let handed_over = handed_over && !left_alone;
-            carries && image.state != ImageState::Deregistered && (handed_over || made)
+            let handed_back = image.tags.get(ADOPTED).is_some_and(|adopted| adopted == "false");
+            carries && !handed_back && image.state != ImageState::Deregistered && (handed_over || made)
         };
         self.view(region).images.iter().flatten().filter(ours).collect()
     }
@@ -108,6 +109,17 @@ fn check_tag(world: &World, region: &RegionName, image: &str, resources: &[Strin
         let source = world.observed.sources[&version.source].as_ref().unwrap();
         assert!(source.tags.get(OWNER).is_none_or(|owner| owner == US));
         &source.snapshots
+    } else if *reason == Reason::TakenBack {
+        assert_eq!(
+            *tags,
+            Tags::from([(ADOPTED.into(), "false".into())]),
+            "nothing else is written to what is given back"
+        );
+        let adopting = world.desired.versions.iter().any(|v| v.adopt && v.source.id.as_str() == image);
+        assert!(!adopting, "only what is not handed over is given back");
+        let image = world.view(region).images.iter().flatten().find(|i| i.id.as_str() == image).expect("it exists");
+        assert_eq!(image.tags.get(OWNER).map(String::as_str), Some(US), "only what was ours is given back");
+        &image.snapshots
     } else {
         let ours = world.ours(region);
         &ours.into_iter().find(|i| i.id.as_str() == image).expect("only what is ours is tagged").snapshots
@@ -141,6 +153,7 @@ fn check_deregister(world: &World, region: &RegionName, image: &Image) {
     if image.state == ImageState::Failed {
         return;
     }
+    assert!(world.observed.unreadable.is_empty(), "a manifest that cannot be read may name {id}");
     assert_eq!(world.observed.usage.get(id), Some(&Usage::Unused), "{id} is not known to be unused");
     for name in world.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         let read = view.parameters.get(name).expect("every parameter was read").as_ref().expect("and could be read");

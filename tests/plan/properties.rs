@@ -118,9 +118,9 @@ fn the_worlds_lead_to_every_reason_and_every_obstacle() {
             told.extend(plan.all_gone.then(|| "all gone".to_owned()));
         }
     }
-    let expected = "Missing, CopyFailed, HandedOver, TagsDiffer, Moved, LeftTheList, Superseded, FailedAndUnwanted, \
+    let expected = "Missing, CopyFailed, HandedOver, TakenBack, TagsDiffer, Moved, LeftTheList, Superseded, FailedAndUnwanted, \
                     LeftBehind, ObjectDeleted, SourceNotAvailable, Duplicate, SourceChanged, ImageDisabled, \
-                    OwnedByAnother, ParameterNotTaken, all gone, the region cannot be seen, EC2 does not list it yet, \
+                    OwnedByAnother, FailedCopyProtected, ParameterNotTaken, all gone, the region cannot be seen, EC2 does not list it yet, \
                     names it, cannot be read, has not been read yet, is copied from it, \
                     another MachineImage has it, it is protected, it is the last available image, in use by, \
                     that cannot be checked, has not been checked yet, waits until, SSM is checking";

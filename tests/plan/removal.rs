@@ -89,7 +89,11 @@ fn a_source_that_was_handed_over_goes_with_the_object() {
 
 #[test]
 fn what_is_in_use_or_needed_elsewhere_stays_although_the_object_goes() {
-    let cases: [(Change, &str); 4] = [
+    let cases: [(Change, &str); 5] = [
+        (
+            |w| w.observed.unreadable.extend(["images/db".into()]),
+            "it counts as in use, because the MachineImage images/db does not decode and may name it: mend that one",
+        ),
         (
             |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec![User::Other("instance i-1".into())])),
             "in use by instance i-1",

@@ -227,23 +227,68 @@ fn an_adopted_source_is_the_replica_of_its_region() {
 }
 
 #[test]
-fn a_source_that_is_not_handed_over_any_more_is_left_alone_and_copied() {
-    for deleting in [false, true] {
-        let mut world = world(ADOPT);
-        world.hold("eu-west-1", "1.4.2");
-        let adopted = world.hold_as("us-east-1", "1.4.2", "ami-src-1.4.2", 1);
-        adopted.made_from = None;
-        adopted.tags.remove("amiops.dev/released-at");
-        world.observed.usage.insert("ami-src-1.4.2".into(), Usage::Unused);
-        world.desired.versions[0].adopt = false;
-        world.desired.deleting = deleting;
-        world.desired.deletion_policy = amiops::api::DeletionPolicy::Delete;
-        let plan = world.plan();
-        let here = plan.steps.iter().filter(|s| s.action.region().as_str() == "us-east-1");
-        let verbs: Vec<_> = here.map(|s| s.action.verb()).collect();
-        assert_eq!(verbs, if deleting { vec![] } else { vec!["Copy"] });
-        assert!(plan.departures.iter().all(|d| d.id != "ami-src-1.4.2"));
-    }
+fn a_source_that_is_not_handed_over_any_more_is_handed_back_and_then_copied() {
+    let mut world = taken_back();
+    let here = |steps: Vec<String>| steps.into_iter().filter(|s| s.contains(" in us-east-1")).collect::<Vec<_>>();
+    assert_eq!(
+        here(world.steps()),
+        [
+            "tag ami-src-1.4.2, snap-ami-src-1.4.2 of ami-src-1.4.2 in us-east-1: amiops.dev/adopted=false (the manifest takes \
+          this image back (no adopt: true any more))"
+        ]
+    );
+    let waiting = replica(&world.plan(), "us-east-1", "1.4.2").error.clone();
+    assert_eq!(waiting.as_deref(), Some("ami-src-1.4.2 is handed back first, since it is not adopted any more"));
+
+    world.image("us-east-1", "ami-src-1.4.2").tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
+    let copies = world.steps();
+    assert!(copies.iter().any(|s| s.starts_with("copy 1.4.2 from us-east-1/ami-src-1.4.2 to us-east-1")), "{copies:?}");
+}
+
+#[test]
+fn a_source_that_was_handed_back_stays_when_its_version_leaves_the_list() {
+    let mut world = taken_back();
+    let image = world.image("us-east-1", "ami-src-1.4.2");
+    image.tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
+    world.hold("us-east-1", "1.4.3");
+    world.desired.versions[0].name = version("1.4.3");
+    world.desired.versions[0].source.id = "ami-src-1.4.3".into();
+    world.desired.keep_last = Some(0);
+    assert!(world.plan().departures.iter().all(|d| d.id != "ami-src-1.4.2"));
+}
+
+#[test]
+fn a_source_that_was_handed_back_can_be_adopted_again() {
+    let mut world = taken_back();
+    let image = world.image("us-east-1", "ami-src-1.4.2");
+    image.tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
+    let found = image.clone();
+    world.desired.versions[0].adopt = true;
+    let source = world.desired.versions[0].source.clone();
+    world.observed.sources.insert(source, Ok(found));
+    assert!(world.plan().steps.iter().any(|s| s.reason.code() == "HandedOver"));
+}
+
+#[test]
+fn a_source_that_is_not_handed_over_any_more_does_not_go_with_its_object() {
+    let mut world = taken_back();
+    world.desired.deleting = true;
+    world.desired.deletion_policy = amiops::api::DeletionPolicy::Delete;
+    let plan = world.plan();
+    assert!(plan.departures.iter().all(|d| d.id != "ami-src-1.4.2"));
+    assert!(plan.steps.iter().all(|s| s.action.region().as_str() != "us-east-1"));
+}
+
+/// An image that was adopted by a manifest which now only names it as a source.
+fn taken_back() -> World {
+    let mut world = world(ADOPT);
+    world.hold("eu-west-1", "1.4.2");
+    let adopted = world.hold_as("us-east-1", "1.4.2", "ami-src-1.4.2", 1);
+    adopted.made_from = None;
+    adopted.tags.insert(tags::ADOPTED.into(), "true".into());
+    world.observed.usage.insert("ami-src-1.4.2".into(), Usage::Unused);
+    world.desired.versions[0].adopt = false;
+    world
 }
 
 #[test]

@@ -233,3 +233,21 @@ fn an_image_that_ec2_does_not_list_yet_is_not_tagged() {
     let regions: Vec<_> = world.plan().steps.iter().map(|s| s.action.region().to_string()).collect();
     assert_eq!(regions, ["us-east-1"]);
 }
+
+#[test]
+fn an_image_that_the_last_look_missed_is_not_tagged() {
+    let mut world = complete(WEB);
+    let image = world.image("eu-west-1", IMAGE);
+    image.tags.remove("team");
+    image.missed = true;
+    assert_eq!(tagged(&world), []);
+}
+
+#[test]
+fn what_was_handed_back_is_not_ours_whatever_its_other_tags_say() {
+    let mut tags = complete(WEB).tags("1.4.2", 1);
+    tags.insert(tags::ADOPTED.into(), "true".into());
+    assert!(Ownership::read(&tags).is_some());
+    tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
+    assert_eq!(Ownership::read(&tags), None);
+}

@@ -150,3 +150,16 @@ fn snapshots_of_an_image_are_seen_even_without_their_tags() {
     assert_eq!(changed, BTreeSet::from([owner()]));
     assert_eq!(memory.view(&owner()).snapshots.unwrap(), [snapshot]);
 }
+
+#[test]
+fn an_image_that_was_just_adopted_may_show_its_tags_late_but_is_gone_when_ec2_does_not_know_its_id() {
+    let mut memory = Memory::default();
+    memory.assume(image("ami-1", ImageState::Available), at(0));
+    memory.apply_listing(vec![], at(1));
+    memory.apply_listing(vec![], at(2));
+    assert!(!memory.view(&owner()).images.unwrap()[0].missed);
+
+    memory.apply_look(&["ami-1".into()], vec![], at(3));
+    memory.apply_look(&["ami-1".into()], vec![], at(4));
+    assert!(ids(&mut memory).is_empty());
+}

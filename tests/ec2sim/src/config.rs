@@ -50,6 +50,8 @@ pub struct Config {
     pub report_lag: SignedDuration,
     /// How long blocking public access to images takes to have an effect.
     pub block_access_time: SignedDuration,
+    /// How many results a page of images, snapshots or references holds at most, whatever size is asked for.
+    pub page: usize,
     /// Whether calls beyond the documented rates are refused.
     pub request_limits: bool,
     /// How many accounts, organisations and units an image may be shared with.
@@ -82,6 +84,7 @@ impl Default for Config {
             report_time: SignedDuration::from_secs(60),
             report_lag: SignedDuration::ZERO,
             block_access_time: SignedDuration::ZERO,
+            page: 1_000,
             request_limits: false,
             sharees: 1_000,
             public_images: 5,

@@ -2,7 +2,7 @@
 //! program's own types, so that a fault in them is not shared.
 
 use crate::door::Call;
-use crate::manifest::{Manifest, OBJECTS, source_id};
+use crate::manifest::{Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 
@@ -31,24 +31,13 @@ pub(crate) fn after(world: &World, call: &Call) {
     let state = world.state();
     for object in OBJECTS {
         for number in 0..crate::manifest::SOURCES {
-            let live = live(world, &state, &call.region, object, &format!("1.{number}"));
+            let live = state.live(&call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
         }
     }
-}
-
-/// The live images of a version, but not its source where the manifest does not hand it over (any more).
-fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
-    let taken_back = |i: &&Image| {
-        let lists = |m: &Manifest| {
-            m.versions.iter().any(|v| !v.adopt && v.name() == version && source_id(object, v.number) == i.id)
-        };
-        world.lately(object).iter().flatten().any(lists)
-    };
-    state.live(region, object, version).into_iter().filter(|i| !taken_back(i)).collect()
 }
 
 fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
@@ -72,7 +61,7 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
-    let live = live(world, state, &call.region, object, version);
+    let live = state.live(&call.region, object, version);
     let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
     let repeated = world.past().tokens.contains(&(call.region.clone(), token.clone()));
@@ -90,13 +79,12 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     let holder = image.or_else(|| state.images.iter().find(|i| i.snapshots.iter().any(|s| s == id)));
     let adopted = |i: &Image| OBJECTS.iter().any(|object| is_handed_over(world, object, &i.id));
     let ours = holder.is_some_and(|i| owned(&i.tags) || adopted(i));
-    let excused = holder.is_none() && world.touched_lately(&call.region);
+    let excused = world.touched_lately(id);
     (!ours && !excused).then(|| format!("{id} is not ours"))
 }
 
 fn is_handed_over(world: &World, object: &str, id: &str) -> bool {
-    let handed = |m: &Manifest| m.versions.iter().any(|v| v.adopt && source_id(object, v.number) == id);
-    world.lately(object).iter().flatten().any(handed)
+    world.lately(object).iter().flatten().any(|m| m.hands_over(id))
 }
 
 fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
@@ -114,7 +102,7 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     let may_all_go =
         lately.iter().any(|m| m.as_ref().is_none_or(|m| m.delete)) && world.past().deleted.contains(object);
     if may_all_go {
-        return used(world, state, image);
+        return used(world, state, image).or_else(|| sourced(world, id, Some(object)));
     }
     if lately.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
         return Some(format!("{version} of {object} is listed"));
@@ -124,6 +112,7 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     used(world, state, image)
         .or_else(|| named(world, state, image))
+        .or_else(|| sourced(world, id, None))
         .or_else(|| last_of_region(world, state, image, object, &lately))
 }
 
@@ -133,6 +122,13 @@ fn used(world: &World, state: &State, image: &Image) -> Option<String> {
     used.map(|u| format!("{} is in use by {} since {}", image.id, u.by, u.since))
         .or_else(|| (image.protected && !world.touched_lately(&image.region)).then(|| "it is protected".into()))
         .or_else(|| (image.shared && !world.touched_lately(&image.region)).then(|| "it is shared".into()))
+}
+
+/// Whether a manifest names the image as a source, and has done so for a while.
+fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
+    let names = |object: &&&str| world.lately(object).iter().all(|m| m.as_ref().is_some_and(|m| m.has_source(id)));
+    let object = OBJECTS.iter().filter(|o| Some(**o) != but).find(names)?;
+    Some(format!("{id} is a source of {object}"))
 }
 
 fn named(world: &World, state: &State, image: &Image) -> Option<String> {
@@ -179,7 +175,7 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     if image.state != "available" && !world.touched_lately(&call.region) {
         return Some(format!("{value} is {}", image.state));
     }
-    let version = image.version().unwrap_or_default();
+    let version = held_version(world, object, image).unwrap_or_default();
     let lately = world.lately(object);
     let asks = |m: &&Manifest| m.channels.get(channel).is_some_and(|number| format!("1.{number}") == version);
     let asking: Vec<_> = lately.iter().flatten().filter(asks).collect();
@@ -187,12 +183,21 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{channel} of {object} does not point to {version}"));
     }
     let lacks = |region: &&&str| {
-        let live = live(world, state, region, object, version);
-        !live.iter().any(|i| i.state == "available") && !world.touched_lately(region)
+        let holds = |i: &&Image| i.region == **region && held_version(world, object, i).as_deref() == Some(&version);
+        !state.images.iter().filter(holds).any(|i| i.state == "available") && !world.touched_lately(region)
     };
     let lacking: Vec<_> = asking.iter().map(|m| m.regions.keys().find(lacks)).collect();
     let everywhere = lacking.iter().any(Option::is_none);
     (!everywhere).then(|| format!("{version} is not available in {}", lacking[0].copied().unwrap_or_default()))
+}
+
+/// The version that an image holds of an object; of one that was just adopted, the tags may not be seen yet.
+fn held_version(world: &World, object: &str, image: &Image) -> Option<String> {
+    let lately = world.lately(object);
+    let adopted =
+        || lately.iter().flatten().flat_map(|m| &m.versions).find(|v| v.adopt && v.source(object).1 == image.id);
+    let tagged = image.version().filter(|_| image.is_of(object)).map(str::to_owned);
+    tagged.or_else(|| adopted().map(crate::manifest::Version::name))
 }
 
 fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {

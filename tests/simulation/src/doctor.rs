@@ -14,8 +14,14 @@ pub(crate) enum Doctor {
     StripTags,
     /// Nobody seems to use any image.
     EmptyReferences,
+    /// Nobody seems to be allowed to launch any image.
+    EmptyPermissions,
     /// Listings of images are answered empty.
     EmptyListing,
+    /// Listings of images come in pages, of which only the first arrives.
+    DropPage,
+    /// Images of one object seem to belong to the other, so that both act on them.
+    TwoOwners,
     /// Tags are written to a source instead of an image of ours.
     TagTheSource,
     /// Parameters are made to name the source.
@@ -37,6 +43,10 @@ impl Doctor {
             return form(request, kept.map(|(key, value)| (key.as_str(), value.as_str())));
         }
         match (self, call.operation.as_str()) {
+            (Self::DropPage, "DescribeImages") if call.get("MaxResults").is_some() => {
+                let sized = |(key, value)| if key == "MaxResults" { (key, "1") } else { (key, value) };
+                form(request, call.parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).map(sized))
+            }
             (Self::TagTheSource, "CreateTags") => {
                 let source = crate::manifest::source_id("web", 0);
                 let resource = |key: &str| key.starts_with("ResourceId");
@@ -57,20 +67,27 @@ impl Doctor {
 
     /// The answer as it comes back.
     pub(crate) fn answer(self, call: &Call, answer: HttpResponse) -> HttpResponse {
-        let empties = match (self, call.operation.as_str()) {
-            (Self::EmptyReferences, "DescribeImageReferences") => "imageReferenceSet",
-            (Self::EmptyListing, "DescribeImages") => "imagesSet",
+        let change: fn(String) -> String = match (self, call.operation.as_str()) {
+            (Self::EmptyReferences, "DescribeImageReferences") => |text| emptied(text, "imageReferenceSet"),
+            (Self::EmptyPermissions, "DescribeImageAttribute") => |text| emptied(text, "launchPermission"),
+            (Self::EmptyListing, "DescribeImages") => |text| emptied(text, "imagesSet"),
+            (Self::DropPage, "DescribeImages") => |text| emptied(text, "nextToken"),
+            (Self::TwoOwners, "DescribeImages") => |text| text.replace("sim/images/db", "sim/images/web"),
             _ => return answer,
         };
         let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default()).into_owned();
-        let (open, close) = (format!("<{empties}>"), format!("</{empties}>"));
-        let emptied = match (text.find(&open), text.rfind(&close)) {
-            (Some(start), Some(end)) => format!("{}{}", &text[..start + open.len()], &text[end..]),
-            _ => text,
-        };
         let mut answer = answer;
-        *answer.body_mut() = emptied.into();
+        *answer.body_mut() = change(text).into();
         answer
+    }
+}
+
+/// The text without what an element holds.
+fn emptied(text: String, element: &str) -> String {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    match (text.find(&open), text.rfind(&close)) {
+        (Some(start), Some(end)) => format!("{}{}", &text[..start + open.len()], &text[end..]),
+        _ => text,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter, source_id};
+use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter};
 use crate::state::{State, owner_of};
 use crate::world::World;
 
@@ -41,7 +41,7 @@ fn settled(world: &World, state: &State, manifest: &Manifest, status: &Value) {
         (false, Some(lacking)) if status["problems"].as_array().is_none_or(Vec::is_empty) => {
             world.violation(format!("{object} does not say why {lacking}: {status}"));
         }
-        (false, Some(lacking)) if !excused(world, state, manifest) => {
+        (false, Some(lacking)) if !excused(state, manifest) => {
             world.violation(format!("{object}: nothing stands in the way any more, but {lacking}: {status}"));
         }
         _ => {}
@@ -59,7 +59,8 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
         for version in &manifest.versions {
             let name = version.name();
             let live = state.live(region, object, &name);
-            let source = format!("{}/{}", crate::manifest::REGIONS[0], version.source_id(object));
+            let (from, id) = version.source(object);
+            let source = format!("{from}/{id}");
             let holds = |i: &&&crate::state::Image| i.tags.get("amiops.dev/source") == Some(&source);
             let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
@@ -82,27 +83,30 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
 
 /// Whether something lasting stands in the way: a source that does not exist, content that changed, two copies, a foreign
 /// image with the name, a foreign parameter.
-fn excused(world: &World, state: &State, manifest: &Manifest) -> bool {
+fn excused(state: &State, manifest: &Manifest) -> bool {
     let no_source = |v: &crate::manifest::Version| {
-        let id = source_id(manifest.object, v.number);
-        !v.source_exists || state.image(crate::manifest::REGIONS[0], &id).is_none()
+        let (region, id) = v.source(manifest.object);
+        let image = state.image(&region, &id);
+        let of_another = |i: &crate::state::Image| owner_of(&i.tags).is_some_and(|owner| owner != manifest.object);
+        image.is_none_or(|i| i.state != "available" || (v.adopt && of_another(i)))
     };
     let unlike = |v: &crate::manifest::Version| {
         let name = v.name();
-        let source = source_id(manifest.object, v.number);
+        let source = v.source(manifest.object).1;
         let image_name = format!("{}-{name}", manifest.object);
         state.images.iter().any(|i| {
             let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
             let other_source = carries && !i.tags.get("amiops.dev/source").is_some_and(|s| s.ends_with(&source));
             let holds_name = i.name == image_name && !i.belongs_to(manifest.object, &name);
-            other_source || holds_name || (carries && i.state == "disabled")
+            // A failed copy that somebody protects keeps its name.
+            let in_the_way = holds_name || (carries && i.state == "failed" && i.protected);
+            other_source || in_the_way || (carries && i.state == "disabled")
         })
     };
     let foreign = |channel: &&&str| {
         let name = parameter(manifest.object, channel);
         state.parameters.iter().any(|p| p.name == name && owner_of(&p.tags) != Some(manifest.object))
     };
-    let _ = world;
     manifest.versions.iter().any(|v| no_source(v) || unlike(v)) || manifest.channels.keys().any(|c| foreign(&c))
 }
 
@@ -131,7 +135,7 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) {
 }
 
 fn is_source(world: &World, object: &str, id: &str) -> bool {
-    world.manifest(object).is_some_and(|m| m.versions.iter().any(|v| source_id(object, v.number) == id))
+    world.manifest(object).is_some_and(|m| m.has_source(id))
 }
 
 /// An object that is being deleted and is still there must say what keeps it, and something must.
@@ -158,7 +162,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
 
 /// An object that is gone under the policy Delete leaves nothing behind.
 fn gone(world: &World, state: &State, object: &str) {
-    let last = world.past().manifests.get(object).and_then(|states| states.iter().rev().find_map(|(_, m)| m.clone()));
+    let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
     let Some(last) = last.filter(|m| m.delete && followed) else { return };
     for region in last.regions.keys() {

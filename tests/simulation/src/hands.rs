@@ -12,15 +12,21 @@ use crate::world::World;
 pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: usize) {
     let state = world.state();
     let ours: Vec<_> = state.images.iter().filter(|i| owner_of(&i.tags).is_some()).collect();
-    let region = match what {
-        ByHand::OverwriteParameter | ByHand::DeleteParameter => parameter(config, &state, what, pick).await,
+    let (region, subject) = match what {
+        ByHand::OverwriteParameter | ByHand::DeleteParameter => (parameter(config, &state, what, pick).await, None),
+        ByHand::LoseSource => (lose_source(config, pick).await, None),
         _ if ours.is_empty() => return,
-        _ => image(config, &state, ours[pick % ours.len()], what, pick).await,
+        _ => {
+            let chosen = ours[pick % ours.len()];
+            (image(config, &state, chosen, what, pick).await, Some(chosen))
+        }
     };
     let Some(region) = region else { return };
-    world.trace.line(world.elapsed(), "hand", &format!("{what:?} in {region}"));
+    let id = subject.map_or("a parameter", |image| &image.id);
+    world.trace.line(world.elapsed(), "hand", &format!("{what:?} {id} in {region}"));
     let now = world.elapsed();
-    world.past().by_hand.insert(region, now);
+    let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
+    world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), now)));
 }
 
 fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
@@ -76,9 +82,19 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             let permissions = LaunchPermissionModifications::builder().add(permission).build();
             ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok()?;
         }
-        ByHand::OverwriteParameter | ByHand::DeleteParameter => return None,
+        ByHand::Disable => {
+            ec2.disable_image().image_id(id).send().await.ok()?;
+        }
+        ByHand::OverwriteParameter | ByHand::DeleteParameter | ByHand::LoseSource => return None,
     }
     Some(image.region.clone())
+}
+
+/// The image that was baked for a version goes, while others may still be copied from it.
+async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
+    let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
+    ec2(config, REGIONS[0]).deregister_image().image_id(id).send().await.ok()?;
+    Some(REGIONS[0].to_owned())
 }
 
 async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Plays whole histories of amiops in one process, under simulated time, and checks them at every step.
 
 mod checkers;
+mod coverage;
 mod doctor;
 mod door;
 mod ending;
@@ -100,6 +101,35 @@ struct Sum {
     bad: Vec<(u64, Outcome)>,
 }
 
+impl Sum {
+    /// Says what was played, and what it led to.
+    fn report(&self, seconds: f64) {
+        let count = |what: &str| self.counts.get(what).copied().unwrap_or(0);
+        let calls = count("read") + count("write");
+        println!("{} histories in {seconds:.1} s", self.histories);
+        println!(
+            "  {calls} calls to AWS, {} of them writes; {} to Kubernetes",
+            count("write"),
+            count("call to Kubernetes")
+        );
+        println!("  {} crashes, {} processes that lost their lease", count("crash"), count("ended"));
+        for (prefix, title) in SECTIONS {
+            println!("{title}:");
+            let those = self.counts.iter().filter_map(|(what, n)| Some((what.strip_prefix(prefix)?, n)));
+            those.for_each(|(what, n)| println!("  {n:>8} {what}"));
+        }
+    }
+}
+
+/// What is counted, by how it begins, and what it is.
+const SECTIONS: [(&str, &str); 5] = [
+    ("act: ", "What people and fate did"),
+    ("did for reason ", "Actions of plans that were carried out, by reason"),
+    ("failed with ", "Actions that failed, by error code"),
+    ("told of ", "Problems that reports told of, by code"),
+    ("kept, because ", "What kept images that were to go"),
+];
+
 /// The seeds of the file; what is not a number is a comment.
 fn listed(args: &Args) -> Vec<u64> {
     let text = args.also.as_ref().map(std::fs::read_to_string);
@@ -150,8 +180,7 @@ fn many(args: &Args) -> ExitCode {
         }
     });
     let sum = sum.into_inner().unwrap_or_default();
-    println!("{} histories in {:.1} s", sum.histories, started.elapsed().as_secs_f64());
-    sum.counts.iter().for_each(|(kind, n)| println!("  {n} {kind}"));
+    sum.report(started.elapsed().as_secs_f64());
     if args.expect_violation {
         return expected(&sum);
     }

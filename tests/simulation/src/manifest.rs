@@ -13,6 +13,8 @@ pub(crate) const OBJECTS: [&str; 2] = ["web", "db"];
 pub(crate) const NAMESPACE: &str = "images";
 /// How many sources there are for each object; each is the source of the version of its number.
 pub(crate) const SOURCES: usize = 6;
+/// The number of the version that is copied from an image of amiops's.
+const CHAINED: usize = SOURCES - 1;
 /// The key of each region.
 pub(crate) const KEY: &str = "alias/golden";
 
@@ -30,12 +32,25 @@ pub(crate) struct Manifest {
     pub(crate) suspend: bool,
 }
 
-/// A version: its number decides its name and source.
+/// A version: its number decides its name, and mostly its source.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Version {
     pub(crate) number: usize,
     pub(crate) adopt: bool,
-    pub(crate) source_exists: bool,
+    pub(crate) origin: Origin,
+}
+
+/// Where the content of a version comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Origin {
+    /// The image that was baked for it.
+    Baked,
+    /// An image that does not exist.
+    Nowhere,
+    /// An image that amiops made, of this object; which one is known when it is first applied.
+    Replica(&'static str),
+    /// Such an image, once known: its region and id.
+    Image(String, String),
 }
 
 impl Version {
@@ -43,16 +58,17 @@ impl Version {
         format!("1.{}", self.number)
     }
 
-    /// The id of the source that the manifest names.
-    pub(crate) fn source_id(&self, object: &str) -> String {
-        match self.source_exists {
-            true => source_id(object, self.number),
-            false => "ami-0dead0dead0dead00".to_owned(),
+    /// Region and id of the source that the manifest names.
+    pub(crate) fn source(&self, object: &str) -> (String, String) {
+        match &self.origin {
+            Origin::Nowhere => (REGIONS[0].to_owned(), "ami-0dead0dead0dead00".to_owned()),
+            Origin::Image(region, id) => (region.clone(), id.clone()),
+            Origin::Baked | Origin::Replica(_) => (REGIONS[0].to_owned(), source_id(object, self.number)),
         }
     }
 }
 
-/// The id of the source of a version of an object.
+/// The id of the image that was baked for a version of an object.
 pub(crate) fn source_id(object: &str, number: usize) -> String {
     let object = OBJECTS.iter().position(|o| *o == object).unwrap_or(0xf);
     format!("ami-{:017x}", 0x00ab_0000 + object * 0x100 + number)
@@ -73,7 +89,7 @@ impl Manifest {
             tags: BTreeMap::from([("team".into(), object.into())]),
             channels: BTreeMap::from([("prod", versions[0].number)]),
             versions,
-            keep_last: [None, Some(0), Some(1), Some(1)][rng.usize(..4)],
+            keep_last: [None, Some(0), Some(0), Some(1)][rng.usize(..4)],
             delete: rng.bool(),
             suspend: false,
         };
@@ -87,17 +103,17 @@ impl Manifest {
     /// The manifest after somebody has edited it.
     pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        match rng.u8(..14) {
+        match rng.u8(..18) {
             0..=3 => manifest.add_version(rng),
-            4..=5 => manifest.drop_version(rng),
-            6..=8 => manifest.move_channel(rng),
-            9 => manifest.keep_last = [None, Some(0), Some(1), Some(2)][rng.usize(..4)],
-            10 => {
+            4..=7 => manifest.drop_version(rng),
+            8..=12 => manifest.move_channel(rng),
+            13 => manifest.keep_last = [None, Some(0), Some(1), Some(2)][rng.usize(..4)],
+            14 => {
                 let key = format!("key{}", rng.u8(..3));
                 manifest.tags.insert(key, rng.u8(..3).to_string());
             }
-            11 => manifest.toggle_region(rng),
-            12 => manifest.suspend = !manifest.suspend,
+            15 => manifest.toggle_region(rng),
+            16 => manifest.suspend = !manifest.suspend,
             _ => manifest.delete = !manifest.delete,
         }
         manifest.mend_adoption();
@@ -151,6 +167,16 @@ impl Manifest {
         self.versions.iter_mut().for_each(|v| v.adopt &= home);
     }
 
+    /// Whether the manifest names an image as a source.
+    pub(crate) fn has_source(&self, id: &str) -> bool {
+        self.versions.iter().any(|v| v.source(self.object).1 == id)
+    }
+
+    /// Whether the manifest hands an image over.
+    pub(crate) fn hands_over(&self, id: &str) -> bool {
+        self.versions.iter().any(|v| v.adopt && v.source(self.object).1 == id)
+    }
+
     /// Whether the manifest lists a version.
     pub(crate) fn lists(&self, version: &str) -> bool {
         self.versions.iter().any(|v| v.name() == version)
@@ -187,12 +213,18 @@ impl Manifest {
     }
 
     fn version_json(&self, version: &Version) -> Value {
-        let id = version.source_id(self.object);
-        let image = json!({"region": REGIONS[0], "id": id, "adopt": version.adopt});
+        let (region, id) = version.source(self.object);
+        let image = json!({"region": region, "id": id, "adopt": version.adopt});
         json!({"version": version.name(), "source": {"image": image}})
     }
 }
 
+/// The last number of each object is copied from what amiops itself made: of the other object, or of the same.
 fn version(number: usize, rng: &mut Rng) -> Version {
-    Version { number, adopt: rng.u8(..5) == 0, source_exists: rng.u8(..30) != 0 }
+    let adopt = rng.u8(..5) == 0;
+    let exists = rng.u8(..60) != 0;
+    match number {
+        CHAINED => Version { number, adopt: false, origin: Origin::Replica(OBJECTS[rng.usize(..2)]) },
+        _ => Version { number, adopt, origin: if exists { Origin::Baked } else { Origin::Nowhere } },
+    }
 }

@@ -17,12 +17,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::door::http_client;
 use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
 use crate::story::{Act, KubeFault, LENGTH, Story};
-use crate::world::{Crash, World, birth};
+use crate::trace::Trace;
+use crate::world::{Crash, World};
 use crate::{ending, hands};
 
 /// After the last fault, the world is given this long to settle. Copies that failed are retried after an hour at most, and
@@ -44,9 +46,11 @@ pub(crate) fn play(story: &Story, doctor: Option<Doctor>) -> Outcome {
     let story = story.clone();
     let stage = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
         crate::pin::seed(story.seed);
+        let trace = Trace::default();
+        let _listening = tracing::subscriber::set_default(Listener(trace.clone()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         match runtime {
-            Ok(runtime) => runtime.block_on(history(&story, doctor)),
+            Ok(runtime) => runtime.block_on(history(&story, trace, doctor)),
             Err(error) => failed(format!("the runtime could not be started: {error}")),
         }
     });
@@ -58,8 +62,8 @@ fn failed(why: String) -> Outcome {
     Outcome { violations: vec![why], hash: String::new(), counts: BTreeMap::new(), latest: Vec::new() }
 }
 
-async fn history(story: &Story, doctor: Option<Doctor>) -> Outcome {
-    let world = match World::new(story) {
+async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome {
+    let world = match World::new(story, trace) {
         Ok(world) => world,
         Err(error) => return failed(error),
     };
@@ -72,6 +76,7 @@ async fn history(story: &Story, doctor: Option<Doctor>) -> Outcome {
     stage.calm().await;
     sleep(SETTLE).await;
     ending::check_settled(&world);
+    world.trace.add("call to Kubernetes", world.kube.log().len() as u64);
     let before = world.trace.counts();
     world.kube.reset_log();
     sleep(QUIET).await;
@@ -109,6 +114,8 @@ enum Ending {
     Key(&'static str),
     Listing,
     Kube,
+    Clock,
+    Spoilt(&'static str),
 }
 
 impl Stage {
@@ -132,11 +139,11 @@ impl Stage {
     fn controller(&self, identity: &str) -> Controller {
         let (shutdown, told) = watch::channel(false);
         let telemetry = Telemetry::default();
-        let start = self.start;
+        let clock = self.world.clone();
         let doors = Doors {
             kube: self.world.kube.client(),
             aws: Arc::new(Aws::new(self.config.clone(), telemetry.metrics.clone())),
-            clock: Clock::from_fn(move || birth() + start.elapsed()),
+            clock: Clock::from_fn(move || clock.wrong_time()),
         };
         let world = self.world.clone();
         let settings = settings(identity, self.elects);
@@ -172,6 +179,7 @@ impl Stage {
 
     fn killed(&mut self) {
         self.note("killed");
+        self.world.trace.count("crash");
         for controller in self.first.take().into_iter().chain(self.second.take().map(|s| s.1)) {
             controller.task.abort();
         }
@@ -206,6 +214,8 @@ impl Stage {
             }
             Ending::Key(region) => self.world.set_key(region, false),
             Ending::Listing => self.world.aws.configure(|c| c.late_listing = SignedDuration::ZERO),
+            Ending::Clock => self.world.set_skew(SignedDuration::ZERO),
+            Ending::Spoilt(object) => self.mend(object),
             Ending::Kube => {
                 self.world.kube.clear_hook();
                 self.world.kube.set_watch_lag(Duration::ZERO);
@@ -224,8 +234,13 @@ impl Stage {
 
     async fn act(&mut self, act: &Act) {
         self.note(&act.describe());
+        self.world.trace.count(format!("act: {}", act.sort()));
+        for object in OBJECTS {
+            let found = self.world.kube.get("machineimages", NAMESPACE, object);
+            found.iter().for_each(|found| read_report(&self.world.trace, &found["status"]));
+        }
         match act {
-            Act::Apply(manifest) => self.apply(manifest),
+            Act::Apply(manifest) => self.apply(&self.world.resolve(manifest)),
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Aws(fault, a_while) => {
@@ -254,6 +269,14 @@ impl Stage {
                 self.second.get_or_insert((Instant::now() + *a_while, self.controller("second")));
             }
             Act::ClusterLost => self.lose_cluster(),
+            Act::ClockJump(seconds, a_while) => {
+                self.world.set_skew(SignedDuration::from_secs((*seconds).into()));
+                self.ends(*a_while, Ending::Clock);
+            }
+            Act::Spoil(object, a_while) => {
+                self.spoil(object);
+                self.ends(*a_while, Ending::Spoilt(object));
+            }
             Act::Request(object) => {
                 let patch = serde_json::json!({"metadata": {"annotations": {
                     "amiops.dev/reconcile-at": self.world.now().to_string()
@@ -273,6 +296,29 @@ impl Stage {
         match applied {
             Ok(_) => self.world.record(manifest.object, Some(manifest.clone())),
             Err(error) => self.note(&format!("refused: {error:?}")),
+        }
+    }
+
+    /// An object comes to hold what the API server takes and the program cannot read: a date with an offset of 99 hours.
+    fn spoil(&self, object: &str) {
+        if let Some(manifest) = self.world.manifest(object) {
+            let mut spoilt = manifest.to_json();
+            spoilt["spec"]["versions"][0]["releasedAt"] = "2026-11-20T09:00:00+99:99".into();
+            self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &spoilt));
+        }
+    }
+
+    /// What was spoilt is written anew, even if the object is on its way out by now.
+    fn mend(&self, object: &str) {
+        let last = self.world.last_manifest(object);
+        if let (Some(manifest), Some(_)) = (last, self.world.kube.get("machineimages", NAMESPACE, object)) {
+            self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &manifest.to_json()));
+        }
+    }
+
+    fn note_refusal<T>(&self, result: Result<T, kubesim::ApiError>) {
+        if let Err(error) = result {
+            self.note(&format!("refused: {error:?}"));
         }
     }
 
@@ -353,7 +399,8 @@ fn settings(identity: &str, elects: bool) -> Settings {
             installation: INSTALLATION.into(),
             listing: Duration::from_mins(10),
             snapshots: Duration::from_hours(1),
-            poll: Duration::from_secs(15),
+            // Four times the default: most calls are these looks, and nothing depends on how often they are.
+            poll: Duration::from_mins(1),
         },
         concurrency: 8,
     }

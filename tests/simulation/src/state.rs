@@ -112,8 +112,11 @@ impl Image {
     }
 }
 
-/// The object that tags name as the owner, if it is one of this installation.
+/// The object that tags name as the owner, if it is one of this installation, and what they are on was not handed back.
 pub(crate) fn owner_of(tags: &BTreeMap<String, String>) -> Option<&str> {
+    if tags.get("amiops.dev/adopted").is_some_and(|adopted| adopted == "false") {
+        return None;
+    }
     tags.get("amiops.dev/owner")?.strip_prefix(&format!("{INSTALLATION}/{NAMESPACE}/"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ec2sim::{Effect, Fault};
+use ec2sim::{Effect, Fault, ReplayDead};
 use fastrand::Rng;
 
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
@@ -33,11 +33,26 @@ pub(crate) enum Act {
     SecondController(Duration),
     /// The cluster is lost and made anew from the same manifests.
     ClusterLost,
+    /// The controllers' clocks jump by so many seconds, and are put right a while later.
+    ClockJump(i32, Duration),
+    /// An object does not decode for a while.
+    Spoil(&'static str, Duration),
     /// Somebody asks for a pass now.
     Request(&'static str),
 }
 
 impl Act {
+    /// What sort of act it is, to be counted.
+    pub(crate) fn sort(&self) -> String {
+        let word = |text: String| text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
+        match self {
+            Self::ByHand(what, _) => format!("by hand {what:?}"),
+            Self::Aws(fault, _) => format!("AWS {}", word(format!("{:?}", fault.effect))),
+            Self::Kube(fault, _) => format!("Kubernetes {fault:?}"),
+            other => word(format!("{other:?}")),
+        }
+    }
+
     /// The act in a line.
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -66,6 +81,8 @@ pub(crate) enum ByHand {
     DeleteParameter,
     Protect,
     Share,
+    Disable,
+    LoseSource,
 }
 
 /// How the Kubernetes API misbehaves.
@@ -92,12 +109,40 @@ pub(crate) struct Moment {
     pub(crate) act: Act,
 }
 
+/// How AWS is in a story.
+#[derive(Clone, Debug)]
+pub(crate) struct Nature {
+    pub(crate) copy_time: Duration,
+    pub(crate) parameter_delay: Duration,
+    pub(crate) stale_listing: Duration,
+    pub(crate) name_linger: Duration,
+    pub(crate) late_tags: Duration,
+    pub(crate) replay_dead: ReplayDead,
+    pub(crate) request_limits: bool,
+    pub(crate) page: usize,
+}
+
+impl Nature {
+    fn draw(rng: &mut Rng) -> Self {
+        let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
+        Self {
+            copy_time: seconds([5, 120, 900, 2400]),
+            parameter_delay: seconds([0, 0, 2, 30]),
+            stale_listing: seconds([0, 0, 5, 60]),
+            name_linger: seconds([0, 0, 0, 300]),
+            late_tags: seconds([0, 0, 2, 20]),
+            replay_dead: [ReplayDead::SameId, ReplayDead::NewCopy, ReplayDead::Mismatch][rng.usize(..3)],
+            request_limits: rng.bool(),
+            page: [1000, 1000, 1000, 2][rng.usize(..4)],
+        }
+    }
+}
+
 /// A story.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) seed: u64,
-    pub(crate) copy_time: Duration,
-    pub(crate) parameter_delay: Duration,
+    pub(crate) nature: Nature,
     pub(crate) moments: Vec<Moment>,
 }
 
@@ -124,12 +169,7 @@ impl Story {
         for moment in moments.iter_mut().filter(|m| matches!(m.act, Act::Request(_))) {
             moment.act = act(&mut rng, &mut manifests);
         }
-        Self {
-            seed,
-            copy_time: Duration::from_secs([5, 120, 900, 2400][rng.usize(..4)]),
-            parameter_delay: Duration::from_secs([0, 2, 30][rng.usize(..3)]),
-            moments,
-        }
+        Self { seed, nature: Nature::draw(&mut rng), moments }
     }
 }
 
@@ -144,9 +184,11 @@ fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
         }
         35..=38 => Act::Delete(OBJECTS[which]),
         39..=58 => Act::ByHand(by_hand(rng), rng.usize(..64)),
-        59..=76 => Act::Aws(Box::new(fault(rng, region)), a_while),
-        77..=78 => Act::KeyDisabled(region, a_while),
-        79..=80 => Act::LateListing(Duration::from_secs(rng.u64(1..300)), a_while),
+        59..=74 => Act::Aws(Box::new(fault(rng, region)), a_while),
+        75..=76 => Act::KeyDisabled(region, a_while),
+        77..=78 => Act::LateListing(Duration::from_secs(rng.u64(1..300)), a_while),
+        79 => Act::ClockJump([-10_800, -600, -30, 30, 600, 10_800][rng.usize(..6)], a_while),
+        80 => Act::Spoil(OBJECTS[which], a_while),
         81..=86 => Act::Kube(kube_fault(rng), a_while.min(Duration::from_mins(10))),
         87..=94 => Act::Crash {
             calls: rng.u64(..12),
@@ -176,8 +218,9 @@ fn by_hand(rng: &mut Rng) -> ByHand {
         DeleteParameter,
         Protect,
         Share,
+        Disable,
     ];
-    all[rng.usize(..all.len())]
+    if rng.u8(..60) == 0 { LoseSource } else { all[rng.usize(..all.len())] }
 }
 
 fn kube_fault(rng: &mut Rng) -> KubeFault {
@@ -221,7 +264,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
 
 impl std::fmt::Display for Story {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "seed {}: copies take {:?}, parameters {:?}", self.seed, self.copy_time, self.parameter_delay)?;
+        writeln!(f, "seed {}: {:?}", self.seed, self.nature)?;
         self.moments.iter().try_for_each(|m| writeln!(f, "  {} {}", crate::trace::clock(m.at), m.act.describe()))
     }
 }

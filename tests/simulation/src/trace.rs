@@ -1,14 +1,16 @@
 //! The trace of a history: every request at the doors, in order. Its hash tells whether two histories are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// How many of the latest lines are kept to be shown.
+/// How many lines are kept to be shown: the latest, or those that led to the first violation.
 const KEPT: usize = 400;
+/// The kind of a line that says what was wrong.
+pub(crate) const VIOLATION: &str = "VIOLATION";
 
 /// A trace that is being written; clones write to the same one.
 #[derive(Clone, Default)]
@@ -17,7 +19,7 @@ pub(crate) struct Trace(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     hash: Sha256,
-    lines: Vec<String>,
+    lines: VecDeque<String>,
     counts: BTreeMap<String, u64>,
 }
 
@@ -28,11 +30,24 @@ impl Trace {
         let line = format!("{} {kind} {what}", clock(at));
         inner.hash.update(line.as_bytes());
         inner.hash.update(b"\n");
-        if inner.lines.len() == KEPT {
-            inner.lines.remove(0);
+        if !inner.counts.contains_key(VIOLATION) {
+            if inner.lines.len() == KEPT {
+                inner.lines.pop_front();
+            }
+            inner.lines.push_back(line);
         }
-        inner.lines.push(line);
         *inner.counts.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// Counts something that has happened, which the hash does not see.
+    pub(crate) fn count(&self, what: impl Into<String>) {
+        self.add(what, 1);
+    }
+
+    /// Counts something that has happened so often.
+    pub(crate) fn add(&self, what: impl Into<String>, times: u64) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *inner.counts.entry(what.into()).or_default() += times;
     }
 
     /// The hash of everything so far.
@@ -44,9 +59,9 @@ impl Trace {
         })
     }
 
-    /// The latest lines.
+    /// The latest lines, or those that led to the first violation.
     pub(crate) fn latest(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
     /// How many lines of each kind.

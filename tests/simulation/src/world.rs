@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use kubesim::KubeSim;
 use tokio::time::Instant;
 
-use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, REGIONS, SOURCES, source_id};
-use crate::state::State;
+use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, Origin, REGIONS, SOURCES, source_id};
+use crate::state::{Image, State};
 use crate::story::Story;
-use crate::trace::Trace;
+use crate::trace::{Trace, VIOLATION};
 
 /// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
 /// retried. Within this time it is not to blame.
@@ -27,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) kube: KubeSim,
     pub(crate) trace: Trace,
     start: Instant,
+    /// How far the controllers' clocks are off.
+    skew: Mutex<SignedDuration>,
     past: Mutex<Past>,
 }
 
@@ -37,9 +39,11 @@ pub(crate) struct Past {
     pub(crate) manifests: BTreeMap<&'static str, Vec<(Duration, Option<Manifest>)>>,
     /// The objects that somebody has deleted, since they were last applied.
     pub(crate) deleted: BTreeSet<String>,
+    /// The images that versions with [`Origin::Replica`] were found to have as their source, by object.
+    pub(crate) origins: BTreeMap<&'static str, Origin>,
     /// The tokens that copies were asked for with, by region.
     pub(crate) tokens: BTreeSet<(String, String)>,
-    /// When somebody last did something by hand in a region.
+    /// When somebody last did something by hand in a region, or to an image or snapshot.
     pub(crate) by_hand: BTreeMap<String, Duration>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
@@ -68,21 +72,29 @@ impl std::ops::Deref for World {
 
 impl World {
     /// The world at the beginning of a story.
-    pub(crate) fn new(story: &Story) -> Result<Self, String> {
+    pub(crate) fn new(story: &Story, trace: Trace) -> Result<Self, String> {
         let start = Instant::now();
         let now = move || birth() + start.elapsed();
         let signed = |d: Duration| SignedDuration::try_from(d).unwrap_or_default();
+        let nature = &story.nature;
         let config = Config {
             seed: story.seed,
-            copy_time: signed(story.copy_time),
-            parameter_delay: signed(story.parameter_delay),
+            copy_time: signed(nature.copy_time),
+            parameter_delay: signed(nature.parameter_delay),
+            stale_listing: signed(nature.stale_listing),
+            name_linger: signed(nature.name_linger),
+            late_tags: signed(nature.late_tags),
+            replay_dead: nature.replay_dead,
+            request_limits: nature.request_limits,
+            page: nature.page,
             ..Config::default()
         };
         let world = Self(Arc::new(Inner {
             aws: Sim::new(config, Arc::new(now)),
             kube: KubeSim::new(Arc::new(now))?,
-            trace: Trace::default(),
+            trace,
             start,
+            skew: Mutex::default(),
             past: Mutex::default(),
         }));
         world.kube.ensure_namespace(NAMESPACE);
@@ -124,6 +136,33 @@ impl World {
         birth() + self.elapsed()
     }
 
+    /// The date by the controllers' clocks.
+    pub(crate) fn wrong_time(&self) -> Timestamp {
+        self.now() + *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, the controllers' clocks are so far off.
+    pub(crate) fn set_skew(&self, skew: SignedDuration) {
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
+    }
+
+    /// A manifest as it is applied: with the images that its versions are copied from. Without any yet, what was baked.
+    pub(crate) fn resolve(&self, manifest: &Manifest) -> Manifest {
+        let mut manifest = manifest.clone();
+        let object = manifest.object;
+        for version in &mut manifest.versions {
+            let Origin::Replica(of) = version.origin else { continue };
+            let state = self.state();
+            let other = |i: &&Image| {
+                i.is_of(of) && i.state == "available" && !(of == object && i.version() == Some(&version.name()))
+            };
+            let found = state.images.iter().filter(other).max_by_key(|i| (i.version(), &i.region));
+            let origin = found.map_or(Origin::Baked, |i| Origin::Image(i.region.clone(), i.id.clone()));
+            version.origin = self.past().origins.entry(object).or_insert(origin).clone();
+        }
+        manifest
+    }
+
     /// What exists in AWS.
     pub(crate) fn state(&self) -> State {
         State::of(&self.aws)
@@ -136,7 +175,7 @@ impl World {
 
     /// Notes something wrong.
     pub(crate) fn violation(&self, what: String) {
-        self.trace.line(self.elapsed(), "VIOLATION", &what);
+        self.trace.line(self.elapsed(), VIOLATION, &what);
         self.past().violations.push(what);
     }
 
@@ -155,10 +194,16 @@ impl World {
         self.past().manifests.get(object).and_then(|states| states.last()?.1.clone())
     }
 
-    /// Whether somebody did something by hand in a region lately.
-    pub(crate) fn touched_lately(&self, region: &str) -> bool {
+    /// What an object last asked for, even if it exists no more.
+    pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
+        let past = self.past();
+        past.manifests.get(object)?.iter().rev().find_map(|(_, manifest)| manifest.clone())
+    }
+
+    /// Whether somebody did something by hand lately in a region, or to an image or snapshot.
+    pub(crate) fn touched_lately(&self, what: &str) -> bool {
         let since = self.elapsed().saturating_sub(LATELY);
-        self.past().by_hand.get(region).is_some_and(|at| *at >= since)
+        self.past().by_hand.get(what).is_some_and(|at| *at >= since)
     }
 
     /// Disables the key of a region, or enables it.

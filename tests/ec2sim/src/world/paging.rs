@@ -55,6 +55,11 @@ impl Paging {
         Self::ec2(max_results, next_token, least..=1000)
     }
 
+    /// The same with no more results than `most`.
+    pub(crate) fn at_most(self, most: usize) -> Self {
+        Self { limit: self.limit.min(most), ..self }
+    }
+
     /// A page of an SSM list.
     pub(crate) fn ssm(max_results: Option<usize>, next_token: Option<&str>, most: usize) -> Result<Self, ApiError> {
         let limit = max_results.unwrap_or(most);

@@ -19,7 +19,6 @@ test: ## run all tests, the cheap ones first; builds what they need
 	tests/env/assets kube >/dev/null
 	RUST_TEST_THREADS=6 cargo test --workspace --test '*'
 	$(boto3)
-	tests/simulation/check
 	tests/chart.sh
 	tests/demo/run >/dev/null && echo "ok  tests/demo/run"
 
@@ -42,7 +41,7 @@ lint: ## check format, lints, and (where installed) licences, advisories and scr
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
 
-scripts := .ci/run tests/chart.sh tests/simulation/check tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
+scripts := .ci/run tests/chart.sh tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
 
 build: ## build everything, tests included
 	cargo build --workspace --all-targets

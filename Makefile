@@ -18,8 +18,16 @@ test: ## run all tests, the cheap ones first; builds what they need
 	cargo test --workspace --doc
 	tests/env/assets kube >/dev/null
 	RUST_TEST_THREADS=6 cargo test --workspace --test '*'
+	$(boto3)
 	tests/chart.sh
 	tests/demo/run >/dev/null && echo "ok  tests/demo/run"
+
+# The only tests that need Python.
+define boto3
+@if ! command -v python3 >/dev/null; then echo "skipped: tests/ec2sim/boto3, no python3"; \
+elif ! tests/ec2sim/boto3/run --prepare; then echo "skipped: tests/ec2sim/boto3, its Python packages cannot be installed"; \
+else tests/ec2sim/boto3/run && echo "ok  tests/ec2sim/boto3/run"; fi
+endef
 
 SEEDS ?= 10000
 FROM ?= 1

@@ -265,3 +265,13 @@ def test_an_image_is_not_restored_without_its_snapshots(aws):
     aws.ec2().deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
     with refused("InvalidSnapshot.NotFound"):
         aws.ec2().restore_image_from_recycle_bin(ImageId=image)
+
+
+def test_a_deregistered_image_is_an_empty_answer_while_instances_refer_to_it(aws):
+    image = aws.image()
+    launched = aws.launch(image)["InstanceId"]
+    aws.ec2().deregister_image(ImageId=image)
+    assert aws.ec2().describe_images(ImageIds=[image])["Images"] == []
+    aws.ec2().terminate_instances(InstanceIds=[launched])
+    with refused("InvalidAMIID.NotFound"):
+        aws.ec2().describe_images(ImageIds=[image])

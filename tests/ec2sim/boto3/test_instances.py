@@ -349,8 +349,6 @@ def test_a_type_of_the_other_architecture_is_refused(aws):
 def test_what_does_not_concern_images_is_accepted(aws):
     launched = aws.launch(
         aws.image(),
-        SubnetId="subnet-00000000000000000",
-        SecurityGroupIds=["sg-00000000000000000"],
         IamInstanceProfile={"Name": "web"},
         MetadataOptions={"HttpTokens": "required"},
         Monitoring={"Enabled": True},

@@ -137,3 +137,23 @@ def test_a_grant_is_given_listed_and_revoked(aws):
 def test_a_key_that_does_not_exist_is_not_found(aws):
     with refused("NotFoundException", 400):
         metadata(aws, "12345678-1234-1234-1234-123456789012")
+
+
+def test_the_key_of_ebs_is_there_once_it_is_asked_for(aws):
+    key = aws.kms().describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
+    assert key["KeyManager"] == "AWS"
+    volume = aws.ec2().create_volume(AvailabilityZone="us-east-1a", Size=1, Encrypted=True)
+    assert volume["KmsKeyId"] == key["Arn"]
+
+
+def test_what_aws_manages_cannot_be_changed(aws):
+    key = aws.kms().describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["KeyId"]
+    with refused("AccessDeniedException"):
+        aws.kms().disable_key(KeyId=key)
+    with refused("AccessDeniedException"):
+        aws.kms().schedule_key_deletion(KeyId=key)
+
+
+def test_a_key_has_one_policy(aws):
+    key = aws.kms().create_key()["KeyMetadata"]["KeyId"]
+    assert aws.kms().list_key_policies(KeyId=key)["PolicyNames"] == ["default"]

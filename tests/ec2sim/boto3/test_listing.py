@@ -333,3 +333,46 @@ def test_pages_of_images_can_be_as_small_as_one(aws):
     paginator = aws.ec2().get_paginator("describe_images")
     pages = paginator.paginate(Owners=["self"], PaginationConfig={"PageSize": 1})
     assert [len(page["Images"]) for page in pages] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"Owners": ["somebody"]}, {"ExecutableUsers": ["somebody"]}],
+)
+def test_a_user_is_an_account_or_a_known_word(aws, members):
+    with refused("InvalidUserID.Malformed"):
+        aws.ec2().describe_images(**members)
+
+
+def test_the_same_id_twice_is_one_image(aws):
+    image = aws.image()
+    assert len(aws.ec2().describe_images(ImageIds=[image, image])["Images"]) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image-watermark.source-image-id",
+        "instance-type-specification.supported-instance-type",
+        "public-ssm-parameter-name",
+        "scan-result.highest-finding-severity-label",
+    ],
+)
+def test_what_images_here_never_have_can_be_asked_for(aws, name):
+    aws.image()
+    filters = [{"Name": name, "Values": ["*"]}]
+    assert aws.ec2().describe_images(Owners=["self"], Filters=filters)["Images"] == []
+
+
+def test_images_are_found_by_whether_they_are_allowed(aws):
+    theirs = aws.image(account=aws.other, public=True)
+    ec2 = aws.ec2()
+    ec2.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": ["amazon"]}])
+    ec2.enable_allowed_images_settings(AllowedImagesSettingsState="audit-mode")
+
+    def allowed(value):
+        filters = [{"Name": "image-allowed", "Values": [value]}]
+        found = ec2.describe_images(Owners=[aws.other], Filters=filters)["Images"]
+        return [image["ImageId"] for image in found]
+
+    assert (allowed("true"), allowed("false")) == ([], [theirs])

@@ -48,7 +48,7 @@ def test_tags_and_overwrite_do_not_go_together(aws):
 
 def test_the_type_cannot_be_changed(aws):
     put(aws, "/web", "one")
-    with refused("HierarchyTypeMismatch"):
+    with refused("HierarchyTypeMismatchException"):
         put(aws, "/web", "two", Type="StringList", Overwrite=True)
 
 
@@ -264,3 +264,24 @@ def test_intelligent_tiering_takes_the_tier_that_the_value_needs(aws):
     tier = {"Tier": "Intelligent-Tiering"}
     assert put(aws, "/small", "x", **tier)["Tier"] == "Standard"
     assert put(aws, "/large", "x" * 4097, **tier)["Tier"] == "Advanced"
+
+
+def test_a_parameter_does_not_go_back_to_the_standard_tier(aws):
+    put = {"Name": "/web", "Value": "1", "Type": "String"}
+    aws.ssm().put_parameter(Tier="Advanced", **put)
+    with refused("ValidationException"):
+        aws.ssm().put_parameter(Tier="Standard", Overwrite=True, **put)
+
+
+def test_tags_have_the_codes_of_ssm(aws):
+    aws.ssm().put_parameter(Name="/web", Value="1", Type="String")
+    web = {"ResourceType": "Parameter", "ResourceId": "/web"}
+    with refused("TooManyTagsError"):
+        aws.ssm().add_tags_to_resource(Tags=[{"Key": f"k{n}", "Value": ""} for n in range(51)], **web)
+    with refused("ValidationException"):
+        aws.ssm().add_tags_to_resource(Tags=[{"Key": "aws:k", "Value": ""}], **web)
+
+
+def test_a_description_has_at_most_1024_characters(aws):
+    with refused("ValidationException"):
+        aws.ssm().put_parameter(Name="/web", Value="1", Type="String", Description="d" * 1025)

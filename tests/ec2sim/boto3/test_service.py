@@ -78,7 +78,7 @@ def test_an_assumed_role_acts_in_its_account(aws):
 
 def test_an_unknown_operation_is_refused(aws):
     with refused("InvalidAction"):
-        aws.ec2().describe_vpcs()
+        aws.ec2().describe_nat_gateways()
 
 
 def test_an_error_names_its_request(aws):
@@ -142,3 +142,23 @@ def test_the_log_of_calls_tells_who_asked_what(aws):
     call = [c for c in admin("GET", "calls") if c["account"] == aws.account][-1]
     assert (call["operation"], call["region"], call["code"]) == ("DescribeImages", HERE, "OK")
     assert call["params"] == {"Owner.1": "self"}
+
+
+@pytest.mark.parametrize("service, call", [("ssm", "describe_parameters"), ("kms", "list_keys"), ("sts", "get_caller_identity")])
+def test_every_service_names_its_requests(aws, service, call):
+    answer = getattr(aws.client(service), call)()
+    assert answer["ResponseMetadata"]["RequestId"]
+
+
+def test_a_session_is_named_by_a_few_signs(aws):
+    role = f"arn:aws:iam::{aws.other}:role/images"
+    with refused("ValidationError"):
+        aws.client("sts").assume_role(RoleArn=role, RoleSessionName="two words")
+
+
+def test_allowed_images_criteria_name_known_providers(aws):
+    replace = aws.ec2().replace_image_criteria_in_allowed_images_settings
+    with refused("InvalidParameterValue"):
+        replace(ImageCriteria=[{"ImageProviders": ["somebody"]}])
+    with refused("InvalidParameterValue"):
+        replace(ImageCriteria=[{"ImageProviders": ["amazon"]}] * 11)

@@ -247,7 +247,7 @@ def test_a_call_changes_one_attribute(aws):
 
 
 def test_a_call_must_change_something(aws):
-    with refused("InvalidRequest"):
+    with refused("InvalidParameterCombination"):
         aws.ec2().modify_image_attribute(ImageId=aws.image())
 
 

@@ -88,7 +88,7 @@ def test_the_call_wins_over_the_template(aws):
 def test_a_template_tags_what_it_launches(aws):
     data = {"ImageId": aws.image(), "TagSpecifications": [tags("instance", team="web")]}
     aws.ec2().create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
-    assert launch(aws)["Tags"] == [{"Key": "team", "Value": "web"}]
+    assert {"Key": "team", "Value": "web"} in launch(aws)["Tags"]
 
 
 def test_a_template_name_is_taken_once(aws):
@@ -298,3 +298,30 @@ def test_what_does_not_concern_images_is_kept_in_a_template(aws):
     aws.ec2().create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
     found = aws.ec2().describe_launch_template_versions(LaunchTemplateName="web")
     assert found["LaunchTemplateVersions"][0]["LaunchTemplateData"] == data
+
+
+def test_an_instance_says_which_template_it_was_launched_from(aws):
+    template = create(aws, aws.image())["LaunchTemplateId"]
+    launched = launch(aws)
+    assert {"Key": "aws:ec2launchtemplate:id", "Value": template} in launched["Tags"]
+    assert {"Key": "aws:ec2launchtemplate:version", "Value": "1"} in launched["Tags"]
+    aws.ec2().delete_tags(Resources=[launched["InstanceId"]])
+    found = aws.ec2().describe_instances(InstanceIds=[launched["InstanceId"]])
+    assert len(found["Reservations"][0]["Instances"][0]["Tags"]) == 2
+
+
+def test_what_does_not_concern_images_is_answered_as_it_was_given(aws):
+    data = {
+        "ImageId": aws.image(),
+        "DisableApiTermination": True,
+        "InstanceInitiatedShutdownBehavior": "stop",
+        "Placement": {"AvailabilityZone": "us-east-1a"},
+        "CreditSpecification": {"CpuCredits": "standard"},
+        "InstanceMarketOptions": {"MarketType": "spot"},
+        "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": ["sg-00000000000000000"]}],
+    }
+    aws.ec2().create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    version = aws.ec2().describe_launch_template_versions(LaunchTemplateName="web")["LaunchTemplateVersions"][0]
+    assert version["LaunchTemplateData"] == data
+    with refused("OperationNotPermitted"):
+        aws.ec2().terminate_instances(InstanceIds=[launch(aws)["InstanceId"]])

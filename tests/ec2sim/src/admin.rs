@@ -44,7 +44,7 @@ pub(crate) fn answer(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Ans
         Ok(value) => (200, value),
         Err(error) => (error.status, json!({"error": error.code, "message": error.message})),
     };
-    Answer { status, content_type: "application/json", body: value.to_string() }
+    Answer { status, content_type: "application/json", body: value.to_string(), request_id: String::new() }
 }
 
 fn route(sim: &Sim, method: &Method, path: &str, body: &[u8]) -> Result<Value, ApiError> {

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::admin;
-use crate::request::Answer;
+use crate::request::{Answer, REQUEST_ID};
 use crate::sim::Sim;
 
 /// Serves until the listener fails.
@@ -35,11 +35,12 @@ async fn respond(sim: Sim, request: Request<Incoming>) -> io::Result<Response<Fu
         Some(path) => Some(admin::answer(&sim, &parts.method, path, &body)),
         None => sim.answer(&parts, &body).await,
     };
-    let Answer { status, content_type, body } =
+    let Answer { status, content_type, body, request_id } =
         answer.ok_or_else(|| io::Error::other("a fault closes the connection"))?;
     Response::builder()
         .status(status)
         .header("content-type", content_type)
+        .header(REQUEST_ID, request_id)
         .body(Full::from(body))
         .map_err(io::Error::other)
 }

@@ -68,6 +68,9 @@ pub struct Outcome {
     pub answer: Option<Answer>,
 }
 
+/// The header in which every answer names its call; of SSM and KMS it is the only place.
+pub(crate) const REQUEST_ID: &str = "x-amzn-requestid";
+
 /// An HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -77,6 +80,8 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The body.
     pub body: String,
+    /// What the header `x-amzn-requestid` says.
+    pub request_id: String,
 }
 
 /// Who calls, where and when: what an operation knows besides its parameters.

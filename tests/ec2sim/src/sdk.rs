@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 
+use crate::request::REQUEST_ID;
 use crate::sim::Sim;
 
 impl Sim {
@@ -31,6 +32,7 @@ impl Sim {
         let response = http::Response::builder()
             .status(answer.status)
             .header("content-type", answer.content_type)
+            .header(REQUEST_ID, answer.request_id)
             .body(SdkBody::from(answer.body))
             .map_err(|error| ConnectorError::user(error.into()))?;
         HttpResponse::try_from(response).map_err(user)

@@ -12,6 +12,8 @@ use xml::Xml;
 const EC2_NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// What an operation answers when it succeeds.
 #[derive(Debug)]
 pub(crate) enum Reply {
@@ -87,19 +89,24 @@ fn parse_json(prefix: &str, target: Option<&str>, body: &str) -> Result<(String,
 
 /// The answer to a call that succeeded.
 pub(crate) fn render(service: Service, operation: &str, reply: Reply, request_id: &str) -> Answer {
-    let body = match (service, reply) {
-        (_, Reply::Json(value)) => return json_answer(200, &value),
-        (Service::Sts, Reply::Xml(xml)) => format!(
-            "<{operation}Response xmlns=\"{STS_NAMESPACE}\"><{operation}Result>{}</{operation}Result>\
-             <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>",
-            xml.into_string()
+    let xml = match reply {
+        Reply::Json(value) => return json_answer(200, &value, request_id),
+        Reply::Xml(xml) => xml.into_string(),
+    };
+    let (open, close) = match service {
+        Service::Sts => (
+            format!("<{operation}Response xmlns=\"{STS_NAMESPACE}\"><{operation}Result>"),
+            format!(
+                "</{operation}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>\
+                 </{operation}Response>"
+            ),
         ),
-        (_, Reply::Xml(xml)) => format!(
-            "<{operation}Response xmlns=\"{EC2_NAMESPACE}\"><requestId>{request_id}</requestId>{}</{operation}Response>",
-            xml.into_string()
+        _ => (
+            format!("<{operation}Response xmlns=\"{EC2_NAMESPACE}\"><requestId>{request_id}</requestId>"),
+            format!("</{operation}Response>"),
         ),
     };
-    xml_answer(200, &body)
+    xml_answer(200, &[&open, &xml, &close], request_id)
 }
 
 /// The answer to a call that was refused.
@@ -107,7 +114,8 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
     let mut inside = Xml::new();
     match service {
         Service::Ssm | Service::Kms => {
-            return json_answer(error.status, &json!({"__type": error.code, "message": error.message}));
+            let body = json!({"__type": error.code, "message": error.message});
+            return json_answer(error.status, &body, request_id);
         }
         Service::Ec2 => inside.nest("Response", |x| {
             x.nest("Errors", |x| {
@@ -125,14 +133,21 @@ pub(crate) fn render_error(service: Service, error: &ApiError, request_id: &str)
             .text("RequestId", request_id);
         }),
     };
-    xml_answer(error.status, &inside.into_string())
+    xml_answer(error.status, &[&inside.into_string()], request_id)
 }
 
-fn xml_answer(status: u16, body: &str) -> Answer {
-    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}");
-    Answer { status, content_type: "text/xml;charset=UTF-8", body }
+/// Joins the parts at once: a page of a list is more than a megabyte.
+fn xml_answer(status: u16, parts: &[&str], request_id: &str) -> Answer {
+    let all: Vec<&str> = [DECLARATION].into_iter().chain(parts.iter().copied()).collect();
+    let body = all.concat();
+    Answer { status, content_type: "text/xml;charset=UTF-8", body, request_id: request_id.to_owned() }
 }
 
-fn json_answer(status: u16, body: &Value) -> Answer {
-    Answer { status, content_type: "application/x-amz-json-1.1", body: body.to_string() }
+fn json_answer(status: u16, body: &Value, request_id: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "application/x-amz-json-1.1",
+        body: body.to_string(),
+        request_id: request_id.to_owned(),
+    }
 }

@@ -72,6 +72,11 @@ pub(crate) fn after(from: Timestamp, span: SignedDuration) -> Timestamp {
     from.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
+/// A moment as EC2 writes that of an image or a launch, in whole seconds: `2026-11-24T09:00:00.000Z`.
+pub(crate) fn written_in_seconds(at: Timestamp) -> String {
+    written(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
 /// A moment as EC2 writes it: `2026-11-24T09:00:00.000Z`.
 pub(crate) fn written(at: Timestamp) -> String {
     format!("{at:.3}")

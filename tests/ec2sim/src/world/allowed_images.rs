@@ -11,9 +11,13 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
 use crate::world::image::Image;
+use crate::world::permissions::is_account;
 use crate::world::region::Region;
 use crate::world::sts::Nothing;
 
+const MAX_CRITERIA: usize = 10;
+/// Who can be named as a provider, accounts apart.
+const PROVIDERS: [&str; 4] = ["amazon", "aws-marketplace", "aws-backup-vault", "none"];
 const ENABLED: &str = "enabled";
 const AUDIT: &str = "audit-mode";
 const DISABLED: &str = "disabled";
@@ -110,6 +114,10 @@ impl World {
     }
 
     pub(crate) fn replace_image_criteria(&mut self, cx: &Context, input: ReplaceCriteria) -> Result<Xml, ApiError> {
+        if input.criteria.len() > MAX_CRITERIA {
+            return Err(ApiError::invalid(format!("At most {MAX_CRITERIA} criteria can be given")));
+        }
+        input.criteria.iter().try_for_each(Criterion::check)?;
         self.allowed_images(cx)?.criteria = input.criteria;
         Ok(Xml::done())
     }
@@ -132,6 +140,23 @@ impl Region {
 }
 
 impl Criterion {
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImageCriterionRequest.html>.
+    fn check(&self) -> Result<(), ApiError> {
+        let unknown = |provider: &&String| !is_account(provider) && !PROVIDERS.contains(&provider.as_str());
+        if let Some(provider) = self.providers.iter().find(unknown) {
+            return Err(ApiError::invalid_value("ImageProvider", provider));
+        }
+        let lists = [
+            ("image providers", &self.providers, 200),
+            ("image names", &self.names, 50),
+            ("Marketplace product codes", &self.product_codes, 50),
+        ];
+        match lists.into_iter().find(|(_, values, most)| values.len() > *most) {
+            Some((what, _, most)) => Err(ApiError::invalid(format!("A criterion can have at most {most} {what}"))),
+            None => Ok(()),
+        }
+    }
+
     fn fits(&self, cx: &Context, image: &Image) -> bool {
         let alias = image.owner_alias.as_deref();
         let provided = |provider: &String| {

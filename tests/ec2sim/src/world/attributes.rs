@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::agenda::{after, written as date};
+use crate::world::agenda::{after, written_in_seconds as date};
 use crate::world::copies::check_description;
 use crate::world::image::Grant;
 use crate::world::lifecycle::TWO_YEARS;
@@ -73,9 +73,10 @@ impl World {
             "tpmSupport" => value(image.machine.tpm_support.as_deref()),
             "sriovNetSupport" => value(image.machine.sriov_net_support.as_deref()),
             "lastLaunchedTime" => value(image.last_launched.map(date).as_deref()),
-            "deregistrationProtection" => value(Some(image.protection_name(cx.now))),
-            // Not there on images of this kind.
-            "kernel" | "ramdisk" | "uefiData" => value(None),
+            "deregistrationProtection" => value(Some(&image.protection_name(cx.now))),
+            "kernel" => value(image.machine.kernel_id.as_deref()),
+            "ramdisk" => value(image.machine.ramdisk_id.as_deref()),
+            "uefiData" => value(image.machine.uefi_data.as_deref()),
             // No longer answered; AWS says so by this error.
             "blockDeviceMapping" => {
                 return Err(
@@ -182,7 +183,7 @@ impl ModifyImageAttribute {
         match (self.description.map(|description| description.value).or(self.value), self.attribute.as_deref()) {
             (Some(text), None | Some(DESCRIPTION)) => Ok(Change::Description(text)),
             (_, Some(other)) if other != DESCRIPTION => Err(ApiError::invalid_value("attribute", other)),
-            _ => Err(ApiError::new("InvalidRequest", "No attributes specified.")),
+            _ => Err(ApiError::combination("No attributes specified.")),
         }
     }
 

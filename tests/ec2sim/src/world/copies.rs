@@ -18,7 +18,7 @@ use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::tokens;
 
 /// The sentence of StateReason and StateMessage when a key cannot be used.
-const KEY_NOT_ACCESSIBLE: &str = "Given key ID is not accessible";
+pub(crate) const KEY_NOT_ACCESSIBLE: &str = "Given key ID is not accessible";
 const MAX_DESCRIPTION: usize = 255;
 const OPERATION: &str = "CopyImage";
 
@@ -74,12 +74,13 @@ impl World {
         tags.extend(image_tags.iter());
         let ends = after(cx.now, self.config.copy_time);
         let image = Image {
+            devices: copies.iter().map(|copy| copy.device.clone()).chain(source.empty_volumes()).collect(),
+            instance_stores: source.instance_stores,
             description: input.description.clone().or(source.description),
             state: ImageState::Pending,
             // What will be its end if the copy fails; an available image has no reason.
             state_reason: failure(cx, key_missing),
             listed_from: after(cx.now, self.config.late_listing),
-            devices: copies.iter().map(|copy| copy.device.clone()).collect(),
             tags,
             origin: Some(Box::new(Origin { image: source.id, region: input.source_region.clone() })),
             ..Image::new(id.clone(), &cx.account, input.name.clone(), source.machine, cx.now)
@@ -227,12 +228,10 @@ impl CopyImage {
     fn check(&self) -> Result<(), ApiError> {
         IMAGE.check(&self.source_image_id)?;
         check_description(self.description.as_deref())?;
-        match self.snapshot_copy_completion_duration_minutes {
-            Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
-                Err(ApiError::invalid_value("SnapshotCopyCompletionDurationMinutes", &minutes.to_string()))
-            }
-            _ => Ok(()),
-        }
+        check_completion_duration(
+            "SnapshotCopyCompletionDurationMinutes",
+            self.snapshot_copy_completion_duration_minutes,
+        )
     }
 
     fn encryption(&self) -> Encryption<'_> {
@@ -242,6 +241,16 @@ impl CopyImage {
     /// All that the token stands for.
     fn fingerprint(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+/// From 15 minutes to 48 hours in steps of 15 minutes: <https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html>.
+pub(crate) fn check_completion_duration(parameter: &str, minutes: Option<u32>) -> Result<(), ApiError> {
+    match minutes {
+        Some(minutes) if minutes % 15 != 0 || !(15..=2880).contains(&minutes) => {
+            Err(ApiError::invalid_value(parameter, &minutes.to_string()))
+        }
+        _ => Ok(()),
     }
 }
 

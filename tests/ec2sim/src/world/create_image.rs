@@ -24,6 +24,8 @@ pub(crate) struct CreateImage {
     /// Without a reboot the snapshots may be torn; here it makes no difference.
     #[serde(rename = "NoReboot")]
     _no_reboot: Option<bool>,
+    snapshot_location: Option<String>,
+    boot_mode_override: Option<String>,
     #[serde(default, rename = "BlockDeviceMapping")]
     devices: Vec<DeviceInput>,
     #[serde(default, rename = "TagSpecification")]
@@ -33,6 +35,10 @@ pub(crate) struct CreateImage {
 impl World {
     pub(crate) fn create_image(&mut self, cx: &Context, input: CreateImage) -> Result<Xml, ApiError> {
         check_description(input.description.as_deref())?;
+        check_location(input.snapshot_location.as_deref())?;
+        if let Some(mode) = input.boot_mode_override.as_deref().filter(|mode| *mode != "uefi") {
+            return Err(ApiError::invalid_value("BootModeOverride", mode));
+        }
         let created = [&IMAGE, &SNAPSHOT];
         let tags = tags::specified(&input.tag_specifications, &created, &IMAGE)?;
         let snapshot_tags = tags::specified(&input.tag_specifications, &created, &SNAPSHOT)?;
@@ -57,6 +63,7 @@ impl World {
                     snapshot: None,
                     size: volume.size,
                     volume_type: volume.volume_type,
+                    performance: volume.performance.in_image(volume.volume_type),
                     encrypted: volume.encrypted,
                     delete_on_termination: attachment.delete_on_termination,
                 };
@@ -85,6 +92,10 @@ impl World {
             }
             finished.push(device);
         }
+        let mut machine = instance.machine;
+        if let Some(mode) = input.boot_mode_override {
+            machine.own().boot_mode = Some(mode);
+        }
         let image = Image {
             description: input.description,
             state: ImageState::Pending,
@@ -94,7 +105,7 @@ impl World {
             tags,
             origin: Some(Box::new(Origin { image: instance.image, region: cx.region.clone() })),
             source_instance: Some(instance.id),
-            ..Image::new(id.clone(), &cx.account, input.name, instance.machine, cx.now)
+            ..Image::new(id.clone(), &cx.account, input.name, machine, cx.now)
         };
         let ends = after(cx.now, self.config.copy_time);
         let region = self.region_mut(cx)?;
@@ -114,5 +125,13 @@ impl World {
             tags: tags.clone(),
             ..self.pending_snapshot(cx, volume.size)
         }
+    }
+}
+
+/// Local Zones and Outposts, where snapshots can be elsewhere, are not simulated.
+pub(crate) fn check_location(location: Option<&str>) -> Result<(), ApiError> {
+    match location {
+        None | Some("regional") => Ok(()),
+        Some(other) => Err(ApiError::invalid_value("SnapshotLocation", other)),
     }
 }

@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
+use crate::world::create_image::check_location;
 use crate::world::ids::SNAPSHOT;
 use crate::world::snapshot::Snapshot;
 use crate::world::tags::{self, TagSpecification};
@@ -17,6 +18,7 @@ pub(crate) struct CreateSnapshots {
     instance_specification: InstanceSpecification,
     description: Option<String>,
     copy_tags_from_source: Option<String>,
+    location: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
 }
@@ -34,6 +36,7 @@ struct InstanceSpecification {
 impl World {
     pub(crate) fn create_snapshots(&mut self, cx: &Context, input: CreateSnapshots) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        check_location(input.location.as_deref())?;
         let wanted = input.instance_specification;
         let region = self.region(cx)?;
         let instance = region.owned_instance(cx, &wanted.instance_id)?;

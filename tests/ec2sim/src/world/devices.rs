@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::request::Context;
-use crate::world::image::BlockDevice;
+use crate::world::image::{BlockDevice, InstanceStore};
+use crate::world::performance::Performance;
 use crate::world::region::Region;
 use crate::world::volumes::known_type;
 
@@ -33,6 +34,8 @@ pub(crate) struct EbsInput {
     pub(crate) kms_key_id: Option<String>,
     pub(crate) iops: Option<u32>,
     pub(crate) throughput: Option<u32>,
+    /// How fast it is filled; volumes here always are.
+    pub(crate) volume_initialization_rate: Option<u32>,
 }
 
 impl DeviceInput {
@@ -44,8 +47,31 @@ impl DeviceInput {
         self.ebs.as_ref()?.kms_key_id.as_deref()
     }
 
-    /// The device with its volume, made from a snapshot or empty. `None` for one of the instance store, which no
-    /// image can hold.
+    /// The device as one of the instance store, if it is that.
+    pub(crate) fn instance_store(&self) -> Option<InstanceStore> {
+        let (device_name, virtual_name) = (self.device_name.clone(), self.virtual_name.clone()?);
+        Some(InstanceStore { device_name, virtual_name })
+    }
+
+    /// Refuses what an image cannot be registered with: a snapshot that is not complete, or one whose encryption is to
+    /// change. <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>.
+    pub(crate) fn check_for_image(&self, region: &Region, cx: &Context) -> Result<(), ApiError> {
+        let Some(EbsInput { snapshot_id: Some(id), encrypted, .. }) = &self.ebs else {
+            return Ok(());
+        };
+        if encrypted.is_some() {
+            return Err(ApiError::new(
+                "InvalidBlockDeviceMapping",
+                format!(
+                    "the encrypted flag cannot be specified since device {} has a snapshot specified.",
+                    self.device_name
+                ),
+            ));
+        }
+        region.visible_snapshot(cx, id)?.check_completed()
+    }
+
+    /// The device with its volume, made from a snapshot or empty. `None` for one of the instance store.
     pub(crate) fn check(&self, region: &Region, cx: &Context) -> Result<Option<BlockDevice>, ApiError> {
         let Some(ebs) = &self.ebs else {
             return Ok(None);
@@ -63,6 +89,7 @@ impl DeviceInput {
             encrypted: snapshot.map_or(ebs.encrypted.unwrap_or(false), |snapshot| snapshot.encrypted),
             snapshot: ebs.snapshot_id.clone(),
             volume_type,
+            performance: Performance::asked(volume_type, ebs.iops, ebs.throughput)?,
             delete_on_termination: ebs.delete_on_termination.unwrap_or(true),
         }))
     }
@@ -76,9 +103,13 @@ impl DeviceInput {
             return Err(too_small(snapshot, device.size, size));
         }
         let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(device.volume_type))?;
+        let kept = ebs.iops.is_none() && ebs.throughput.is_none() && volume_type == device.volume_type;
+        let performance =
+            if kept { device.performance } else { Performance::asked(volume_type, ebs.iops, ebs.throughput)? };
         Ok(BlockDevice {
             size,
             volume_type,
+            performance,
             delete_on_termination: ebs.delete_on_termination.unwrap_or(device.delete_on_termination),
             ..device.clone()
         })

@@ -25,6 +25,11 @@ pub(crate) trait Filtered: Sized + 'static {
     /// The names of its filters, tags apart.
     const FIELDS: &'static [(&'static str, Values<Self>)];
 
+    /// Whether a name is that of a documented filter on what is not simulated: nothing here passes it.
+    fn is_absent(_name: &str) -> bool {
+        false
+    }
+
     fn tags(&self) -> &Tags;
 
     /// Whether an account sees a tag of it; a filter must not tell what it may not see.
@@ -35,6 +40,7 @@ pub(crate) trait Filtered: Sized + 'static {
 
 enum Field<'f, T> {
     Values(Values<T>),
+    Absent,
     TagKey,
     TagValue(&'f str),
 }
@@ -62,6 +68,7 @@ impl<'f, T: Filtered> Matcher<'f, T> {
             let shown = |key: &str| resource.shows_tag(viewer, key);
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
+                Field::Absent => false,
                 Field::TagKey => resource.tags().iter().any(|(key, _)| shown(key) && any(key)),
                 Field::TagValue(key) => resource.tags().get(key).is_some_and(|value| shown(key) && any(value)),
             }
@@ -69,15 +76,47 @@ impl<'f, T: Filtered> Matcher<'f, T> {
     }
 }
 
-fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
-    if filter.values.is_empty() {
-        return Err(ApiError::invalid(format!("The filter '{}' has no value", filter.name)));
+/// The filters of one name which no resource can answer alone, since it depends on the moment or on the caller.
+pub(crate) struct Apart(Vec<Vec<Pattern>>);
+
+impl Apart {
+    /// Takes them out of the filters of a call.
+    pub(crate) fn take(filters: &mut Vec<Filter>, name: &str) -> Result<Self, ApiError> {
+        let taken: Vec<Filter> = filters.extract_if(.., |filter| filter.name == name).collect();
+        taken.iter().try_for_each(Filter::check)?;
+        let patterns = |filter: &Filter| filter.values.iter().map(|value| Pattern::new(value)).collect();
+        Ok(Self(taken.iter().map(patterns).collect()))
     }
+
+    /// Whether the value passes all of them; it is asked for only if there are any.
+    pub(crate) fn passes(&self, value: impl FnOnce() -> String) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let value = value();
+        self.0.iter().all(|patterns| patterns.iter().any(|pattern| pattern.matches(&value)))
+    }
+}
+
+impl Filter {
+    fn check(&self) -> Result<(), ApiError> {
+        if self.values.is_empty() {
+            return Err(ApiError::invalid(format!("The filter '{}' has no value", self.name)));
+        }
+        Ok(())
+    }
+}
+
+fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {
+    filter.check()?;
     if filter.name == "tag-key" {
         return Ok(Field::TagKey);
     }
     if let Some(key) = filter.name.strip_prefix("tag:") {
         return Ok(Field::TagValue(key));
+    }
+    if T::is_absent(&filter.name) {
+        return Ok(Field::Absent);
     }
     T::FIELDS
         .iter()

@@ -87,6 +87,20 @@ pub(crate) const VOLUME: Kind = Kind {
     malformed: "InvalidVolumeID.Malformed",
     not_found: "InvalidVolume.NotFound",
 };
+pub(crate) const SECURITY_GROUP: Kind = Kind {
+    prefix: "sg-",
+    noun: "security group",
+    resource_type: "security-group",
+    malformed: "InvalidGroupId.Malformed",
+    not_found: "InvalidGroup.NotFound",
+};
+pub(crate) const KEY_PAIR: Kind = Kind {
+    prefix: "key-",
+    noun: "key pair",
+    resource_type: "key-pair",
+    malformed: "InvalidParameterValue",
+    not_found: "InvalidKeyPair.NotFound",
+};
 pub(crate) const USAGE_REPORT: Kind = Kind {
     prefix: "amiur-",
     noun: "image usage report",
@@ -120,6 +134,8 @@ impl Kind {
         let sentence = match self.prefix {
             "ami-" if id.contains(',') => format!("The image ids '[{id}]' do not exist"),
             "ami-" => format!("The image id '[{id}]' does not exist"),
+            "lt-" => format!("The specified launch template, with template ID {id}, does not exist."),
+            "snap-" | "vol-" => format!("The {} '{id}' does not exist.", self.noun),
             _ => format!("The {} '{id}' does not exist", self.noun),
         };
         ApiError::new(self.not_found, sentence)

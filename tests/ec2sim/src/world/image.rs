@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
-use crate::world::agenda::written as date;
+use crate::world::agenda::written_in_seconds as date;
 use crate::world::machine::{Machine, SharedMachine};
+use crate::world::performance::Performance;
 use crate::world::recycle_bin::Stay;
 use crate::world::tags::{self, Tags};
 
@@ -47,6 +48,7 @@ pub(crate) struct BlockDevice {
     pub(crate) snapshot: Option<String>,
     pub(crate) size: u32,
     pub(crate) volume_type: &'static str,
+    pub(crate) performance: Performance,
     pub(crate) encrypted: bool,
     pub(crate) delete_on_termination: bool,
 }
@@ -59,10 +61,31 @@ impl BlockDevice {
             snapshot: None,
             size: 8,
             volume_type: "gp3",
+            performance: Performance::default(),
             encrypted: false,
             delete_on_termination: true,
         }
     }
+
+    fn write(&self, x: &mut Xml) {
+        x.text("deviceName", &self.device_name).nest("ebs", |x| {
+            x.text("deleteOnTermination", self.delete_on_termination)
+                .maybe("snapshotId", self.snapshot.as_ref())
+                .text("volumeSize", self.size)
+                .text("volumeType", self.volume_type)
+                .text("encrypted", self.encrypted);
+            self.performance.write(x);
+        });
+    }
+}
+
+/// A disk that belongs to the machine an instance runs on, for as long as it runs there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InstanceStore {
+    pub(crate) device_name: String,
+    /// `ephemeral0` and so on.
+    pub(crate) virtual_name: String,
 }
 
 /// Someone an image is shared with.
@@ -136,6 +159,7 @@ pub(crate) struct Image {
     pub(crate) listed_from: Timestamp,
     pub(crate) machine: SharedMachine,
     pub(crate) devices: Vec<BlockDevice>,
+    pub(crate) instance_stores: Vec<InstanceStore>,
     pub(crate) grants: BTreeSet<Grant>,
     pub(crate) tags: Tags,
     pub(crate) origin: Option<Box<Origin>>,
@@ -164,6 +188,7 @@ impl Image {
             listed_from: created,
             machine,
             devices: Vec::new(),
+            instance_stores: Vec::new(),
             grants: BTreeSet::new(),
             tags: Tags::new(),
             origin: None,
@@ -213,6 +238,11 @@ impl Image {
         self.devices.iter().filter_map(|device| device.snapshot.as_deref())
     }
 
+    /// The devices that get volumes without content.
+    pub(crate) fn empty_volumes(&self) -> impl Iterator<Item = BlockDevice> {
+        self.devices.iter().filter(|device| device.snapshot.is_none()).cloned()
+    }
+
     pub(crate) fn check_registered(&self) -> Result<(), ApiError> {
         match self.deregistered {
             None => Ok(()),
@@ -225,12 +255,13 @@ impl Image {
         if self.state == ImageState::Available { Ok(()) } else { Err(unavailable(&self.id)) }
     }
 
-    pub(crate) fn protection_name(&self, now: Timestamp) -> &'static str {
+    /// How EC2 writes its protection; during the cooldown until when that lasts.
+    pub(crate) fn protection_name(&self, now: Timestamp) -> String {
         match self.protection {
-            Protection::On { cooldown: true } => "enabled-with-cooldown",
-            Protection::On { cooldown: false } => "enabled-without-cooldown",
-            Protection::Until(end) if now < end => "enabled-with-cooldown",
-            Protection::Until(_) | Protection::Off => "disabled",
+            Protection::On { cooldown: true } => "enabled-with-cooldown".to_owned(),
+            Protection::On { cooldown: false } => "enabled-without-cooldown".to_owned(),
+            Protection::Until(end) if now < end => format!("disabled after {}", date(end)),
+            Protection::Until(_) | Protection::Off => "disabled".to_owned(),
         }
     }
 
@@ -259,10 +290,10 @@ impl Image {
             .maybe("sriovNetSupport", machine.sriov_net_support.as_ref())
             .maybe("bootMode", machine.boot_mode.as_ref())
             .maybe("imdsSupport", machine.imds_support.as_ref())
-            .maybe("tpmSupport", machine.tpm_support.as_ref());
-        if machine.platform_details.starts_with("Windows") {
-            x.text("platform", "windows");
-        }
+            .maybe("tpmSupport", machine.tpm_support.as_ref())
+            .maybe("kernelId", machine.kernel_id.as_ref())
+            .maybe("ramdiskId", machine.ramdisk_id.as_ref());
+        x.maybe("platform", machine.platform());
         // A pending copy may already know why it will fail; nobody sees it yet.
         if let Some(reason) = self.state_reason.as_ref().filter(|_| self.state != ImageState::Pending) {
             x.nest("stateReason", |x| {
@@ -293,14 +324,15 @@ impl Image {
     }
 
     pub(crate) fn write_devices(&self, x: &mut Xml) {
-        x.list("blockDeviceMapping", &self.devices, |x, device| {
-            x.text("deviceName", &device.device_name).nest("ebs", |x| {
-                x.text("deleteOnTermination", device.delete_on_termination)
-                    .maybe("snapshotId", device.snapshot.as_ref())
-                    .text("volumeSize", device.size)
-                    .text("volumeType", device.volume_type)
-                    .text("encrypted", device.encrypted);
-            });
+        x.nest("blockDeviceMapping", |x| {
+            for device in &self.devices {
+                x.nest("item", |x| device.write(x));
+            }
+            for store in &self.instance_stores {
+                x.nest("item", |x| {
+                    x.text("deviceName", &store.device_name).text("virtualName", &store.virtual_name);
+                });
+            }
         });
     }
 

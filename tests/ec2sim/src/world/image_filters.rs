@@ -1,6 +1,6 @@
 //! What images can be filtered by.
 
-use crate::world::agenda::written as date;
+use crate::world::agenda::written_in_seconds as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::image::{Image, is_shared};
 use crate::world::tags::Tags;
@@ -21,8 +21,8 @@ impl Filtered for Image {
         ("description", |image| maybe(image.description.as_deref())),
         ("ena-support", |image| written(image.machine.ena_support)),
         ("free-tier-eligible", |_| one("false")),
-        ("kernel-id", |_| Vec::new()),
-        ("ramdisk-id", |_| Vec::new()),
+        ("kernel-id", |image| maybe(image.machine.kernel_id.as_deref())),
+        ("ramdisk-id", |image| maybe(image.machine.ramdisk_id.as_deref())),
         ("manifest-location", |image| written(image.location())),
         ("product-code.type", |image| {
             let codes = image.machine.product_codes.iter();
@@ -35,7 +35,7 @@ impl Filtered for Image {
         ("name", |image| one(&image.name)),
         ("owner-alias", |image| maybe(image.owner_alias.as_deref())),
         ("owner-id", |image| one(&image.owner)),
-        ("platform", |i| maybe(i.machine.platform_details.starts_with("Windows").then_some("windows"))),
+        ("platform", |i| maybe(i.machine.platform())),
         ("product-code", |image| image.machine.product_codes.iter().flat_map(|code| one(code)).collect()),
         ("root-device-name", |image| one(&image.machine.root_device_name)),
         ("root-device-type", |_| one("ebs")),
@@ -48,6 +48,14 @@ impl Filtered for Image {
         ("sriov-net-support", |image| maybe(image.machine.sriov_net_support.as_deref())),
         ("virtualization-type", |image| one(&image.machine.virtualization_type)),
     ];
+
+    /// What scanners and publishers add to images.
+    fn is_absent(name: &str) -> bool {
+        name == "public-ssm-parameter-name"
+            || ["image-watermark.", "instance-type-specification.", "scan-result."]
+                .iter()
+                .any(|of| name.starts_with(of))
+    }
 
     fn tags(&self) -> &Tags {
         &self.tags

@@ -6,11 +6,11 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
-use crate::world::agenda::{after, written as date};
-use crate::world::filters::{Filtered, Values, maybe, one, written};
+use crate::world::agenda::{after, written_in_seconds as date};
 use crate::world::ids::INSTANCE;
 use crate::world::image::StateReason;
 use crate::world::machine::SharedMachine;
+use crate::world::network::Network;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
 
@@ -68,8 +68,14 @@ pub(crate) struct Instance {
     /// From when on the phase is reached.
     pub(crate) settles: Timestamp,
     pub(crate) reason: Option<StateReason>,
+    /// When the owner stopped or terminated it.
+    pub(crate) ended_by_owner: Option<Timestamp>,
+    /// Its place among those launched together.
+    pub(crate) launch_index: u32,
     pub(crate) terminated: Option<Timestamp>,
     pub(crate) protected: bool,
+    /// Ids and names.
+    pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) machine: SharedMachine,
     pub(crate) tags: Tags,
 }
@@ -78,6 +84,16 @@ impl Instance {
     pub(crate) fn state(&self, now: Timestamp) -> State {
         let (before, reached) = self.phase.states();
         if now < self.settles { before } else { reached }
+    }
+
+    /// Why it left its last state; empty unless its owner wanted it.
+    pub(crate) fn transition_reason(&self) -> String {
+        self.ended_by_owner.map_or_else(String::new, |at| format!("User initiated ({})", at.strftime("%F %T GMT")))
+    }
+
+    /// Whether it keeps a security group from being deleted.
+    pub(crate) fn is_in_group(&self, group: &str) -> bool {
+        self.phase != Phase::Terminated && self.security_groups.iter().any(|(id, _)| id == group)
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {
@@ -91,6 +107,8 @@ impl Instance {
             .nest("instanceState", |x| state.write(x))
             .text("instanceType", &self.instance_type)
             .text("launchTime", date(self.launched))
+            .text("amiLaunchIndex", self.launch_index)
+            .text("reason", self.transition_reason())
             .maybe("keyName", self.key_name.as_ref())
             .maybe("clientToken", self.client_token.as_ref())
             .nest("placement", |x| {
@@ -122,6 +140,13 @@ impl Instance {
                 x.text("code", &reason.code).text("message", &reason.message);
             });
         }
+        // What has ended is no longer on a network.
+        if self.phase != Phase::Terminated {
+            Network::of(&self.owner, &region.name).write_place(x, &self.zone, &self.id);
+            x.list("groupSet", &self.security_groups, |x, (id, name)| {
+                x.text("groupId", id).text("groupName", name);
+            });
+        }
         let volumes = region.volumes_of(&self.id);
         x.list("blockDeviceMapping", volumes, |x, (volume, attachment)| {
             x.text("deviceName", &attachment.device).nest("ebs", |x| {
@@ -138,54 +163,6 @@ impl Instance {
 impl State {
     pub(crate) fn write(self, x: &mut Xml) {
         x.text("code", self.code).text("name", self.name);
-    }
-}
-
-/// An instance as filters see it: as it is at one moment, with its volumes.
-pub(crate) struct Seen {
-    pub(crate) instance: Instance,
-    pub(crate) state: State,
-    /// Devices and volume ids.
-    devices: Vec<(String, String)>,
-}
-
-impl Seen {
-    pub(crate) fn new(region: &Region, instance: &Instance, now: Timestamp) -> Self {
-        let devices = region
-            .volumes_of(&instance.id)
-            .into_iter()
-            .map(|(volume, attachment)| (attachment.device.clone(), volume.id.clone()));
-        Self { instance: instance.clone(), state: instance.state(now), devices: devices.collect() }
-    }
-}
-
-impl Filtered for Seen {
-    const FIELDS: &'static [(&'static str, Values<Self>)] = &[
-        ("architecture", |i| one(&i.instance.machine.architecture)),
-        ("availability-zone", |i| one(&i.instance.zone)),
-        ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|(device, _)| one(device)).collect()),
-        ("block-device-mapping.volume-id", |i| i.devices.iter().flat_map(|(_, volume)| one(volume)).collect()),
-        ("client-token", |i| maybe(i.instance.client_token.as_deref())),
-        ("hypervisor", |_| one("xen")),
-        ("image-id", |i| one(&i.instance.image)),
-        ("instance-id", |i| one(&i.instance.id)),
-        ("instance-state-code", |i| written(i.state.code)),
-        ("instance-state-name", |i| one(i.state.name)),
-        ("instance-type", |i| one(&i.instance.instance_type)),
-        ("key-name", |i| maybe(i.instance.key_name.as_deref())),
-        ("launch-time", |i| written(date(i.instance.launched))),
-        ("owner-id", |i| one(&i.instance.owner)),
-        ("platform-details", |i| one(&i.instance.machine.platform_details)),
-        ("reservation-id", |i| one(&i.instance.reservation)),
-        ("root-device-name", |i| one(&i.instance.machine.root_device_name)),
-        ("root-device-type", |_| one("ebs")),
-        ("state-reason-code", |i| maybe(i.instance.reason.as_ref().map(|r| r.code.as_str()))),
-        ("tenancy", |_| one("default")),
-        ("virtualization-type", |i| one(&i.instance.machine.virtualization_type)),
-    ];
-
-    fn tags(&self) -> &Tags {
-        &self.instance.tags
     }
 }
 

@@ -7,7 +7,7 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
-use crate::world::instance::Seen;
+use crate::world::instance_filters::Seen;
 use crate::world::paging::Paging;
 use crate::world::tags::Tags;
 
@@ -16,6 +16,8 @@ const CHECKS: [&str; 2] = ["systemStatus", "instanceStatus"];
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeStatus {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     #[serde(default, rename = "InstanceId")]
     instance_ids: Vec<String>,
     #[serde(default)]
@@ -47,6 +49,10 @@ impl Filtered for Status {
         ("instance-status.status", |status| one(status.check())),
         ("system-status.status", |status| one(status.check())),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        name.starts_with("event.") || name.starts_with("operator.")
+    }
 
     fn tags(&self) -> &Tags {
         &self.0.instance.tags

@@ -9,7 +9,9 @@ use crate::world::World;
 use crate::world::agenda::after;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::INSTANCE;
-use crate::world::instance::{Instance, Phase, Seen};
+use crate::world::image::StateReason;
+use crate::world::instance::{Instance, Phase};
+use crate::world::instance_filters::Seen;
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
@@ -138,6 +140,8 @@ impl World {
             } else {
                 instance.phase = phase;
                 instance.settles = settles;
+                instance.ended_by_owner = (phase != Phase::Running).then_some(cx.now);
+                instance.reason = (phase != Phase::Running).then(by_owner);
                 phase.setting_out()
             };
             if phase == Phase::Terminated {
@@ -148,6 +152,14 @@ impl World {
                 .nest("currentState", |x| current.write(x));
         });
         Ok(x)
+    }
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html>.
+fn by_owner() -> StateReason {
+    StateReason {
+        code: "Client.UserInitiatedShutdown".to_owned(),
+        message: "Client.UserInitiatedShutdown: User initiated shutdown".to_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! RunInstances.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::request::Context;
@@ -12,15 +13,18 @@ use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::{INSTANCE, VOLUME};
 use crate::world::image::{BlockDevice, Image, StateReason};
 use crate::world::instance::{Instance, Phase};
+use crate::world::instance_types::{architecture, check_instance_type};
 use crate::world::kms::Encryption;
 use crate::world::launch_template::{TemplateChoice, TemplateData};
 use crate::world::machine::Machine;
+use crate::world::network::Network;
+use crate::world::plain::{self, Plain};
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
+use crate::world::zones::check_zone;
 
-/// What cannot change how an image is used is accepted and has no effect.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct RunInstances {
     image_id: Option<String>,
     instance_type: Option<String>,
@@ -35,54 +39,53 @@ pub(crate) struct RunInstances {
     devices: Vec<DeviceInput>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
-    #[serde(rename = "SubnetId")]
-    _subnet_id: Option<String>,
-    #[serde(rename = "SecurityGroupId")]
-    _security_group_ids: Option<IgnoredAny>,
-    #[serde(rename = "SecurityGroup")]
-    _security_groups: Option<IgnoredAny>,
-    #[serde(rename = "NetworkInterface")]
-    _network_interfaces: Option<IgnoredAny>,
-    #[serde(rename = "IamInstanceProfile")]
-    _profile: Option<IgnoredAny>,
-    #[serde(rename = "MetadataOptions")]
-    _metadata: Option<IgnoredAny>,
-    #[serde(rename = "Monitoring")]
-    _monitoring: Option<IgnoredAny>,
-    #[serde(rename = "UserData")]
-    _user_data: Option<String>,
-    #[serde(rename = "EbsOptimized")]
-    _ebs_optimized: Option<bool>,
-    #[serde(rename = "InstanceInitiatedShutdownBehavior")]
-    _shutdown: Option<String>,
-    #[serde(rename = "InstanceMarketOptions")]
-    _market: Option<IgnoredAny>,
-    #[serde(rename = "CreditSpecification")]
-    _credit: Option<IgnoredAny>,
-    #[serde(rename = "CpuOptions")]
-    _cpu: Option<IgnoredAny>,
-    #[serde(rename = "EnclaveOptions")]
-    _enclave: Option<IgnoredAny>,
-    #[serde(rename = "HibernationOptions")]
-    _hibernation: Option<IgnoredAny>,
-    #[serde(rename = "MaintenanceOptions")]
-    _maintenance: Option<IgnoredAny>,
-    #[serde(rename = "PrivateDnsNameOptions")]
-    _dns: Option<IgnoredAny>,
-    #[serde(rename = "CapacityReservationSpecification")]
-    _reservation: Option<IgnoredAny>,
-    #[serde(rename = "PrivateIpAddress")]
-    _address: Option<String>,
-    #[serde(rename = "DisableApiStop")]
-    _disable_stop: Option<bool>,
+    subnet_id: Option<String>,
+    #[serde(default, rename = "SecurityGroupId")]
+    security_group_ids: Vec<String>,
+    #[serde(default, rename = "SecurityGroup")]
+    security_groups: Vec<String>,
+    /// The other members, those of [`OTHERS`].
+    #[serde(flatten)]
+    others: BTreeMap<String, Plain>,
 }
 
+/// What cannot change how an image is used is accepted and has no effect.
+const OTHERS: [&str; 28] = [
+    "AdditionalInfo",
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "CreditSpecification",
+    "DisableApiStop",
+    "EbsOptimized",
+    "ElasticGpuSpecification",
+    "ElasticInferenceAccelerator",
+    "EnablePrimaryIpv6",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "IamInstanceProfile",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
+    "Ipv6Address",
+    "Ipv6AddressCount",
+    "KernelId",
+    "LicenseSpecification",
+    "MaintenanceOptions",
+    "MetadataOptions",
+    "Monitoring",
+    "NetworkInterface",
+    "NetworkPerformanceOptions",
+    "PrivateDnsNameOptions",
+    "PrivateIpAddress",
+    "RamdiskId",
+    "SecondaryInterface",
+    "UserData",
+];
+
+/// The other members choose a host, and there are none.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[serde(rename_all = "PascalCase")]
 struct Placement {
     availability_zone: Option<String>,
-    #[serde(rename = "Tenancy")]
-    _tenancy: Option<String>,
 }
 
 /// What one instance is launched with.
@@ -91,10 +94,13 @@ pub(crate) struct Launch {
     pub(crate) image: String,
     pub(crate) instance_type: String,
     pub(crate) reservation: String,
+    pub(crate) index: u32,
     pub(crate) key_name: Option<String>,
     pub(crate) client_token: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) protected: bool,
+    /// Ids and names.
+    pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) devices: Vec<DeviceInput>,
     pub(crate) tags: Tags,
     pub(crate) volume_tags: Tags,
@@ -104,6 +110,7 @@ const DEFAULT_TYPE: &str = "m1.small";
 
 impl World {
     pub(crate) fn run_instances(&mut self, cx: &Context, input: RunInstances) -> Result<Xml, ApiError> {
+        plain::check_known(&input.others, &OTHERS)?;
         if input.min_count == 0 {
             return Err(ApiError::invalid_value("MinCount", "0"));
         }
@@ -117,15 +124,27 @@ impl World {
         }
         let region = self.region(cx)?;
         let template = input.launch_template.as_ref().map(|choice| region.chosen_version(cx, choice)).transpose()?;
-        let template = template.map(|version| version.data.clone()).unwrap_or_default();
+        let origin = template.map(|(template, version)| template.origin_tags(version)).unwrap_or_default();
+        let template = template.map(|(_, version)| version.data.clone()).unwrap_or_default();
         let count = input.max_count;
+        let subnet = input.subnet_id.clone();
+        let groups = self.launch_groups(cx, &input.security_group_ids, &input.security_groups)?;
         let mut launch = input.launch(template)?;
+        launch.security_groups = groups;
+        launch.tags.extend(origin.iter());
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
         self.launchable(cx, &launch.image)?.check_type(&launch)?;
+        let network = Network::of(&cx.account, &cx.region);
+        if let Some(subnet) = &subnet {
+            launch.zone = Some(network.zone_of(subnet)?);
+        }
+        if let Some(zone) = &launch.zone {
+            check_zone(cx, zone).map_err(|_| ApiError::invalid(format!("Invalid availability zone: [{zone}]")))?;
+        }
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();
-        for _ in 0..count {
-            launched.push(self.launch(cx, launch.clone())?);
+        for index in 0..count {
+            launched.push(self.launch(cx, Launch { index, ..launch.clone() })?);
         }
         self.remember(cx, "RunInstances", token.as_deref(), asked, launched.clone())?;
         self.write_reservation(cx, &launched, Some(Phase::Running))
@@ -203,6 +222,7 @@ impl World {
                 owner: cx.account.clone(),
                 size: device.size,
                 volume_type: device.volume_type,
+                performance: device.performance.of_volume(device.volume_type, device.size),
                 snapshot: device.snapshot,
                 encrypted,
                 key,
@@ -231,8 +251,11 @@ impl World {
             phase: if failed { Phase::Terminated } else { Phase::Running },
             settles,
             reason,
+            ended_by_owner: None,
+            launch_index: launch.index,
             terminated: failed.then_some(settles),
             protected: launch.protected,
+            security_groups: launch.security_groups,
             machine,
             tags: launch.tags,
         };
@@ -246,8 +269,9 @@ impl World {
 }
 
 impl Image {
-    /// Refuses a type of instance of the other architecture, if one is named.
+    /// Refuses a type of instance that is not there, or is of the other architecture, if one is named.
     fn check_type(&self, launch: &Launch) -> Result<(), ApiError> {
+        check_instance_type(&launch.instance_type)?;
         let of_type = architecture(&launch.instance_type);
         let of_image = self.machine.architecture.as_str();
         let fits = launch.instance_type == DEFAULT_TYPE
@@ -264,13 +288,6 @@ impl Image {
     }
 }
 
-/// The architecture of a type: those of Graviton have a `g` after the number of their generation, as `m7gd.large`.
-fn architecture(instance_type: &str) -> &'static str {
-    let family = instance_type.split('.').next().unwrap_or_default();
-    let after = family.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    if family == "a1" || after.contains('g') { "arm64" } else { "x86_64" }
-}
-
 impl RunInstances {
     /// What is launched: what the call says, else what the launch template says.
     fn launch(self, template: TemplateData) -> Result<Launch, ApiError> {
@@ -279,16 +296,19 @@ impl RunInstances {
         let mut volume_tags = template.tags(&VOLUME)?;
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
+        let protected = self.disable_api_termination.unwrap_or_else(|| template.says("DisableApiTermination"));
         let mut devices = template.devices;
         devices.extend(self.devices);
         Ok(Launch {
             image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
             instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
             reservation: String::new(),
+            index: 0,
             key_name: self.key_name.or(template.key_name),
             client_token: self.client_token,
             zone: self.placement.and_then(|placement| placement.availability_zone),
-            protected: self.disable_api_termination.unwrap_or(false),
+            protected,
+            security_groups: Vec::new(),
             devices,
             tags,
             volume_tags,

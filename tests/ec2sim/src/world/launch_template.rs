@@ -12,6 +12,7 @@ use crate::world::agenda::written as date;
 use crate::world::devices::DeviceInput;
 use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::{INSTANCE, Kind, LAUNCH_TEMPLATE, VOLUME};
+use crate::world::plain::{self, Plain};
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification, Tags};
 
@@ -42,53 +43,70 @@ pub(crate) struct Version {
 
 /// What a version says about the instances it launches.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
 pub(crate) struct TemplateData {
     pub(crate) image_id: Option<String>,
     pub(crate) instance_type: Option<String>,
     pub(crate) key_name: Option<String>,
-    pub(crate) user_data: Option<String>,
-    pub(crate) ebs_optimized: Option<bool>,
-    pub(crate) iam_instance_profile: Option<Profile>,
-    pub(crate) metadata_options: Option<MetadataOptions>,
-    pub(crate) monitoring: Option<Monitoring>,
     #[serde(default, rename(deserialize = "BlockDeviceMapping"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) devices: Vec<DeviceInput>,
     #[serde(default, rename(deserialize = "TagSpecification"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) tag_specifications: Vec<TagSpecification>,
     #[serde(default, rename(deserialize = "SecurityGroupId"), skip_serializing_if = "Vec::is_empty")]
     pub(crate) security_group_ids: Vec<String>,
+    /// The other members, those of [`OTHERS`].
+    #[serde(flatten)]
+    pub(crate) others: BTreeMap<String, Plain>,
 }
 
-/// What cannot change how an image is used is kept and answered, and has no effect.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct Profile {
-    arn: Option<String>,
-    name: Option<String>,
-}
-
-/// How the metadata service answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct MetadataOptions {
-    http_tokens: Option<String>,
-    http_put_response_hop_limit: Option<u32>,
-    http_endpoint: Option<String>,
-    instance_metadata_tags: Option<String>,
-}
-
-/// Whether instances are monitored in detail.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"), deny_unknown_fields)]
-pub(crate) struct Monitoring {
-    enabled: bool,
-}
+/// Members that are kept and answered as they are.
+const OTHERS: [&str; 24] = [
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "CreditSpecification",
+    "DisableApiStop",
+    "DisableApiTermination",
+    "EbsOptimized",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "IamInstanceProfile",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
+    "InstanceRequirements",
+    "KernelId",
+    "LicenseSpecification",
+    "MaintenanceOptions",
+    "MetadataOptions",
+    "Monitoring",
+    "NetworkInterface",
+    "NetworkPerformanceOptions",
+    "Placement",
+    "PrivateDnsNameOptions",
+    "RamDiskId",
+    "SecurityGroup",
+    "UserData",
+];
 
 impl TemplateData {
     /// The tags it gives to one type of resource.
     pub(crate) fn tags(&self, kind: &Kind) -> Result<Tags, ApiError> {
         tags::specified(&self.tag_specifications, &[&INSTANCE, &VOLUME], kind)
+    }
+
+    /// Refuses members that there are not.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        plain::check_known(&self.others, &OTHERS)
+    }
+
+    /// Whether it sets one of the other members to true.
+    pub(crate) fn says(&self, name: &str) -> bool {
+        self.member(&[name]) == Some("true")
+    }
+
+    /// One of the other members, by the names on the way to it.
+    pub(crate) fn member(&self, path: &[&str]) -> Option<&str> {
+        let (first, rest) = path.split_first()?;
+        self.others.get(*first)?.member(rest)
     }
 
     /// It over another: what it leaves out is taken from there.
@@ -97,41 +115,17 @@ impl TemplateData {
             image_id: self.image_id.or(base.image_id),
             instance_type: self.instance_type.or(base.instance_type),
             key_name: self.key_name.or(base.key_name),
-            user_data: self.user_data.or(base.user_data),
-            ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
-            iam_instance_profile: self.iam_instance_profile.or(base.iam_instance_profile),
-            metadata_options: self.metadata_options.or(base.metadata_options),
-            monitoring: self.monitoring.or(base.monitoring),
             devices: either(self.devices, base.devices),
             tag_specifications: either(self.tag_specifications, base.tag_specifications),
             security_group_ids: either(self.security_group_ids, base.security_group_ids),
+            others: base.others.into_iter().chain(self.others).collect(),
         }
     }
 
     fn write(&self, x: &mut Xml) {
         x.maybe("imageId", self.image_id.as_ref())
             .maybe("instanceType", self.instance_type.as_ref())
-            .maybe("keyName", self.key_name.as_ref())
-            .maybe("userData", self.user_data.as_ref())
-            .maybe("ebsOptimized", self.ebs_optimized);
-        if let Some(profile) = &self.iam_instance_profile {
-            x.nest("iamInstanceProfile", |x| {
-                x.maybe("arn", profile.arn.as_ref()).maybe("name", profile.name.as_ref());
-            });
-        }
-        if let Some(options) = &self.metadata_options {
-            x.nest("metadataOptions", |x| {
-                x.maybe("httpTokens", options.http_tokens.as_ref())
-                    .maybe("httpPutResponseHopLimit", options.http_put_response_hop_limit)
-                    .maybe("httpEndpoint", options.http_endpoint.as_ref())
-                    .maybe("instanceMetadataTags", options.instance_metadata_tags.as_ref());
-            });
-        }
-        if let Some(monitoring) = &self.monitoring {
-            x.nest("monitoring", |x| {
-                x.text("enabled", monitoring.enabled);
-            });
-        }
+            .maybe("keyName", self.key_name.as_ref());
         if !self.devices.is_empty() {
             x.list("blockDeviceMappingSet", &self.devices, |x, device| {
                 x.text("deviceName", &device.device_name);
@@ -140,6 +134,8 @@ impl TemplateData {
                         x.maybe("snapshotId", ebs.snapshot_id.as_ref())
                             .maybe("volumeSize", ebs.volume_size)
                             .maybe("volumeType", ebs.volume_type.as_ref())
+                            .maybe("iops", ebs.iops)
+                            .maybe("throughput", ebs.throughput)
                             .maybe("deleteOnTermination", ebs.delete_on_termination)
                             .maybe("encrypted", ebs.encrypted)
                             .maybe("kmsKeyId", ebs.kms_key_id.as_ref());
@@ -154,6 +150,9 @@ impl TemplateData {
             x.list("securityGroupIdSet", &self.security_group_ids, |x, id| {
                 x.raw(id);
             });
+        }
+        for (name, value) in &self.others {
+            value.write(x, name);
         }
     }
 }
@@ -189,6 +188,12 @@ impl LaunchTemplate {
                 format!("Could not find launch template version {named} of {}", self.id),
             )
         })
+    }
+
+    /// The tags that say which template and version an instance was launched from.
+    pub(crate) fn origin_tags(&self, version: &Version) -> Tags {
+        let number = version.number.to_string();
+        Tags::from_iter([("aws:ec2launchtemplate:id", self.id.as_str()), ("aws:ec2launchtemplate:version", &number)])
     }
 
     pub(crate) fn write(&self, x: &mut Xml) {
@@ -265,10 +270,14 @@ impl Region {
         self.launch_templates.get_mut(&id).ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
     }
 
-    /// The version of a template that a launch names.
-    pub(crate) fn chosen_version(&self, cx: &Context, choice: &TemplateChoice) -> Result<&Version, ApiError> {
+    /// The template that a launch names, and its version.
+    pub(crate) fn chosen_version(
+        &self,
+        cx: &Context,
+        choice: &TemplateChoice,
+    ) -> Result<(&LaunchTemplate, &Version), ApiError> {
         let id = choice.launch_template_id.as_deref();
-        self.template(cx, id, choice.launch_template_name.as_deref())?
-            .version(choice.version.as_deref().unwrap_or("$Default"))
+        let template = self.template(cx, id, choice.launch_template_name.as_deref())?;
+        Ok((template, template.version(choice.version.as_deref().unwrap_or("$Default"))?))
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct CreateVersion {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeVersions {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     launch_template_id: Option<String>,
     launch_template_name: Option<String>,
     #[serde(default, rename = "LaunchTemplateVersion")]
@@ -67,7 +69,15 @@ static NO_TAGS: Tags = Tags::new();
 impl Filtered for Listed {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("create-time", |v| written(date(v.version.created))),
-        ("ebs-optimized", |v| written(v.version.data.ebs_optimized.unwrap_or(false))),
+        ("http-endpoint", |v| maybe(v.version.data.member(&["MetadataOptions", "HttpEndpoint"]))),
+        ("http-tokens", |v| maybe(v.version.data.member(&["MetadataOptions", "HttpTokens"]))),
+        ("iam-instance-profile", |v| {
+            let name = v.version.data.member(&["IamInstanceProfile", "Name"]);
+            maybe(name.or_else(|| v.version.data.member(&["IamInstanceProfile", "Arn"])))
+        }),
+        ("kernel-id", |v| maybe(v.version.data.member(&["KernelId"]))),
+        ("ram-disk-id", |v| maybe(v.version.data.member(&["RamDiskId"]))),
+        ("ebs-optimized", |v| written(v.version.data.says("EbsOptimized"))),
         ("image-id", |v| maybe(v.version.data.image_id.as_deref())),
         ("instance-type", |v| maybe(v.version.data.instance_type.as_deref())),
         ("is-default-version", |v| {
@@ -77,6 +87,10 @@ impl Filtered for Listed {
             })
         }),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "host-resource-group-arn" | "license-configuration-arn" | "network-card-index")
+    }
 
     fn tags(&self) -> &Tags {
         &NO_TAGS
@@ -99,6 +113,7 @@ impl World {
             x.nest("launchTemplateVersion", |x| template.write_version(x, version));
             return Ok(x);
         }
+        input.launch_template_data.check()?;
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let base = match &input.source_version {
             Some(version) => template.version(version)?.data.clone(),

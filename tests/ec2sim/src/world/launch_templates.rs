@@ -41,6 +41,8 @@ pub(crate) struct ModifyLaunchTemplate {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeLaunchTemplates {
+    #[serde(rename = "IncludeManagedResources")]
+    _include_managed: Option<bool>,
     #[serde(default, rename = "LaunchTemplateId")]
     ids: Vec<String>,
     #[serde(default, rename = "LaunchTemplateName")]
@@ -73,6 +75,7 @@ impl World {
             return Ok(x);
         }
         check_name(&input.launch_template_name)?;
+        input.launch_template_data.check()?;
         let tags = tags::specified(&input.tag_specifications, &[&LAUNCH_TEMPLATE], &LAUNCH_TEMPLATE)?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
         let region = self.region_mut(cx)?;

@@ -28,6 +28,12 @@ pub struct Machine {
     pub imds_support: Option<String>,
     /// `v2.0` where there is a TPM.
     pub tpm_support: Option<String>,
+    /// The kernel of a paravirtual machine.
+    pub kernel_id: Option<String>,
+    /// Its RAM disk.
+    pub ramdisk_id: Option<String>,
+    /// The variables of UEFI.
+    pub uefi_data: Option<String>,
     /// The codes of the Marketplace.
     pub product_codes: Vec<String>,
 }
@@ -44,8 +50,18 @@ impl Default for Machine {
             boot_mode: Some("uefi-preferred".to_owned()),
             imds_support: Some("v2.0".to_owned()),
             tpm_support: None,
+            kernel_id: None,
+            ramdisk_id: None,
+            uefi_data: None,
             product_codes: Vec::new(),
         }
+    }
+}
+
+impl Machine {
+    /// `windows`, or nothing.
+    pub(crate) fn platform(&self) -> Option<&'static str> {
+        self.platform_details.starts_with("Windows").then_some("windows")
     }
 }
 

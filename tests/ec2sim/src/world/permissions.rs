@@ -55,7 +55,15 @@ impl Permission {
     }
 }
 
-fn is_account(id: &str) -> bool {
+/// Refuses who is neither an account nor one of the words that stand for one.
+pub(crate) fn check_users(users: &[String], words: &[&str]) -> Result<(), ApiError> {
+    match users.iter().find(|user| !is_account(user) && !words.contains(&user.as_str())) {
+        Some(user) => Err(ApiError::new("InvalidUserID.Malformed", format!("Invalid user id: \"{user}\""))),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn is_account(id: &str) -> bool {
     id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -13,10 +13,12 @@ use crate::world::ebs_defaults::EbsDefaults;
 use crate::world::ids::IMAGE;
 use crate::world::image::Image;
 use crate::world::instance::Instance;
+use crate::world::key_pairs::KeyPair;
 use crate::world::kms::Keys;
 use crate::world::launch_template::LaunchTemplate;
 use crate::world::public_access::PublicAccess;
 use crate::world::recycle_bin::{Bin, Retention};
+use crate::world::security_groups::SecurityGroup;
 use crate::world::shelf::Shelf;
 use crate::world::snapshot::Snapshot;
 use crate::world::ssm::Parameters;
@@ -81,6 +83,10 @@ pub(crate) struct Holdings {
     pub(crate) retention: Retention,
     pub(crate) allowed_images: AllowedImages,
     pub(crate) parameters: Parameters,
+    /// By id.
+    pub(crate) security_groups: BTreeMap<String, SecurityGroup>,
+    /// By name.
+    pub(crate) key_pairs: BTreeMap<String, KeyPair>,
 }
 
 /// Who has a name.

@@ -15,6 +15,7 @@ use crate::world::kms::{self, Encryption};
 use crate::world::launch::Launch;
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::machine::Machine;
+use crate::world::performance::Performance;
 use crate::world::region::{OptIn, Region};
 use crate::world::snapshot::Snapshot;
 use crate::world::tags::Tags;
@@ -188,6 +189,7 @@ impl World {
                 snapshot: Some(snapshot.id.clone()),
                 size: seed.volume_size,
                 volume_type: "gp3",
+                performance: Performance::default(),
                 encrypted,
                 delete_on_termination: true,
             });

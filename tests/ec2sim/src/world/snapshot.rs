@@ -93,12 +93,20 @@ impl Snapshot {
         }
     }
 
+    /// Refuses what needs a complete snapshot.
+    pub(crate) fn check_completed(&self) -> Result<(), ApiError> {
+        if self.state == SnapshotState::Completed {
+            return Ok(());
+        }
+        Err(ApiError::new("IncorrectState", format!("Snapshot is in invalid state - {}", self.state.name())))
+    }
+
     /// What AWS calls the volume; copies have a made-up one.
     pub(crate) fn volume_id(&self) -> &str {
         self.volume.as_deref().unwrap_or(COPIED_VOLUME)
     }
 
-    fn progress(&self, now: Timestamp) -> String {
+    pub(crate) fn progress(&self, now: Timestamp) -> String {
         let percent = match self.state {
             SnapshotState::Completed => 100,
             SnapshotState::Pending | SnapshotState::Error => {

@@ -7,10 +7,13 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
-use crate::world::filters::{Filter, Matcher};
+use crate::world::copies::{KEY_NOT_ACCESSIBLE, check_completion_duration};
+use crate::world::create_image::check_location;
+use crate::world::filters::{Apart, Filter, Matcher};
 use crate::world::ids::SNAPSHOT;
 use crate::world::kms::Encryption;
 use crate::world::paging::Paging;
+use crate::world::permissions::check_users;
 use crate::world::snapshot::{Snapshot, SnapshotState};
 use crate::world::tags::{self, TagSpecification};
 
@@ -40,6 +43,7 @@ pub(crate) struct SnapshotInput {
 pub(crate) struct CreateSnapshot {
     volume_id: String,
     description: Option<String>,
+    location: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
 }
@@ -52,6 +56,7 @@ pub(crate) struct CopySnapshot {
     description: Option<String>,
     encrypted: Option<bool>,
     kms_key_id: Option<String>,
+    completion_duration_minutes: Option<u32>,
     #[serde(rename = "DestinationRegion")]
     _destination_region: Option<String>,
     #[serde(rename = "PresignedUrl")]
@@ -61,10 +66,13 @@ pub(crate) struct CopySnapshot {
 }
 
 impl World {
-    pub(crate) fn describe_snapshots(&mut self, cx: &Context, input: DescribeSnapshots) -> Result<Xml, ApiError> {
+    pub(crate) fn describe_snapshots(&mut self, cx: &Context, mut input: DescribeSnapshots) -> Result<Xml, ApiError> {
         let paging =
             Paging::listing("snapshotSet", &input.snapshot_ids, input.max_results, input.next_token.as_deref())?;
         let paging = if input.max_results.is_some() { paging.at_most(self.config.page) } else { paging };
+        check_users(&input.owners, &["self", "amazon"])?;
+        check_users(&input.restorable_by, &["self", "all"])?;
+        let progress = Apart::take(&mut input.filters, "progress")?;
         let matcher = Matcher::new(&input.filters)?;
         let region = self.region(cx)?;
         let is = |who: &str, account: &str| who == account || (who == "self" && cx.account == account);
@@ -78,6 +86,7 @@ impl World {
                         .iter()
                         .any(|who| snapshot.is_restorable_by(if who == "self" { &cx.account } else { who })))
                 && matcher.passes(snapshot, &cx.account)
+                && progress.passes(|| snapshot.progress(cx.now))
         };
         let (page, token) = if input.snapshot_ids.is_empty() {
             paging.of_shelf(&region.snapshots, keep)
@@ -114,6 +123,7 @@ impl World {
 
     pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        check_location(input.location.as_deref())?;
         let region = self.region(cx)?;
         let volume = region.owned_volume(cx, &input.volume_id)?.clone();
         let snapshot =
@@ -126,8 +136,10 @@ impl World {
 
     pub(crate) fn copy_snapshot(&mut self, cx: &Context, input: CopySnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
+        check_completion_duration("CompletionDurationMinutes", input.completion_duration_minutes)?;
         let source =
             self.source_region(cx, &input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
+        source.check_completed()?;
         self.check_snapshot_copies(cx)?;
         let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
         let (encrypted, key) = self.encrypt(cx, source.encrypted, source.key.as_deref(), &how)?;
@@ -179,10 +191,18 @@ impl World {
         Ok(())
     }
 
+    /// Ends a snapshot; it fails where its key cannot be used, which nobody looks at before.
     pub(crate) fn complete_snapshot(&mut self, region: &str, snapshot: &str) {
-        let snapshot = self.regions.get_mut(region).and_then(|region| region.snapshots.get_mut(snapshot));
-        if let Some(snapshot) = snapshot {
-            snapshot.state = SnapshotState::Completed;
+        let Some(region) = self.regions.get_mut(region) else {
+            return;
+        };
+        let locked = region.snapshots.get(snapshot).is_some_and(|snapshot| {
+            let usable = |key: &String| region.usable_key(&snapshot.owner, key).is_some();
+            snapshot.encrypted && !snapshot.key.as_ref().is_some_and(usable)
+        });
+        if let Some(snapshot) = region.snapshots.get_mut(snapshot) {
+            snapshot.state = if locked { SnapshotState::Error } else { SnapshotState::Completed };
+            snapshot.state_message = locked.then(|| KEY_NOT_ACCESSIBLE.to_owned());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::request::Context;
@@ -31,6 +32,18 @@ pub(crate) struct AssumeRole {
     _external_id: Option<String>,
     #[serde(rename = "Policy")]
     _policy: Option<String>,
+    #[serde(rename = "PolicyArns")]
+    _policies: Option<IgnoredAny>,
+    #[serde(rename = "Tags")]
+    _tags: Option<IgnoredAny>,
+    #[serde(rename = "TransitiveTagKeys")]
+    _transitive: Option<IgnoredAny>,
+    #[serde(rename = "SourceIdentity")]
+    _source: Option<String>,
+    #[serde(rename = "SerialNumber")]
+    _serial: Option<String>,
+    #[serde(rename = "TokenCode")]
+    _code: Option<String>,
 }
 
 const DEFAULT_DURATION: i64 = 3600;
@@ -66,6 +79,17 @@ impl World {
         let duration = input.duration_seconds.unwrap_or(DEFAULT_DURATION);
         if !(900..=43200).contains(&duration) {
             return Err(ApiError::new("ValidationError", "DurationSeconds must be between 900 and 43200"));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        let named = &input.role_session_name;
+        if !(2..=64).contains(&named.len()) || !named.chars().all(allowed) {
+            return Err(ApiError::new(
+                "ValidationError",
+                format!(
+                    "1 validation error detected: Value '{named}' at 'roleSessionName' failed to satisfy constraint: \
+                     Member must satisfy regular expression pattern: [\\w+=,.@-]*"
+                ),
+            ));
         }
         let key = self.ids.access_key();
         let session = &input.role_session_name;

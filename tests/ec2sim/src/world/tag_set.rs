@@ -21,10 +21,6 @@ impl Tags {
         self.0.as_ref().map_or(&[], |entries| entries.as_slice())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries().len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.entries().is_empty()
     }

@@ -11,7 +11,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one};
-use crate::world::ids::{IMAGE, INSTANCE, Kind, LAUNCH_TEMPLATE, SNAPSHOT, VOLUME};
+use crate::world::ids::{IMAGE, INSTANCE, KEY_PAIR, Kind, LAUNCH_TEMPLATE, SECURITY_GROUP, SNAPSHOT, VOLUME};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 
@@ -92,7 +92,7 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
         if value.chars().count() > MAX_VALUE {
             return Err(ApiError::invalid(format!("Tag value exceeds the maximum length of {MAX_VALUE} characters")));
         }
-        if key.to_ascii_lowercase().starts_with("aws:") {
+        if is_reserved(key) {
             return Err(ApiError::invalid(format!(
                 "Value ( {key} ) for parameter key is invalid. Tag keys starting with 'aws:' are reserved for internal use"
             )));
@@ -100,11 +100,16 @@ pub(crate) fn add(tags: &mut Tags, new: &[Tag]) -> Result<(), ApiError> {
     }
     let mut changed = tags.clone();
     changed.extend(new.iter().map(|tag| (&tag.key, tag.value.as_deref().unwrap_or_default())));
-    if changed.len() > MAX_TAGS {
+    if changed.iter().filter(|(key, _)| !is_reserved(key)).count() > MAX_TAGS {
         return Err(ApiError::new("TagLimitExceeded", format!("More than {MAX_TAGS} tags specified")));
     }
     *tags = changed;
     Ok(())
+}
+
+/// Whether only AWS itself can give the tag.
+fn is_reserved(key: &str) -> bool {
+    key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
 }
 
 /// Writes `tagSet`.
@@ -193,10 +198,10 @@ impl World {
 
     pub(crate) fn delete_tags(&mut self, cx: &Context, input: TagsInput) -> Result<Xml, ApiError> {
         self.change_tags(cx, &input.resources, |tags| {
-            // Without tags, all go. A tag with a value goes only if it has that value.
+            // Without tags, all go but those of AWS. A tag with a value goes only if it has that value.
             tags.retain(|key, value| {
                 let named = |tag: &Tag| tag.key == key && tag.value.as_ref().is_none_or(|v| v == value);
-                !input.tags.is_empty() && !input.tags.iter().any(named)
+                if input.tags.is_empty() { is_reserved(key) } else { !input.tags.iter().any(named) }
             });
             Ok(())
         })
@@ -240,8 +245,9 @@ impl World {
 }
 
 fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut Tags, ApiError> {
-    let kind =
-        [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE].into_iter().find(|kind| id.starts_with(kind.prefix));
+    let kind = [&IMAGE, &SNAPSHOT, &INSTANCE, &VOLUME, &LAUNCH_TEMPLATE, &SECURITY_GROUP, &KEY_PAIR]
+        .into_iter()
+        .find(|kind| id.starts_with(kind.prefix));
     let Some(kind) = kind else {
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
@@ -253,6 +259,11 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
     let tags = match kind.prefix {
         "snap-" => region.snapshots.get_mut(id).filter(|s| owned(&s.owner)).map(|s| &mut s.tags),
         "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
+        "sg-" => region.holdings(&cx.account).security_groups.get_mut(id).map(|g| &mut g.tags),
+        "key-" => {
+            let mut pairs = region.holdings(&cx.account).key_pairs.values_mut();
+            pairs.find(|pair| pair.id == id).map(|pair| &mut pair.tags)
+        }
         "i-" => region.instances.get_mut(id).filter(|i| owned(&i.owner)).map(|i| &mut i.tags),
         _ => region.launch_templates.get_mut(id).filter(|t| owned(&t.owner)).map(|t| &mut t.tags),
     };

@@ -15,7 +15,9 @@ pub(crate) struct Token {
     at: Timestamp,
 }
 
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>; CopyImage takes longer ones.
 const MAX_TOKEN: usize = 64;
+const MAX_COPY_TOKEN: usize = 128;
 
 impl World {
     /// The ids of what an earlier call of the operation with the same token made. The same token with other parameters
@@ -30,9 +32,10 @@ impl World {
         let Some(token) = token else {
             return Ok(None);
         };
-        if token.len() > MAX_TOKEN || !token.is_ascii() {
+        let most = if operation == "CopyImage" { MAX_COPY_TOKEN } else { MAX_TOKEN };
+        if token.len() > most || !token.is_ascii() {
             return Err(ApiError::invalid(format!(
-                "The client token must be ASCII and no longer than {MAX_TOKEN} characters"
+                "The client token must be ASCII and no longer than {most} characters"
             )));
         }
         let holdings = self.region(cx)?.accounts.get(&cx.account);

@@ -9,8 +9,10 @@ use crate::wire::xml::Xml;
 use crate::world::agenda::written as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
 use crate::world::ids::VOLUME;
+use crate::world::performance::Performance;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
+use crate::world::zones::zone_id;
 
 /// A volume.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +22,7 @@ pub(crate) struct Volume {
     pub(crate) owner: String,
     pub(crate) size: u32,
     pub(crate) volume_type: &'static str,
+    pub(crate) performance: Performance,
     pub(crate) snapshot: Option<String>,
     pub(crate) encrypted: bool,
     /// The ARN of its key.
@@ -51,7 +54,8 @@ impl Volume {
     pub(crate) fn write(&self, x: &mut Xml, state: &str) {
         x.text("volumeId", &self.id)
             .text("size", self.size)
-            .maybe("snapshotId", self.snapshot.as_ref())
+            // A volume that was empty has an empty id here.
+            .text("snapshotId", self.snapshot.as_deref().unwrap_or_default())
             .text("availabilityZone", &self.zone)
             .text("status", state)
             .text("createTime", date(self.created))
@@ -62,6 +66,7 @@ impl Volume {
             .list("attachmentSet", &self.attachment, |x, attachment| {
                 attachment.write(x, &self.id, "attached");
             });
+        self.performance.write(x);
         tags::write(x, &self.tags);
     }
 }
@@ -89,14 +94,20 @@ impl Filtered for Volume {
         ("attachment.instance-id", |v| maybe(attached(v).map(|a| a.instance.as_str()))),
         ("attachment.status", |v| maybe(attached(v).map(|_| "attached"))),
         ("availability-zone", |v| one(&v.zone)),
+        ("availability-zone-id", |v| written(zone_id(&v.zone))),
         ("create-time", |v| written(date(v.created))),
         ("encrypted", |v| written(v.encrypted)),
+        ("multi-attach-enabled", |_| one("false")),
         ("size", |v| written(v.size)),
         ("snapshot-id", |v| maybe(v.snapshot.as_deref())),
         ("status", |v| one(v.state())),
         ("volume-id", |v| one(&v.id)),
         ("volume-type", |v| one(v.volume_type)),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "fast-restored" | "operator.managed" | "operator.principal")
+    }
 
     fn tags(&self) -> &Tags {
         &self.tags

@@ -11,7 +11,7 @@ use crate::world::ids::VOLUME;
 use crate::world::instance::Phase;
 use crate::world::kms::Encryption;
 use crate::world::paging::Paging;
-use crate::world::snapshot::SnapshotState;
+use crate::world::performance::Performance;
 use crate::world::tags::{self, TagSpecification};
 use crate::world::volume::{Attachment, Volume};
 use crate::world::zones::check_zone;
@@ -25,10 +25,11 @@ pub(crate) struct CreateVolume {
     volume_type: Option<String>,
     encrypted: Option<bool>,
     kms_key_id: Option<String>,
-    #[serde(rename = "Iops")]
-    _iops: Option<u32>,
-    #[serde(rename = "Throughput")]
-    _throughput: Option<u32>,
+    iops: Option<u32>,
+    throughput: Option<u32>,
+    multi_attach_enabled: Option<bool>,
+    #[serde(rename = "VolumeInitializationRate")]
+    _initialization_rate: Option<u32>,
     client_token: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
@@ -100,16 +101,17 @@ impl World {
         let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
         let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
+        if input.multi_attach_enabled == Some(true) {
+            return Err(ApiError::combination("Volumes that are attached to several instances are not simulated"));
+        }
+        let performance = Performance::asked(volume_type, input.iops, input.throughput)?;
         let region = self.region(cx)?;
         let snapshot = input.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
         let least = match snapshot {
-            Some(snapshot) if snapshot.state != SnapshotState::Completed => {
-                return Err(ApiError::new(
-                    "IncorrectState",
-                    format!("Snapshot is in invalid state - {}", snapshot.state.name()),
-                ));
+            Some(snapshot) => {
+                snapshot.check_completed()?;
+                snapshot.size
             }
-            Some(snapshot) => snapshot.size,
             None => 1,
         };
         let size = match (input.size, snapshot) {
@@ -136,6 +138,7 @@ impl World {
             owner: cx.account.clone(),
             size,
             volume_type,
+            performance: performance.of_volume(volume_type, size),
             snapshot: input.snapshot_id.clone(),
             encrypted,
             key,
@@ -188,6 +191,7 @@ impl World {
                 format!("Instance '{}' is not 'running' or 'stopped'.", input.instance_id),
             ));
         }
+        let zone = instance.zone.clone();
         let taken = region.volumes_of(&input.instance_id);
         if taken.iter().any(|(_, at)| at.device == input.device) {
             return Err(ApiError::invalid(format!(
@@ -196,6 +200,15 @@ impl World {
             )));
         }
         let volume = region.owned_volume_mut(cx, &input.volume_id)?;
+        if volume.zone != zone {
+            return Err(ApiError::new(
+                "InvalidVolume.ZoneMismatch",
+                format!(
+                    "The volume '{}' is not in the same availability zone as instance '{}'",
+                    volume.id, input.instance_id
+                ),
+            ));
+        }
         if volume.attachment.is_some() {
             return Err(ApiError::new("VolumeInUse", format!("{} is already attached to an instance", volume.id)));
         }

@@ -10,13 +10,15 @@ use crate::world::filters::{Filter, Filtered, Matcher, Values, one};
 use crate::world::tags::Tags;
 
 /// The letters of the zones of every region.
-const LETTERS: [&str; 3] = ["a", "b", "c"];
+pub(crate) const LETTERS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct DescribeZones {
     #[serde(default, rename = "ZoneName")]
     names: Vec<String>,
+    #[serde(default, rename = "ZoneId")]
+    ids: Vec<String>,
     #[serde(rename = "AllAvailabilityZones")]
     _all: Option<bool>,
     #[serde(default, rename = "Filter")]
@@ -25,6 +27,7 @@ pub(crate) struct DescribeZones {
 
 struct Zone {
     name: String,
+    id: String,
     region: String,
 }
 
@@ -33,11 +36,18 @@ static NO_TAGS: Tags = Tags::new();
 
 impl Filtered for Zone {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
+        ("group-name", |zone| one(&zone.region)),
+        ("opt-in-status", |_| one("opt-in-not-required")),
         ("region-name", |zone| one(&zone.region)),
         ("state", |_| one("available")),
+        ("zone-id", |zone| one(&zone.id)),
         ("zone-name", |zone| one(&zone.name)),
         ("zone-type", |_| one("availability-zone")),
     ];
+
+    fn is_absent(name: &str) -> bool {
+        matches!(name, "group-long-name" | "message" | "parent-zone-id" | "parent-zone-name")
+    }
 
     fn tags(&self) -> &Tags {
         &NO_TAGS
@@ -48,13 +58,21 @@ impl World {
     pub(crate) fn describe_availability_zones(&mut self, cx: &Context, input: DescribeZones) -> Result<Xml, ApiError> {
         let matcher = Matcher::new(&input.filters)?;
         input.names.iter().try_for_each(|name| check_zone(cx, name))?;
-        let zones = LETTERS.map(|letter| Zone { name: format!("{}{letter}", cx.region), region: cx.region.clone() });
+        let zones = LETTERS.map(|letter| {
+            let name = format!("{}{letter}", cx.region);
+            Zone { id: zone_id(&name), name, region: cx.region.clone() }
+        });
         let wanted = |zone: &Zone| {
-            (input.names.is_empty() || input.names.contains(&zone.name)) && matcher.passes(zone, &cx.account)
+            (input.names.is_empty() || input.names.contains(&zone.name))
+                && (input.ids.is_empty() || input.ids.contains(&zone.id))
+                && matcher.passes(zone, &cx.account)
         };
         let mut x = Xml::new();
         x.list("availabilityZoneInfo", zones.into_iter().filter(wanted), |x, zone| {
             x.text("zoneName", &zone.name)
+                .text("zoneId", &zone.id)
+                .text("groupName", &zone.region)
+                .text("networkBorderGroup", &zone.region)
                 .text("zoneState", "available")
                 .text("regionName", &zone.region)
                 .text("zoneType", "availability-zone")
@@ -62,6 +80,19 @@ impl World {
         });
         Ok(x)
     }
+}
+
+/// The id of a zone: `use1-az1` for `us-east-1a`.
+pub(crate) fn zone_id(zone: &str) -> String {
+    let letter = zone.bytes().next_back().unwrap_or(b'a');
+    let short =
+        zone.trim_end_matches(|c: char| c.is_ascii_lowercase()).split('-').enumerate().map(|(at, part)| match part {
+            part if at == 0 => part,
+            "northeast" => "ne",
+            "southeast" => "se",
+            part => part.get(..1).unwrap_or_default(),
+        });
+    format!("{}-az{}", short.collect::<String>(), letter.saturating_sub(b'a') + 1)
 }
 
 /// A zone is the region and a letter.

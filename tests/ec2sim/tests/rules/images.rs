@@ -47,7 +47,7 @@ fn a_page_size_is_refused_outside_its_bounds_and_beside_ids() {
 fn what_is_not_known_is_refused() {
     let world = world();
     let client = world.client();
-    assert_eq!(client.ec2("DescribeVpcs", &[]).code(), "InvalidAction");
+    assert_eq!(client.ec2("DescribeNatGateways", &[]).code(), "InvalidAction");
     assert_eq!(client.ec2("DescribeImages", &[("Colour", "red")]).code(), "UnknownParameter");
     let filter = [("Filter.1.Name", "colour"), ("Filter.1.Value.1", "red")];
     assert_eq!(client.ec2("DescribeImages", &filter).code(), "InvalidParameterValue");

@@ -18,6 +18,11 @@ pub(crate) struct CreateGrant {
     retiring_principal: Option<String>,
     operations: Vec<String>,
     name: Option<String>,
+    /// Encryption contexts are not looked at.
+    #[serde(rename = "Constraints")]
+    _constraints: Option<Value>,
+    #[serde(rename = "GrantTokens")]
+    _grant_tokens: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

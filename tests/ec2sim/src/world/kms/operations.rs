@@ -8,8 +8,8 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::after;
-use crate::world::kms::arn;
 use crate::world::kms::key::Key;
+use crate::world::kms::{DEFAULT_ALIAS, arn};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -17,6 +17,7 @@ pub(crate) struct CreateKey {
     policy: Option<String>,
     description: Option<String>,
     key_usage: Option<String>,
+    #[serde(alias = "CustomerMasterKeySpec")]
     key_spec: Option<String>,
     origin: Option<String>,
     #[serde(rename = "MultiRegion")]
@@ -31,6 +32,8 @@ pub(crate) struct CreateKey {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct KeyInput {
     key_id: String,
+    #[serde(rename = "GrantTokens")]
+    _grant_tokens: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +60,14 @@ pub(crate) struct KeyPolicy {
     _bypass: Option<bool>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(crate) struct ListPolicies {
+    key_id: String,
+    limit: Option<usize>,
+    marker: Option<String>,
+}
+
 const DEFAULT_WINDOW: i64 = 30;
 
 impl World {
@@ -81,7 +92,12 @@ impl World {
         Ok(answer)
     }
 
+    /// To ask for the key of EBS makes it: <https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html>.
     pub(crate) fn describe_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
+        if input.key_id == DEFAULT_ALIAS {
+            let fresh = self.ids.uuid();
+            self.region_mut(cx)?.holdings(&cx.account).keys.add_default(cx, fresh);
+        }
         let region = self.region(cx)?;
         let (account, key) = region.find_key(&cx.account, &input.key_id).ok_or_else(|| not_found(cx, &input.key_id))?;
         if account != cx.account && !key.allows(&cx.account) {
@@ -112,7 +128,7 @@ impl World {
     }
 
     fn switch_key(&mut self, cx: &Context, named: &str, enabled: bool) -> Result<Value, ApiError> {
-        let key = self.own_key(cx, named)?;
+        let key = self.changeable_key(cx, named)?;
         key.check_not_deleted(cx)?;
         key.enabled = enabled;
         Ok(json!({}))
@@ -127,7 +143,7 @@ impl World {
         if !(7..=30).contains(&days) {
             return Err(ApiError::validation("PendingWindowInDays must be between 7 and 30"));
         }
-        let key = self.own_key(cx, &input.key_id)?;
+        let key = self.changeable_key(cx, &input.key_id)?;
         key.check_not_deleted(cx)?;
         let at = after(cx.now, SignedDuration::from_hours(24 * days));
         key.deletion = Some(at);
@@ -157,15 +173,33 @@ impl World {
         Ok(json!({"Policy": key.policy, "PolicyName": "default"}))
     }
 
+    pub(crate) fn list_key_policies(&mut self, cx: &Context, input: ListPolicies) -> Result<Value, ApiError> {
+        self.own_key(cx, &input.key_id)?;
+        let list = ListInput { limit: input.limit, marker: input.marker };
+        Ok(list.page("PolicyNames", vec![json!("default")]))
+    }
+
     pub(crate) fn put_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
         input.check_name()?;
         let policy = input.policy.ok_or_else(|| ApiError::validation("Policy is required"))?;
         check_policy(&policy)?;
-        self.own_key(cx, &input.key_id)?.policy = policy;
+        self.changeable_key(cx, &input.key_id)?.policy = policy;
         Ok(json!({}))
     }
 
-    /// A key that the caller owns; what AWS manages cannot be changed.
+    /// A key that the caller may change, which it cannot do with what AWS manages.
+    pub(crate) fn changeable_key(&mut self, cx: &Context, named: &str) -> Result<&mut Key, ApiError> {
+        let key = self.own_key(cx, named)?;
+        if key.managed_by_aws {
+            return Err(ApiError::new(
+                "AccessDeniedException",
+                format!("{} is managed by AWS and cannot be changed", arn(&cx.region, &cx.account, &key.id)),
+            ));
+        }
+        Ok(key)
+    }
+
+    /// A key that the caller owns.
     pub(crate) fn own_key(&mut self, cx: &Context, named: &str) -> Result<&mut Key, ApiError> {
         let region = self.region_mut(cx)?;
         let id = region

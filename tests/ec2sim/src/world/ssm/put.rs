@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
+use crate::world::ssm::tagging::as_ssm_says;
 use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
 use crate::world::tags::{self, Tag, Tags};
 
@@ -20,6 +21,7 @@ const ADVANCED: &str = "Advanced";
 const INTELLIGENT: &str = "Intelligent-Tiering";
 const MAX_VERSIONS: usize = 100;
 const MAX_NAME: usize = 1011;
+const MAX_DESCRIPTION: usize = 1024;
 const MAX_LEVELS: usize = 15;
 const MAX_STANDARD_VALUE: usize = 4096;
 const MAX_ADVANCED_VALUE: usize = 8192;
@@ -53,7 +55,7 @@ impl World {
     pub(crate) fn put_parameter(&mut self, cx: &Context, input: PutParameter) -> Result<Value, ApiError> {
         input.check()?;
         let mut tags = Tags::new();
-        tags::add(&mut tags, &input.tags)?;
+        tags::add(&mut tags, &input.tags).map_err(as_ssm_says)?;
         let parameters = self.parameters(cx)?;
         let existing = parameters.0.get(&input.name);
         input.check_against(existing)?;
@@ -143,6 +145,9 @@ impl PutParameter {
         if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {
             return Err(ApiError::validation(format!("The data type {IMAGE_TYPE} needs the type String")));
         }
+        if self.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
+            return Err(ApiError::validation(format!("The description is longer than {MAX_DESCRIPTION} characters")));
+        }
         let most = if self.tier.as_deref() == Some(STANDARD) || self.tier.is_none() {
             MAX_STANDARD_VALUE
         } else {
@@ -186,8 +191,14 @@ impl PutParameter {
         }
         if self.r#type.as_ref().is_some_and(|kind| *kind != parameter.kind) {
             return Err(ApiError::new(
-                "HierarchyTypeMismatch",
+                "HierarchyTypeMismatchException",
                 "Parameter Store does not support changing a parameter type in a hierarchy.",
+            ));
+        }
+        if parameter.tier == ADVANCED && self.tier.as_deref() == Some(STANDARD) {
+            return Err(ApiError::validation(
+                "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the \
+                 advanced-parameter tier to the standard-parameter tier.",
             ));
         }
         let oldest = parameter.versions.values().next();

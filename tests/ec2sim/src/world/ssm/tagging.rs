@@ -32,9 +32,19 @@ pub(crate) struct RemoveTags {
     tag_keys: Vec<String>,
 }
 
+/// SSM has the rules of EC2 for tags, and other codes:
+/// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_AddTagsToResource.html>.
+pub(crate) fn as_ssm_says(error: ApiError) -> ApiError {
+    match &*error.code {
+        "TagLimitExceeded" => ApiError::new("TooManyTagsError", error.message),
+        _ => ApiError::validation(error.message),
+    }
+}
+
 impl World {
     pub(crate) fn add_parameter_tags(&mut self, cx: &Context, input: AddTags) -> Result<Value, ApiError> {
-        tags::add(self.parameter_tags(cx, &input.resource_type, &input.resource_id)?, &input.tags)?;
+        let tags = self.parameter_tags(cx, &input.resource_type, &input.resource_id)?;
+        tags::add(tags, &input.tags).map_err(as_ssm_says)?;
         Ok(json!({}))
     }
 

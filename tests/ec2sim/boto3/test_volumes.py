@@ -1,0 +1,100 @@
+"""Volumes: their speed, their zone, and the errors on the way to a snapshot."""
+
+import pytest
+from conftest import refused
+
+
+def create(aws, **more):
+    return aws.ec2().create_volume(AvailabilityZone="us-east-1a", **{"Size": 10, **more})
+
+
+@pytest.mark.parametrize(
+    "kind, size, iops, throughput",
+    [("gp2", 10, 100, None), ("gp2", 500, 1500, None), ("gp3", 10, 3000, 125), ("st1", 125, None, None)],
+)
+def test_a_volume_has_the_speed_of_its_type(aws, kind, size, iops, throughput):
+    volume = create(aws, Size=size, VolumeType=kind)
+    assert (volume.get("Iops"), volume.get("Throughput")) == (iops, throughput)
+
+
+def test_the_speed_of_a_gp3_volume_can_be_chosen(aws):
+    volume = create(aws, VolumeType="gp3", Iops=4000, Throughput=200)
+    found = aws.ec2().describe_volumes(VolumeIds=[volume["VolumeId"]])["Volumes"][0]
+    assert (found["Iops"], found["Throughput"]) == (4000, 200)
+
+
+def test_a_provisioned_volume_needs_its_iops(aws):
+    with refused("MissingParameter"):
+        create(aws, VolumeType="io1")
+
+
+def test_a_speed_that_the_type_does_not_have_is_refused(aws):
+    with refused("InvalidParameterCombination"):
+        create(aws, VolumeType="gp2", Iops=4000)
+    with refused("InvalidParameterCombination"):
+        create(aws, VolumeType="io2", Iops=4000, Throughput=200)
+    with refused("InvalidParameterValue"):
+        create(aws, VolumeType="gp3", Iops=100)
+
+
+def test_the_speed_goes_from_launch_to_image(aws):
+    device = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200}}
+    launched = aws.launch(aws.image(), BlockDeviceMappings=[device])["InstanceId"]
+    image = aws.ec2().create_image(InstanceId=launched, Name="web")["ImageId"]
+    ebs = aws.describe(image)["BlockDeviceMappings"][0]["Ebs"]
+    assert (ebs["Iops"], ebs["Throughput"]) == (4000, 200)
+
+
+def test_an_empty_volume_names_no_snapshot(aws):
+    assert create(aws)["SnapshotId"] == ""
+
+
+def test_a_volume_is_attached_only_in_its_zone(aws):
+    launched = aws.launch(aws.image(), Placement={"AvailabilityZone": "us-east-1b"})["InstanceId"]
+    volume = create(aws)["VolumeId"]
+    with refused("InvalidVolume.ZoneMismatch"):
+        aws.ec2().attach_volume(VolumeId=volume, InstanceId=launched, Device="/dev/sdf")
+
+
+def test_a_pending_snapshot_is_neither_restored_nor_copied(aws):
+    ec2 = aws.ec2()
+    pending = ec2.create_snapshot(VolumeId=create(aws)["VolumeId"])["SnapshotId"]
+    with refused("IncorrectState"):
+        create(aws, SnapshotId=pending)
+    with refused("IncorrectState"):
+        ec2.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=pending)
+
+
+def complete_snapshot(aws):
+    made = aws.ec2().create_snapshot(VolumeId=create(aws)["VolumeId"])["SnapshotId"]
+    aws.pass_time("10m")
+    return made
+
+
+def test_a_copied_snapshot_whose_key_cannot_be_used_fails_later(aws):
+    ec2 = aws.ec2()
+    copy = ec2.copy_snapshot(
+        SourceRegion="us-east-1",
+        SourceSnapshotId=complete_snapshot(aws),
+        Encrypted=True,
+        KmsKeyId="alias/nobody",
+    )["SnapshotId"]
+    aws.pass_time("10m")
+    found = ec2.describe_snapshots(SnapshotIds=[copy])["Snapshots"][0]
+    assert (found["State"], found["StateMessage"]) == ("error", "Given key ID is not accessible")
+
+
+def test_a_snapshot_copy_takes_a_duration_in_quarters_of_an_hour(aws):
+    copy = {"SourceRegion": "us-east-1", "SourceSnapshotId": complete_snapshot(aws)}
+    assert aws.ec2().copy_snapshot(CompletionDurationMinutes=30, **copy)
+    with refused("InvalidParameterValue"):
+        aws.ec2().copy_snapshot(CompletionDurationMinutes=31, **copy)
+
+
+def test_snapshots_are_found_by_their_progress(aws):
+    done = complete_snapshot(aws)
+    aws.ec2().create_snapshot(VolumeId=create(aws)["VolumeId"])
+    found = aws.ec2().describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "progress", "Values": ["100%"]}]
+    )
+    assert [snapshot["SnapshotId"] for snapshot in found["Snapshots"]] == [done]

@@ -153,7 +153,8 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
     let Copy { region, version, name, .. } = copy;
     let holder =
         images::named(inventory.aws(), region, name).await.map_err(|e| e.about(&format!("the image named {name}")))?;
-    let Some(holder) = holder else { return Ok(None) };
+    // EC2 may go on listing what we have just removed.
+    let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) else { return Ok(None) };
     let ours = holder.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
     if ours && holder.state == ImageState::Failed {
         deregister(inventory, owner, region, version, &holder.id).await?;

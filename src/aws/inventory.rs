@@ -171,6 +171,11 @@ impl Inventory {
         region.called.notify_one();
     }
 
+    /// Whether we have removed an image a short time ago, so that it is not believed when EC2 still shows it.
+    pub(super) fn has_removed(self: &Arc<Self>, region: &RegionName, image: &ImageId) -> bool {
+        lock(&self.region(region).memory).has_removed(image, self.clock.now())
+    }
+
     /// Changes what is remembered of a region's parameters, after a write.
     pub(super) fn note_parameters(
         self: &Arc<Self>,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
-use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble};
+use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble, runs};
 
 /// After this long, what was removed cannot be listed any more.
 const REMOVED_GRACE: Duration = LISTING_GRACE;
@@ -58,7 +58,7 @@ impl Memory {
         let first_or_recovered = self.listed_since.is_none() || self.trouble.is_some();
         self.listed_since.get_or_insert(now);
         self.trouble = None;
-        self.removed.retain(|_, until| *until > now);
+        self.removed.retain(|_, until| runs(*until, REMOVED_GRACE, now));
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
         if first_or_recovered {
@@ -89,7 +89,8 @@ impl Memory {
         if self.removed.contains_key(image.id.as_str()) {
             return changed;
         }
-        let written = self.remembered(&image.id).filter(|r| r.tagged.is_some_and(|at| at + TAGS_LAG > now));
+        let written =
+            self.remembered(&image.id).filter(|r| r.tagged.is_some_and(|at| runs(at + TAGS_LAG, TAGS_LAG, now)));
         let tagged = written.and_then(|r| r.tagged);
         if let Some(written) = written {
             image.tags = written.image.tags.clone();
@@ -121,7 +122,7 @@ impl Memory {
         let images = self.images.get_mut(&owner)?;
         let remembered = images.get_mut(id)?;
         let may_be_late = look == Look::ByTag || remembered.image.assumed;
-        if may_be_late && remembered.late_until.is_some_and(|until| until > now) {
+        if may_be_late && remembered.late_until.is_some_and(|until| runs(until, LISTING_GRACE, now)) {
             return None;
         }
         remembered.misses += 1;
@@ -216,6 +217,11 @@ impl Memory {
         self.forget_image(id);
     }
 
+    /// Whether a call has removed an image a short time ago.
+    pub(super) fn has_removed(&self, id: &ImageId, now: Timestamp) -> bool {
+        self.removed.get(id.as_str()).is_some_and(|until| runs(*until, REMOVED_GRACE, now))
+    }
+
     /// Forgets a snapshot that a call has just removed.
     pub(super) fn remove_snapshot(&mut self, id: &SnapshotId, now: Timestamp) {
         self.removed.insert(id.to_string(), now + REMOVED_GRACE);
@@ -240,7 +246,7 @@ impl Memory {
 
     /// Whether a copy exists under an id that only a whole listing can tell.
     pub(super) fn awaits_listing(&self, now: Timestamp) -> bool {
-        self.unknown.values().any(|until| *until > now)
+        self.unknown.values().any(|until| runs(*until, LISTING_GRACE, now))
     }
 
     /// The snapshots that images of ours have.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, Parameter, Trouble, tags};
+use crate::plan::{Class, Parameter, Trouble, runs, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -39,7 +39,7 @@ impl Parameters {
         age: Duration,
         now: Timestamp,
     ) -> Vec<ParameterName> {
-        let is_due = |name: &&ParameterName| self.read.get(*name).is_none_or(|r| r.at + age <= now);
+        let is_due = |name: &&ParameterName| self.read.get(*name).is_none_or(|r| !runs(r.at + age, age, now));
         if !wanted.iter().any(|name| is_due(&name)) {
             return Vec::new();
         }

@@ -16,7 +16,7 @@ use crate::api::{MachineImage, MachineImageStatus};
 use crate::aws::Inventory;
 use crate::clock::Clock;
 use crate::plan::ids::Owner;
-use crate::plan::{Failure, Key};
+use crate::plan::{Failure, Key, runs};
 use crate::telemetry::Metrics;
 
 /// What all passes share.
@@ -90,7 +90,8 @@ impl Context {
         let mut memory = self.memory();
         let failures = &mut memory.entry(owner.clone()).or_default().failures;
         let now = self.clock.now();
-        let stale = |f: &Failure| f.generation != generation || f.retry_at + Duration::from_hours(2) < now;
+        let ahead = |f: &Failure| f.retry_at > now && !runs(f.retry_at, f.trouble.class.retry_after(f.count), now);
+        let stale = |f: &Failure| f.generation != generation || f.retry_at + Duration::from_hours(2) < now || ahead(f);
         failures.retain(|_, failure| !forget && !stale(failure));
         failures.clone()
     }

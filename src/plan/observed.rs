@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::action::Key;
 use super::ids::{AccountId, ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
+use super::replicate::LISTING_GRACE;
 use super::tags::{Ownership, Tags};
 
 /// Everything that one decision is made from.
@@ -60,7 +61,7 @@ impl RegionView {
 
     /// Until when EC2 is still given time to list a copy of the version that is known to exist.
     pub fn awaits(&self, version: &VersionName, now: Timestamp) -> Option<Timestamp> {
-        self.awaited.get(version).copied().filter(|until| *until > now)
+        self.awaited.get(version).copied().filter(|until| runs(*until, LISTING_GRACE, now))
     }
 }
 
@@ -138,6 +139,15 @@ pub struct Parameter {
     /// What was written last, and when, if SSM has not shown it yet: SSM checks an image id after it
     /// has answered.
     pub written: Option<(ImageId, Timestamp)>,
+}
+
+/// By how much a clock may be put back without being noticed.
+const SLEW: Duration = Duration::from_mins(1);
+
+/// Whether a grace of `length` that ends at `until` still runs. One that would run for longer than it can was begun by a clock
+/// that has been put back since, and is over.
+pub fn runs(until: Timestamp, length: Duration, now: Timestamp) -> bool {
+    until > now && until <= now + length + SLEW
 }
 
 /// Who uses an image.

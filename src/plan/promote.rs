@@ -9,7 +9,7 @@ use super::Plan;
 use super::action::{Action, Concern, Landing, Reason, Replica};
 use super::desired::Channel;
 use super::ids::{ImageId, ParameterName, RegionName, VersionName};
-use super::observed::{Class, Parameter, RegionView, Trouble};
+use super::observed::{Class, Parameter, RegionView, Trouble, runs};
 use super::scene::Scene;
 use crate::api::ReplicaState;
 
@@ -120,11 +120,11 @@ impl Spot<'_> {
     /// What to say of a value that was written at `at` and that SSM does not show yet; `None` when it is time to write again.
     fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, at: Timestamp) -> Option<String> {
         let Self { channel, parameter, region, image } = self;
-        if at + SSM_CHECK > scene.now {
+        if runs(at + SSM_CHECK, SSM_CHECK, scene.now) {
             plan.look_again_at(scene.now + Duration::from_secs(5));
             return Some(format!("SSM is checking {image} for {parameter} in {region}"));
         }
-        if at + SSM_REWRITE <= scene.now {
+        if !runs(at + SSM_REWRITE, SSM_REWRITE, scene.now) {
             return None;
         }
         plan.look_again_at(at + SSM_REWRITE);

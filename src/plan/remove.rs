@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Plan;
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User};
+use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User, runs};
 use super::replicate::LISTING_GRACE;
 use super::scene::Scene;
 use super::tags::owned_by;
@@ -65,7 +65,7 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
 fn may_list_until(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Timestamp> {
     let until = view.watched_since? + LISTING_GRACE;
     let unseen = scene.desired.versions.iter().any(|v| !view.attempts.contains_key(&v.name));
-    (unseen && scene.desired.regions.contains_key(region) && until > scene.now).then_some(until)
+    (unseen && scene.desired.regions.contains_key(region) && runs(until, LISTING_GRACE, scene.now)).then_some(until)
 }
 
 /// Whether a region that can be seen holds nothing of the object any more.

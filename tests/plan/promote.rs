@@ -1,6 +1,6 @@
 //! Channels: when one moves, what is written where, and what a person reads while it waits.
 
-use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step};
+use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, runs};
 
 use crate::fixtures::*;
 
@@ -286,4 +286,15 @@ fn a_channel_lands_only_in_the_regions_of_the_manifest() {
     world.parameter("ap-south-1", PROD, "ami-x");
     let plan = world.plan();
     assert_eq!((plan.steps.len(), plan.landings.len()), (0, 2));
+}
+
+#[test]
+fn a_grace_is_over_when_the_clock_that_began_it_has_been_put_back() {
+    let length = std::time::Duration::from_secs(900);
+    let begun = now();
+    let until = begun + length;
+    assert!(runs(until, length, begun));
+    assert!(runs(until, length, begun - minutes(1)), "a clock is put right by a little now and then");
+    assert!(!runs(until, length, until), "its time has passed");
+    assert!(!runs(until, length, begun - minutes(180)));
 }

@@ -1,6 +1,7 @@
 //! The rules that must hold at every step, checked at the door against what is really there. Written without the
 //! program's own types, so that a fault in them is not shared.
 
+use crate::asked;
 use crate::door::Call;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
@@ -11,14 +12,17 @@ pub(crate) fn before(world: &World, call: &Call) {
     let state = world.state();
     let wrong = match call.operation.as_str() {
         "CopyImage" => copy(world, &state, call),
-        "CreateTags" => call.list("ResourceId").into_iter().find_map(|id| tags(world, &state, call, id)),
+        "CreateTags" => {
+            note_handing(world, call);
+            call.list("ResourceId").into_iter().find_map(|id| tags(world, &state, call, id))
+        }
         "DeregisterImage" => deregister(world, &state, call),
         "DeleteSnapshot" => delete_snapshot(&state, call),
         "PutParameter" => put(world, &state, call),
         "DeleteParameter" => delete_parameter(world, &state, call),
         other => Some(format!("amiops has no business to call {other}")),
     };
-    if let Some(wrong) = wrong {
+    if let Some(wrong) = wrong.or_else(|| asked::lacking(world, call)) {
         world.violation(format!("{} in {}: {wrong} [{:?}]", call.operation, call.region, call.parameters));
     }
 }
@@ -31,13 +35,32 @@ pub(crate) fn after(world: &World, call: &Call) {
     let state = world.state();
     for object in OBJECTS {
         for number in 0..crate::manifest::SOURCES {
-            let live = state.live(&call.region, object, &format!("1.{number}"));
+            let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
         }
     }
+}
+
+/// Notes what is handed back, or over again: the tags that say so may be seen later.
+fn note_handing(world: &World, call: &Call) {
+    let handed_back = tag_of(call, "amiops.dev/adopted") == Some("false");
+    for id in call.list("ResourceId") {
+        let mut past = world.past();
+        if handed_back {
+            past.handed_back.insert(id.to_owned());
+        } else {
+            past.handed_back.remove(id);
+        }
+    }
+}
+
+/// The live images of a version, but what was handed back.
+fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
+    let handed_back = &world.past().handed_back;
+    state.live(region, object, version).into_iter().filter(|i| !handed_back.contains(&i.id)).collect()
 }
 
 fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
@@ -61,11 +84,19 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
-    let live = state.live(&call.region, object, version);
+    let live = live(world, state, &call.region, object, version);
     let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
+    let attempt = tag_of(call, "amiops.dev/attempt").unwrap_or_default();
+    let meaning = format!("attempt {attempt} of {owner} {version} in {}", call.region);
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
-    let repeated = world.past().tokens.contains(&(call.region.clone(), token.clone()));
-    world.past().tokens.insert((call.region.clone(), token));
+    let mut past = world.past();
+    let repeated = past.tokens.get(&token).is_some_and(|before| *before == meaning);
+    let another = past.tokens.iter().find(|(t, m)| (**t == token) != (**m == meaning));
+    if let Some((before, stood_for)) = another {
+        return Some(format!("the token {token} stands for {meaning}, but {before} stood for {stood_for}"));
+    }
+    past.tokens.insert(token, meaning);
+    drop(past);
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
 }
 

@@ -7,9 +7,9 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use crate::checkers;
 use crate::doctor::Doctor;
 use crate::world::World;
+use crate::{asked, checkers};
 
 /// A call to AWS, as far as checks need to know it.
 #[derive(Clone, Debug)]
@@ -94,6 +94,8 @@ impl HttpConnector for Door {
             world.trace.line(world.elapsed(), if call.writes() { "write" } else { "read" }, &format!("{what} {code}"));
             if call.writes() {
                 checkers::after(&world, &call);
+            } else if let Ok(answer) = &answer {
+                asked::note(&world, &call, answer);
             }
             crash_point(&world, true).await;
             answer.map(|answer| match doctor {

@@ -1,10 +1,12 @@
 //! Plays whole histories of amiops in one process, under simulated time, and checks them at every step.
 
+mod asked;
 mod checkers;
 mod coverage;
 mod doctor;
 mod door;
 mod ending;
+mod faults;
 mod fields;
 mod hands;
 mod manifest;

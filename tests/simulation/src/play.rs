@@ -11,8 +11,6 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::Credentials;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jiff::SignedDuration;
-use kubesim::Verdict;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -20,9 +18,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::door::http_client;
+use crate::faults::Ending;
 use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
-use crate::story::{Act, KubeFault, Story};
+use crate::story::{Act, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, World};
 use crate::{ending, hands};
@@ -87,8 +86,8 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
 }
 
 /// The controllers on the stage, and the means to act on them.
-struct Stage {
-    world: World,
+pub(crate) struct Stage {
+    pub(crate) world: World,
     start: Instant,
     /// The configuration that the controllers use, and the one of people's own hands.
     config: SdkConfig,
@@ -100,22 +99,13 @@ struct Stage {
     restart_at: Option<Instant>,
     kill: Arc<Notify>,
     /// What ends when: faults, mostly.
-    endings: Vec<(Instant, Ending)>,
+    pub(crate) endings: Vec<(Instant, Ending)>,
 }
 
 struct Controller {
     task: JoinHandle<()>,
     /// Dropped, it tells the controller to stop; so it is kept.
     _shutdown: watch::Sender<bool>,
-}
-
-enum Ending {
-    Aws(u64),
-    Key(&'static str),
-    Listing,
-    Kube,
-    Clock,
-    Spoilt(&'static str),
 }
 
 impl Stage {
@@ -207,29 +197,8 @@ impl Stage {
         due.into_iter().for_each(|(_, ending)| self.end(ending));
     }
 
-    fn end(&self, ending: Ending) {
-        match ending {
-            Ending::Aws(fault) => {
-                self.world.aws.clear_fault(fault);
-            }
-            Ending::Key(region) => self.world.set_key(region, false),
-            Ending::Listing => self.world.aws.configure(|c| c.late_listing = SignedDuration::ZERO),
-            Ending::Clock => self.world.set_skew(SignedDuration::ZERO),
-            Ending::Spoilt(object) => self.mend(object),
-            Ending::Kube => {
-                self.world.kube.clear_hook();
-                self.world.kube.set_watch_lag(Duration::ZERO);
-                self.world.kube.start();
-            }
-        }
-    }
-
-    fn note(&self, what: &str) {
+    pub(crate) fn note(&self, what: &str) {
         self.world.trace.line(self.world.elapsed(), "fate", what);
-    }
-
-    fn ends(&mut self, after: Duration, ending: Ending) {
-        self.endings.push((Instant::now() + after, ending));
     }
 
     async fn act(&mut self, act: &Act) {
@@ -243,23 +212,6 @@ impl Stage {
             Act::Apply(manifest) => self.apply(&self.world.resolve(manifest)),
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
-            Act::Aws(fault, a_while) => {
-                let id = self.world.aws.add_fault((**fault).clone());
-                self.ends(*a_while, Ending::Aws(id));
-            }
-            Act::KeyDisabled(region, a_while) => {
-                self.world.set_key(region, true);
-                self.ends(*a_while, Ending::Key(region));
-            }
-            Act::LateListing(late, a_while) => {
-                let late = SignedDuration::try_from(*late).unwrap_or_default();
-                self.world.aws.configure(|c| c.late_listing = late);
-                self.ends(*a_while, Ending::Listing);
-            }
-            Act::Kube(fault, a_while) => {
-                self.misbehave(*fault);
-                self.ends(*a_while, Ending::Kube);
-            }
             Act::Crash { calls, after_commit, restart_after } => {
                 let crash = Crash { calls_left: *calls, after_commit: *after_commit, kill: self.kill.clone() };
                 self.world.past().crash = Some(crash);
@@ -269,20 +221,13 @@ impl Stage {
                 self.second.get_or_insert((Instant::now() + *a_while, self.controller("second")));
             }
             Act::ClusterLost => self.lose_cluster(),
-            Act::ClockJump(seconds, a_while) => {
-                self.world.set_skew(SignedDuration::from_secs((*seconds).into()));
-                self.ends(*a_while, Ending::Clock);
-            }
-            Act::Spoil(object, a_while) => {
-                self.spoil(object);
-                self.ends(*a_while, Ending::Spoilt(object));
-            }
             Act::Request(object) => {
                 let patch = serde_json::json!({"metadata": {"annotations": {
                     "amiops.dev/reconcile-at": self.world.now().to_string()
                 }}});
                 let _ = self.world.kube.merge_patch("machineimages", NAMESPACE, object, &patch);
             }
+            fault => self.begin(fault),
         }
     }
 
@@ -299,24 +244,7 @@ impl Stage {
         }
     }
 
-    /// An object comes to hold what the API server takes and the program cannot read: a date with an offset of 99 hours.
-    fn spoil(&self, object: &str) {
-        if let Some(manifest) = self.world.manifest(object) {
-            let mut spoilt = manifest.to_json();
-            spoilt["spec"]["versions"][0]["releasedAt"] = "2026-11-20T09:00:00+99:99".into();
-            self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &spoilt));
-        }
-    }
-
-    /// What was spoilt is written anew, even if the object is on its way out by now.
-    fn mend(&self, object: &str) {
-        let last = self.world.last_manifest(object);
-        if let (Some(manifest), Some(_)) = (last, self.world.kube.get("machineimages", NAMESPACE, object)) {
-            self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &manifest.to_json()));
-        }
-    }
-
-    fn note_refusal<T>(&self, result: Result<T, kubesim::ApiError>) {
+    pub(crate) fn note_refusal<T>(&self, result: Result<T, kubesim::ApiError>) {
         if let Err(error) = result {
             self.note(&format!("refused: {error:?}"));
         }
@@ -327,28 +255,6 @@ impl Stage {
             self.world.past().deleted.insert(object.into());
             self.world.record(object, None);
         }
-    }
-
-    fn misbehave(&self, fault: KubeFault) {
-        let kube = &self.world.kube;
-        // Every third request, so that the program can go on in between.
-        let mut count = 0_u32;
-        let verdict = match fault {
-            KubeFault::DropBefore => Verdict::DropBefore,
-            KubeFault::DropAfter => Verdict::DropAfterCommit,
-            KubeFault::Slow => Verdict::Delay(Duration::from_secs(4)),
-            KubeFault::Stale => Verdict::StaleRead(3),
-            KubeFault::Down => return kube.stop(),
-            KubeFault::Cut => {
-                kube.set_watch_lag(Duration::from_secs(30));
-                kube.cut_watches();
-                return kube.compact();
-            }
-        };
-        kube.set_hook(move |_| {
-            count += 1;
-            if count.is_multiple_of(3) { verdict.clone() } else { Verdict::Pass }
-        });
     }
 
     /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.

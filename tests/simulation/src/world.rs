@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kubesim::KubeSim;
 use tokio::time::Instant;
 
+use crate::asked::Asked;
 use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, Origin, REGIONS, SOURCES, source_id};
 use crate::state::{Image, State};
 use crate::story::Story;
@@ -41,8 +42,12 @@ pub(crate) struct Past {
     pub(crate) deleted: BTreeSet<String>,
     /// The images that versions with [`Origin::Replica`] were found to have as their source, by object.
     pub(crate) origins: BTreeMap<&'static str, Origin>,
-    /// The tokens that copies were asked for with, by region.
-    pub(crate) tokens: BTreeSet<(String, String)>,
+    /// The tokens that copies were asked for with, and what each stood for.
+    pub(crate) tokens: BTreeMap<String, String>,
+    /// The images and snapshots that were handed back.
+    pub(crate) handed_back: BTreeSet<String>,
+    /// What the controllers have asked.
+    pub(crate) asked: Asked,
     /// When somebody last did something by hand in a region, or to an image or snapshot.
     pub(crate) by_hand: BTreeMap<String, Duration>,
     /// What was found wrong.

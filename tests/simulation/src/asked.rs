@@ -1,0 +1,129 @@
+//! What must have been asked before something is taken away or written over. The answer may be harmless this time: a check
+//! that is left out is a fault all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use kubesim::Verb;
+
+use crate::door::Call;
+use crate::manifest::NAMESPACE;
+use crate::state::{Image, owner_of};
+use crate::world::World;
+
+/// A pass takes no longer, so what it acts on is no older.
+const PASS: Duration = Duration::from_mins(5);
+/// What is asked for the last time just before a call; calls can be throttled or delayed.
+const JUST_BEFORE: Duration = Duration::from_mins(2);
+
+/// A question, about one thing in one region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    /// Whether the image is there, and what its tags say.
+    Look,
+    /// Who uses the image, answered with nobody.
+    References,
+    /// Whom the image is shared with.
+    Permissions,
+    /// Who has the name.
+    Name,
+    /// Whether the snapshot is there, and what its tags say.
+    Snapshot,
+    /// Which image has the snapshot.
+    Holder,
+    /// What the tags of the parameter say.
+    ParameterTags,
+}
+
+/// When each question was last answered.
+#[derive(Default)]
+pub(crate) struct Asked(BTreeMap<(Question, String, String), Duration>);
+
+/// Notes what a call asked, if it was answered.
+pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
+    if answer.status().as_u16() != 200 || call.writes() {
+        return;
+    }
+    let text = || String::from_utf8_lossy(answer.body().bytes().unwrap_or_default()).into_owned();
+    let filtered =
+        |name: &str| if call.get("Filter.1.Name") == Some(name) { call.list("Filter.1.Value") } else { vec![] };
+    let subjects: Vec<(Question, &str)> = match call.operation.as_str() {
+        "DescribeImages" => {
+            let looked = filtered("image-id").into_iter().map(|id| (Question::Look, id));
+            let named = filtered("name").into_iter().map(|name| (Question::Name, name));
+            let held = filtered("block-device-mapping.snapshot-id").into_iter().map(|id| (Question::Holder, id));
+            looked.chain(named).chain(held).collect()
+        }
+        "DescribeSnapshots" => filtered("snapshot-id").into_iter().map(|id| (Question::Snapshot, id)).collect(),
+        "DescribeImageReferences" => {
+            let text = text();
+            let unused = |id: &&str| !text.contains(*id);
+            call.list("ImageId").into_iter().filter(unused).map(|id| (Question::References, id)).collect()
+        }
+        "DescribeImageAttribute" => call.get("ImageId").map(|id| (Question::Permissions, id)).into_iter().collect(),
+        "ListTagsForResource" => call.get("ResourceId").map(|id| (Question::ParameterTags, id)).into_iter().collect(),
+        _ => return,
+    };
+    let now = world.elapsed();
+    let mut past = world.past();
+    for (question, subject) in subjects {
+        past.asked.0.insert((question, call.region.clone(), subject.to_owned()), now);
+    }
+}
+
+/// What should have been asked before a call.
+pub(crate) fn lacking(world: &World, call: &Call) -> Option<String> {
+    let state = world.state();
+    let now = world.elapsed();
+    let asked = |question, subject: &str, within: Duration| {
+        let key = (question, call.region.clone(), subject.to_owned());
+        let at = world.past().asked.0.get(&key).copied().filter(|at| now - *at <= within);
+        at.ok_or_else(|| format!("{question:?} of {subject} was not asked before"))
+    };
+    let result = match call.operation.as_str() {
+        "DeregisterImage" => {
+            let id = call.get("ImageId").unwrap_or_default();
+            let image = state.image(&call.region, id).filter(|i| i.state != "failed");
+            let looked = asked(Question::Look, id, JUST_BEFORE);
+            let used = |image: &Image| {
+                let references = asked(Question::References, id, PASS)?;
+                asked(Question::Permissions, id, PASS)?;
+                if *looked.as_ref().map_err(Clone::clone)? < references {
+                    return Err(format!("{id} was not looked at after its use was checked"));
+                }
+                manifest_was_read(world, owner_of(&image.tags).unwrap_or_default(), references)
+            };
+            looked.clone().and(image.map_or(Ok(()), used))
+        }
+        "DeleteSnapshot" => {
+            let id = call.get("SnapshotId").unwrap_or_default();
+            asked(Question::Snapshot, id, JUST_BEFORE).and(asked(Question::Holder, id, JUST_BEFORE)).map(|_| ())
+        }
+        "CopyImage" => asked(Question::Name, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ()),
+        "PutParameter" if call.get("Overwrite") == Some("true") => parameter_tags(call, asked),
+        "DeleteParameter" => parameter_tags(call, asked),
+        _ => Ok(()),
+    };
+    result.err()
+}
+
+fn parameter_tags(
+    call: &Call,
+    asked: impl Fn(Question, &str, Duration) -> Result<Duration, String>,
+) -> Result<(), String> {
+    asked(Question::ParameterTags, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ())
+}
+
+/// The manifest must be read from the API server once more, since what the watch shows may be old.
+fn manifest_was_read(world: &World, object: &str, after: Duration) -> Result<(), String> {
+    let read = world.kube.log().into_iter().rev().any(|logged| {
+        let request = &logged.request;
+        let this = request.resource == "machineimages" && request.namespace == NAMESPACE && request.name == object;
+        let at = world
+            .elapsed()
+            .saturating_sub(Duration::try_from(world.now().duration_since(logged.at)).unwrap_or_default());
+        this && request.verb == Verb::Get && logged.code == Some(200) && at >= after
+    });
+    if read { Ok(()) } else { Err(format!("the manifest of {object} was not read again")) }
+}

@@ -160,7 +160,11 @@ pub(super) async fn put(
 
 /// Removes a parameter, if its tags say that it is ours.
 pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
-    require_ours(aws, region, name, owner).await?;
+    match require_ours(aws, region, name, owner).await {
+        // So SSM answers when it is asked for the tags of a parameter that does not exist.
+        Err(trouble) if trouble.code == "InvalidResourceId" => return Ok(()),
+        result => result?,
+    }
     let call = aws.lane(region).ssm.delete_parameter().name(name.as_str()).send();
     match aws.call("DeleteParameter", region, call).await {
         Ok(_) => Ok(()),

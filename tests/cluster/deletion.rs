@@ -3,7 +3,7 @@
 use ec2sim::SeedInstance;
 use serde_json::{Value, json};
 
-use crate::fixtures::aws::{copies, ec2, parameter, snapshots, writes};
+use crate::fixtures::aws::{copies, ec2, parameter, snapshots, ssm, writes};
 use crate::fixtures::{InProcess, Stage, manifest};
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -50,6 +50,18 @@ async fn delete_removes_parameters_images_and_snapshots() {
     assert_eq!(snapshots(&stage.sim, "us-east-1").len(), 2, "the sources keep theirs");
     assert_eq!(REGIONS.map(|region| parameter(&stage.sim, region, PARAMETER)), [None, None]);
     stage.until_event(&["Deregistered", "is being deleted with deletionPolicy: Delete"]).await;
+}
+
+#[tokio::test]
+async fn a_parameter_that_somebody_has_removed_unnoticed_does_not_hold_the_deletion() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start_with(&stage, std::time::Duration::from_hours(1)).await;
+    made(&stage, "Delete").await;
+    ssm(&stage.sim, "eu-west-1", "DeleteParameter", json!({"Name": PARAMETER}));
+
+    stage.delete("web").await;
+    stage.until_gone("web").await;
+    assert_eq!(copies(&stage.sim).len(), 0);
 }
 
 #[tokio::test]

@@ -203,6 +203,9 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let Some(image) = state.image(&call.region, value) else {
         return (!world.touched_lately(&call.region)).then(|| format!("{value} does not exist"));
     };
+    if world.touched_lately(value) {
+        return None;
+    }
     if image.state != "available" && !world.touched_lately(&call.region) {
         return Some(format!("{value} is {}", image.state));
     }

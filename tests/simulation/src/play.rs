@@ -251,8 +251,14 @@ impl Stage {
     }
 
     fn delete(&self, object: &'static str) {
-        if self.world.manifest(object).is_some() && self.world.kube.delete("machineimages", NAMESPACE, object).is_ok() {
-            self.world.past().deleted.insert(object.into());
+        if self.world.manifest(object).is_none() {
+            return;
+        }
+        if let Ok(gone) = self.world.kube.delete("machineimages", NAMESPACE, object) {
+            // Without a finalizer, which a controller must have had the time to put on, it goes without a trace.
+            if !gone {
+                self.world.past().deleted.insert(object.into());
+            }
             self.world.record(object, None);
         }
     }

@@ -73,18 +73,22 @@ pub(super) async fn source(aws: &Aws, source: &ImageRef) -> Result<Image, Troubl
     let ImageRef { region, id } = source;
     let call = aws.lane(region).ec2.describe_images().image_ids(id.as_str()).include_disabled(true).send();
     let subject = format!("the source {id}");
-    let not_found = || {
-        let message = format!(
-            "the source {id} was not found in {region}. To mend: check the id and the region, and that the image is \
-             shared with the account of amiops"
-        );
-        Trouble::new(Class::NeedsPerson, "SourceNotFound", message)
-    };
+    let not_found = || source_not_found(source);
     match aws.call("DescribeImages", region, call).await {
         Ok(page) => page.images().iter().find_map(image).ok_or_else(not_found),
         Err(error) if error.is_gone() => Err(not_found()),
         Err(error) => Err(error.about(&subject)),
     }
+}
+
+/// What to say of a source that does not exist, or that we may not see.
+pub(super) fn source_not_found(source: &ImageRef) -> Trouble {
+    let ImageRef { region, id } = source;
+    let message = format!(
+        "the source {id} was not found in {region}. To mend: check the id and the region, and that the image is \
+         shared with the account of amiops"
+    );
+    Trouble::new(Class::NeedsPerson, "SourceNotFound", message)
 }
 
 /// Lists the snapshots that an installation owns, and those that its images have but that lack the tag.

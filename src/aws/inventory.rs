@@ -139,8 +139,10 @@ impl Inventory {
     ///
     /// # Errors
     /// When it does not exist, is not shared with us, or cannot be asked about.
-    pub async fn source(&self, source: &ImageRef) -> Result<Image, Trouble> {
-        images::source(&self.aws, source).await
+    pub async fn source(self: &Arc<Self>, source: &ImageRef) -> Result<Image, Trouble> {
+        let found = images::source(&self.aws, source).await?;
+        // What was adopted and has just been removed may still be shown.
+        if self.has_removed(&source.region, &source.id) { Err(images::source_not_found(source)) } else { Ok(found) }
     }
 
     /// Looks at all images of an owner in a region now, before a decision that must not rest on an old listing.

@@ -67,6 +67,9 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     };
     let now = world.elapsed();
     let mut past = world.past();
+    if call.operation == "DescribeImages" && call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:")) {
+        past.listed.insert(call.region.clone(), now);
+    }
     for (question, subject) in subjects {
         past.asked.0.insert((question, call.region.clone(), subject.to_owned()), now);
     }

@@ -106,6 +106,10 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     if image.is_some_and(|i| owned(&i.tags)) || state.snapshots.iter().any(|s| s.id == id && owned(&s.tags)) {
         return None;
     }
+    // What does not exist, or not any more, cannot be harmed.
+    if image.is_none() && !state.snapshots.iter().any(|s| s.id == id) {
+        return None;
+    }
     // What is handed over with adopt: true, and its snapshots, and snapshots of ours that have lost their tags.
     let holder = image.or_else(|| state.images.iter().find(|i| i.snapshots.iter().any(|s| s == id)));
     let adopted = |i: &Image| OBJECTS.iter().any(|object| is_handed_over(world, object, &i.id));

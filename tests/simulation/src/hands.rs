@@ -26,7 +26,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     world.trace.line(world.elapsed(), "hand", &format!("{what:?} {id} in {region}"));
     let now = world.elapsed();
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
-    world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), now)));
+    world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
 }
 
 fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {

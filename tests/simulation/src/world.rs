@@ -19,6 +19,9 @@ use crate::trace::{Trace, VIOLATION};
 /// retried. Within this time it is not to blame.
 pub(crate) const LATELY: Duration = Duration::from_mins(10);
 
+/// By then, an image that a listing has missed was looked at again.
+const SECOND_LOOK: Duration = Duration::from_mins(2);
+
 /// The world of a history; clones are the same one.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Inner>);
@@ -48,8 +51,10 @@ pub(crate) struct Past {
     pub(crate) handed_back: BTreeSet<String>,
     /// What the controllers have asked.
     pub(crate) asked: Asked,
-    /// When somebody last did something by hand in a region, or to an image or snapshot.
-    pub(crate) by_hand: BTreeMap<String, Duration>,
+    /// When somebody last did something by hand in a region, or to an image or snapshot; and the region.
+    pub(crate) by_hand: BTreeMap<String, (Duration, String)>,
+    /// When a controller was last given a listing of a region's images.
+    pub(crate) listed: BTreeMap<String, Duration>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.
@@ -205,10 +210,13 @@ impl World {
         past.manifests.get(object)?.iter().rev().find_map(|(_, manifest)| manifest.clone())
     }
 
-    /// Whether somebody did something by hand lately in a region, or to an image or snapshot.
+    /// Whether somebody did something by hand in a region, or to an image or snapshot, so that controllers cannot know of it: it
+    /// was lately, or the region could not be listed since. One listing that misses an image is not enough to give it up.
     pub(crate) fn touched_lately(&self, what: &str) -> bool {
         let since = self.elapsed().saturating_sub(LATELY);
-        self.past().by_hand.get(what).is_some_and(|at| *at >= since)
+        let past = self.past();
+        let Some((at, region)) = past.by_hand.get(what) else { return false };
+        *at >= since || past.listed.get(region).is_none_or(|listed| *listed < *at + SECOND_LOOK)
     }
 
     /// Disables the key of a region, or enables it.

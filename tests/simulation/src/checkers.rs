@@ -179,8 +179,8 @@ fn last_of_region(
     object: &str,
     lately: &[Option<Manifest>],
 ) -> Option<String> {
-    let another =
-        |i: &&Image| i.region == image.region && i.id != image.id && i.is_of(object) && i.state == "available";
+    let ours = |i: &Image| i.is_of(object) || is_handed_over(world, object, &i.id);
+    let another = |i: &&Image| i.region == image.region && i.id != image.id && ours(i) && i.state == "available";
     let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
     let asked = lately.iter().flatten().all(|m| m.regions.contains_key(image.region.as_str()));
     (lone && asked && !world.touched_lately(&image.region)).then(|| format!("{} is the last available image", image.id))

@@ -136,8 +136,10 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) {
     }
 }
 
+/// Whether an object names an image as a source; one that is being deleted does so until it is gone.
 fn is_source(world: &World, object: &str, id: &str) -> bool {
-    world.manifest(object).is_some_and(|m| m.has_source(id))
+    let exists = world.kube.get("machineimages", NAMESPACE, object).is_some();
+    world.last_manifest(object).filter(|_| exists).is_some_and(|m| m.has_source(id))
 }
 
 /// An object that is being deleted and is still there must say what keeps it, and something must.

@@ -75,7 +75,7 @@ pub(super) async fn source(aws: &Aws, source: &ImageRef) -> Result<Image, Troubl
     let subject = format!("the source {id}");
     let not_found = || source_not_found(source);
     match aws.call("DescribeImages", region, call).await {
-        Ok(page) => page.images().iter().find_map(image).ok_or_else(not_found),
+        Ok(page) => page.images().iter().filter_map(image).find(|found| found.id == *id).ok_or_else(not_found),
         Err(error) if error.is_gone() => Err(not_found()),
         Err(error) => Err(error.about(&subject)),
     }

@@ -10,18 +10,39 @@ use crate::api::{MachineImage, crd};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
-pub(super) enum Error {
+pub enum Error {
+    /// The file cannot be read.
     #[error("{file} cannot be read: {cause}")]
-    Unreadable { file: String, cause: std::io::Error },
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The text is not YAML.
     #[error("{file} is not YAML: {cause}")]
-    NotYaml { file: String, cause: String },
+    NotYaml {
+        /// The name of the file.
+        file: String,
+        /// Where and why.
+        cause: String,
+    },
+    /// The API server would refuse a document, or the program could not read it.
     #[error("{file}, document {number}: {cause}")]
-    Invalid { file: String, number: usize, cause: String },
+    Invalid {
+        /// The name of the file.
+        file: String,
+        /// Which document of the file, from 1.
+        number: usize,
+        /// Why.
+        cause: String,
+    },
+    /// No document is a MachineImage.
     #[error("there is no MachineImage in the files")]
     Empty,
 }
 
-/// Reads all MachineImages of some files; `-` is standard input. Documents of other kinds are passed over.
+/// Reads all MachineImages of some files; `-` is standard input.
 pub(super) fn read(files: &[String]) -> Result<Vec<MachineImage>, Error> {
     let mut objects = Vec::new();
     for file in files {
@@ -30,14 +51,23 @@ pub(super) fn read(files: &[String]) -> Result<Vec<MachineImage>, Error> {
             path => std::fs::read_to_string(Path::new(path)),
         };
         let text = text.map_err(|cause| Error::Unreadable { file: file.clone(), cause })?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
-            .map_err(|cause| Error::NotYaml { file: file.clone(), cause: cause.to_string() })?;
-        for (index, document) in documents.into_iter().enumerate().filter(|(_, d)| is_machine_image(d)) {
-            let invalid = |cause| Error::Invalid { file: file.clone(), number: index + 1, cause };
-            objects.push(parse(document).map_err(invalid)?);
-        }
+        objects.extend(of_text(file, &text)?);
     }
     if objects.is_empty() { Err(Error::Empty) } else { Ok(objects) }
+}
+
+/// The MachineImages of the text of a file. Documents of other kinds are passed over.
+///
+/// # Errors
+/// If it is not YAML, or if one of them breaks a rule.
+pub fn of_text(file: &str, text: &str) -> Result<Vec<MachineImage>, Error> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+        .map_err(|cause| Error::NotYaml { file: file.into(), cause: cause.to_string() })?;
+    let ours = documents.into_iter().enumerate().filter(|(_, document)| is_machine_image(document));
+    let read = |(index, document)| {
+        parse(document).map_err(|cause| Error::Invalid { file: file.into(), number: index + 1, cause })
+    };
+    ours.map(read).collect()
 }
 
 fn is_machine_image(document: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! The command line: what can be asked of the program, and its exit codes.
 
 mod controller;
-mod manifests;
+pub mod manifests;
 mod plan;
 
 use std::process::ExitCode;
@@ -60,12 +60,52 @@ fn owner_id(text: &str) -> Result<String, String> {
     }
 }
 
+/// More than this is a mistake; and what is waited for is added to dates, which have an end.
+const LONGEST: Duration = Duration::from_hours(720);
+
 /// A duration such as 50ms, 15s, 5m or 1h30m; zero makes no sense anywhere.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<kube::core::Duration>().map_err(|_| "write a duration like 15s, 5m or 1h30m")?;
-    match Duration::from(parsed) {
-        Duration::ZERO => Err("the duration must be more than nothing".into()),
-        _ if parsed.is_negative() => Err("the duration must be more than nothing".into()),
-        duration => Ok(duration),
+    numbers_with_units(text)
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or_else(|| "write a duration like 50ms, 15s, 5m or 1h30m, of 720h at most".into())
+}
+
+fn numbers_with_units(mut text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    while !text.is_empty() {
+        let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        let part = number.parse::<u64>().ok()?.checked_mul(milliseconds)?;
+        total = total.checked_add(Duration::from_millis(part))?;
+        text = rest;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_numbers_with_units() {
+        for (text, seconds) in [("50ms", 0.05), ("15s", 15.0), ("1h30m", 5400.0), ("0h1s", 1.0), ("720h", 2_592_000.0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_or_beyond_reason_is_refused() {
+        for text in ["", "0", "0s", "5", "s", "-5m", "1h-5m", "1.5h", "5 m", "5d", "720h1s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(duration(&format!("{}h", u64::MAX)).is_err());
     }
 }

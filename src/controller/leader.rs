@@ -145,8 +145,10 @@ impl Leadership {
         let same_holder = former.and_then(|s| s.holder_identity.as_deref()) == Some(holder_now);
         let acquired =
             former.and_then(|s| s.acquire_time.clone()).filter(|_| same_holder).unwrap_or_else(|| now.clone());
-        let transitions =
-            former.and_then(|s| s.lease_transitions).unwrap_or(0) + i32::from(!same_holder && former.is_some());
+        let transitions = former
+            .and_then(|s| s.lease_transitions)
+            .unwrap_or(0)
+            .saturating_add(i32::from(!same_holder && former.is_some()));
         let seconds = i32::try_from(self.settings.duration.as_secs()).unwrap_or(i32::MAX).max(1);
         let spec = json!({
             "holderIdentity": holder_now,

@@ -6,7 +6,7 @@ use super::action::{Action, Concern, Copy, Reason, Replica};
 use super::desired::Version;
 use super::ids::{ImageRef, RegionName};
 use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
-use super::scene::{Owned, Scene};
+use super::scene::{Owned, Scene, after};
 use super::{Desired, Plan};
 use crate::api::ReplicaState;
 
@@ -243,7 +243,7 @@ fn copy(
         None => Reason::Missing,
         Some(last) => {
             let cause = last.image.state_reason.clone().unwrap_or_else(|| "EC2 gives no reason".into());
-            let due = last.image.created.map(|at| at + Duration::from_secs(doubled(60, made, 3600)));
+            let due = last.image.created.map(|at| after(at, Duration::from_secs(doubled(60, made, 3600))));
             if let Some(due) = due.filter(|due| *due > scene.now && !scene.observed.requested) {
                 plan.look_again_at(due);
                 return Err(copy_failed(version, region, last.image, &cause, kms_key));

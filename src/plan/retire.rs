@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::action::{Action, Concern, Departure, Reason};
 use super::ids::{ImageId, RegionName, VersionName};
 use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
-use super::scene::{Owned, Scene};
+use super::scene::{Owned, Scene, after};
 use super::tags::Ownership;
 use super::{Desired, Plan};
 
@@ -250,7 +250,7 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
         if !is_left_behind(scene, view, snapshot, &ownership.version) {
             continue;
         }
-        let due = snapshot.started.map(|at| at + SNAPSHOT_GRACE);
+        let due = snapshot.started.map(|at| after(at, SNAPSHOT_GRACE));
         if let Some(due) = due.filter(|due| *due > scene.now && !scene.desired.retires_all()) {
             plan.look_again_at(due);
             continue;

@@ -1,6 +1,7 @@
 //! What the concerns share: the question that is being answered, and views of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,6 +11,11 @@ use super::ids::{ImageRef, RegionName, VersionName};
 use super::observed::{Image, ImageState, Observed, Trouble};
 use super::tags::{Ownership, Tags};
 use super::{Concern, Plan};
+
+/// The moment a while after `at`. Dates come from outside, and can be too late for anything to come after them.
+pub(super) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
 
 /// The question: what is wanted, what was seen, and when.
 pub(super) struct Scene<'a> {

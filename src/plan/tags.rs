@@ -25,6 +25,9 @@ pub const HANDED_BACK: &str = "false";
 /// On a parameter: the channel that it publishes.
 pub const CHANNEL: &str = "amiops.dev/channel";
 
+/// At one an hour this takes a century: a higher number is not of an attempt that was made.
+const MOST_ATTEMPTS: u32 = 1_000_000;
+
 /// The tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
@@ -57,7 +60,7 @@ impl Ownership {
             version: VersionName::new(tags.get(VERSION)?),
             source: tags.get(SOURCE).and_then(|s| ImageRef::parse(s)),
             released_at: tags.get(RELEASED_AT).and_then(|t| t.parse().ok()),
-            attempt: tags.get(ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(1),
+            attempt: tags.get(ATTEMPT).and_then(|a| a.parse().ok()).filter(|a| *a <= MOST_ATTEMPTS).unwrap_or(1),
             adopted: tags.contains_key(ADOPTED),
         })
     }
@@ -76,10 +79,14 @@ impl Ownership {
             tags.insert(SOURCE.to_owned(), source.to_string());
         }
         if let Some(at) = self.released_at {
-            tags.insert(RELEASED_AT.to_owned(), at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            tags.insert(RELEASED_AT.to_owned(), whole_seconds(at).to_string());
         }
         tags
     }
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Whether tags say that their resource is an owner's.

@@ -2,7 +2,7 @@
 
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
-use amiops::plan::tags::Tags;
+use amiops::plan::tags::{self, Tags};
 use amiops::plan::{Action, Class, Copy, ImageState, Reason, Trouble};
 
 use crate::fixtures::*;
@@ -117,6 +117,24 @@ fn an_attempt_follows_the_highest_that_is_known() {
         assert_eq!(copy.attempt, expected, "{case}");
         assert_eq!(copy.tags["amiops.dev/attempt"], expected.to_string(), "{case}");
     }
+}
+
+#[test]
+fn an_attempt_that_amiops_cannot_have_made_counts_as_the_first() {
+    for illegible in ["4294967295", "1000001", "4294967296", "-1", "many", ""] {
+        let mut world = world(ONE_REGION);
+        let failed = world.hold_failed("eu-west-1", "1.4.2", 1, minutes(600));
+        failed.tags.insert(tags::ATTEMPT.into(), illegible.into());
+        assert_eq!(copy(&world).0.attempt, 2, "{illegible}");
+    }
+}
+
+#[test]
+fn a_failed_copy_from_the_end_of_time_is_waited_for() {
+    let mut world = world(ONE_REGION);
+    world.hold_failed("eu-west-1", "1.4.2", 1, minutes(0)).created = Some(jiff::Timestamp::MAX);
+    let plan = world.plan();
+    assert_eq!((plan.steps, plan.look_again), (vec![], Some(jiff::Timestamp::MAX)));
 }
 
 #[test]

@@ -40,6 +40,13 @@ fn a_snapshot_is_not_left_behind_for_an_hour_after_its_start() {
 }
 
 #[test]
+fn a_snapshot_from_the_end_of_time_stays() {
+    let mut world = left_behind();
+    world.snapshot("eu-west-1", LEFT).started = Some(jiff::Timestamp::MAX);
+    assert_eq!(deleted(&world.plan()), 0);
+}
+
+#[test]
 fn a_snapshot_stays_while_something_may_need_it() {
     let cases: [(&str, Change); 8] = [
         ("it is still being made", |w| w.snapshot("eu-west-1", LEFT).pending = true),

@@ -27,6 +27,24 @@ fn nothing_is_tagged_when_all_tags_are_there() {
 }
 
 #[test]
+fn every_date_of_release_is_read_back_as_it_was_written() {
+    let owner = desired(WEB).owner;
+    for date in ["2026-11-20T09:00:00Z", "0000-01-01T00:00:00Z", "-000001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"] {
+        let released_at = Some(at(date));
+        let ownership = Ownership {
+            owner: owner.clone(),
+            version: "1".into(),
+            source: None,
+            released_at,
+            attempt: 1,
+            adopted: false,
+        };
+        assert_eq!(ownership.write()[tags::RELEASED_AT], date);
+        assert_eq!(Ownership::read(&ownership.write()), Some(ownership));
+    }
+}
+
+#[test]
 fn a_tag_that_was_changed_by_hand_is_put_back() {
     let mut world = complete(WEB);
     world.image("eu-west-1", IMAGE).tags.insert("team".into(), "db".into());

@@ -1,7 +1,9 @@
 //! Validation of values by a schema, with the sentences of the real server.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::error::{FieldError, Wrong};
@@ -48,11 +50,18 @@ fn is_of(type_: Type, value: &Value) -> bool {
         Type::Any => true,
         Type::Array => value.is_array(),
         Type::Boolean => value.is_boolean(),
-        Type::Integer => value.as_f64().is_some_and(|n| n.fract() == 0.0),
+        Type::Integer => is_integer(value),
         Type::Number => value.is_number(),
         Type::Object => value.is_object(),
         Type::String => value.is_string(),
     }
+}
+
+/// A number with a point or an exponent is an integer too if it is whole, and no larger than a JSON number is exact.
+fn is_integer(value: &Value) -> bool {
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    let whole = |n: f64| n.fract() == 0.0 && n.abs() <= MOST;
+    value.is_i64() || value.is_u64() || value.as_f64().is_some_and(whole)
 }
 
 fn string(schema: &Schema, value: &Value, text: &str, path: &str, errors: &mut Vec<FieldError>) {
@@ -69,7 +78,7 @@ fn string(schema: &Schema, value: &Value, text: &str, path: &str, errors: &mut V
     }
     if let Some(format) = &schema.format {
         let wrong = match format.as_str() {
-            "date-time" | "micro-time" => text.parse::<jiff::Timestamp>().is_err(),
+            "date-time" | "micro-time" => !is_date_time(text),
             _ => false,
         };
         if wrong {
@@ -77,6 +86,19 @@ fn string(schema: &Schema, value: &Value, text: &str, path: &str, errors: &mut V
             errors.push(FieldError::new(path, Wrong::Type, Some(value), detail));
         }
     }
+}
+
+/// Whether text is a time for the real server, which does not look at offsets, nor at what follows a second `t`.
+fn is_date_time(text: &str) -> bool {
+    static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new("^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](.[0-9]+)?(z|[+-][0-9]{2}:[0-9]{2})$").ok()
+    });
+    let lower = text.to_lowercase();
+    let mut parts = lower.split('t');
+    let (Some(date), Some(time)) = (parts.next(), parts.next()) else { return false };
+    let dashed = date.len() == 10 && date.bytes().enumerate().all(|(at, b)| (b == b'-') == (at == 4 || at == 7));
+    let is_time = TIME.as_ref().is_some_and(|pattern| pattern.is_match(time));
+    dashed && date.parse::<jiff::civil::Date>().is_ok() && is_time
 }
 
 fn at_most(what: &str, most: u64, unit: &str) -> String {

@@ -242,6 +242,7 @@ pub(crate) fn decode(kind: &Kind, object: &mut Value, strict: bool, drop_nulls: 
         let message = format!("strict decoding error: {}", unknown.join(", "));
         return Err(ApiError::bad_request(message));
     }
+    write_numbers_as_the_server_does(object);
     if drop_nulls {
         kind.schema.drop_nulls(object);
     }
@@ -263,6 +264,21 @@ pub(crate) fn decode(kind: &Kind, object: &mut Value, strict: bool, drop_nulls: 
                 format!("{} in version \"{}\" cannot be handled as a {}: {error}", kind.kind, kind.version, kind.kind);
             Err(ApiError::bad_request(message))
         }
+    }
+}
+
+/// A whole number has no decimal point and no exponent when it is read back.
+fn write_numbers_as_the_server_does(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 1e15);
+            if let Some(whole) = whole {
+                *value = json!(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(write_numbers_as_the_server_does),
+        Value::Object(fields) => fields.values_mut().for_each(write_numbers_as_the_server_does),
+        _ => {}
     }
 }
 

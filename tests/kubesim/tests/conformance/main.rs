@@ -75,6 +75,8 @@ behaviours! {
         choices_are_kept
         a_key_of_a_list_map_is_there_once
         times_must_be_times
+        times_are_not_looked_at_closely
+        whole_numbers_are_read_back_as_such
         the_kind_must_be_right
         the_status_has_a_schema_too;
     rules:

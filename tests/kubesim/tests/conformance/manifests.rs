@@ -1,7 +1,7 @@
 //! The schema of the CRD: defaults, unknown fields, types and bounds.
 
 use kube::ResourceExt;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::harness::{Cluster, manifest, object, refused};
@@ -138,6 +138,43 @@ pub(crate) async fn times_must_be_times(cluster: Cluster) {
     refused(cluster.create(&with("/spec/versions/0/releasedAt", json!("yesterday"))).await, 422, "Invalid", says);
     let made = cluster.create(&with("/spec/versions/0/releasedAt", json!("2026-11-20T09:00:00+01:00"))).await.unwrap();
     assert_eq!(made.data["spec"]["versions"][0]["releasedAt"], "2026-11-20T09:00:00+01:00");
+}
+
+pub(crate) async fn times_are_not_looked_at_closely(cluster: Cluster) {
+    let dry = PostParams { dry_run: true, ..Default::default() };
+    let taken = async |time: &str| {
+        let manifest = with("/spec/versions/0/releasedAt", json!(time));
+        cluster.images().create(&dry, &object(&manifest)).await.is_ok()
+    };
+    for time in [
+        "2026-11-20T09:00:00+99:99",
+        "9999-12-31T23:59:59Z",
+        "0000-01-01T00:00:00Z",
+        "2026-11-20t09:00:00,123456789123z",
+        "2026-11-20T09:00:00Zt",
+    ] {
+        assert!(taken(time).await, "{time} is refused");
+    }
+    for time in [
+        "2026-11-20T23:59:60Z",
+        "2026-11-20T24:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "-000001-01-01T00:00:00Z",
+        "20261120T090000Z",
+        "2026-11-20 09:00:00Z",
+        "2026-11-20T09:00:00",
+        "2026-11-20",
+    ] {
+        assert!(!taken(time).await, "{time} is taken");
+    }
+}
+
+pub(crate) async fn whole_numbers_are_read_back_as_such(cluster: Cluster) {
+    let made = cluster.create(&with("/spec/retention", json!({"keepLast": 2.0}))).await.unwrap();
+    assert_eq!(made.data["spec"]["retention"]["keepLast"], json!(2));
+    assert_eq!(cluster.get("web").await.data["spec"]["retention"]["keepLast"], json!(2));
+    let says = "spec.retention.keepLast: Invalid value: \"number\": spec.retention.keepLast in body must be of type integer: \"number\"";
+    refused(cluster.create(&with("/spec/retention", json!({"keepLast": 1e300}))).await, 422, "Invalid", says);
 }
 
 pub(crate) async fn the_kind_must_be_right(cluster: Cluster) {

@@ -184,7 +184,7 @@ impl Guard {
                 source
                     .map(|v| format!("version {} is copied from it", v.name))
                     .or_else(|| claimed.then(|| "another MachineImage has it as a source".into()))
-                    .or_else(|| unreadable.map(|name| format!("it counts as in use, because the MachineImage {name} does not decode and may name it: mend that one")))
+                    .or_else(|| unreadable.map(|name| may_be_named(name)))
             }
             Self::Protection => image.protected.then(|| {
                 format!(
@@ -200,6 +200,10 @@ impl Guard {
             Self::Use => (!failed).then(|| used(scene, image.id.clone())).flatten(),
         }
     }
+}
+
+fn may_be_named(manifest: &str) -> String {
+    format!("it counts as in use, because the MachineImage {manifest} does not decode and may name it: mend that one")
 }
 
 /// The parameter of a channel that names an image, or that cannot be read.

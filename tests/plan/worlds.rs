@@ -314,6 +314,13 @@ impl Made {
         if adopted && (region != "us-east-1" || exists) {
             return;
         }
+        if adopted
+            && let Some(Ok(found)) =
+                world.observed.sources.get_mut(&ImageRef { region: region.into(), id: source.clone() })
+        {
+            // Looked up or listed, it is one image.
+            found.state = self.state;
+        }
         let id = if adopted { source.to_string() } else { format!("{}-{n}", id(region, version)) };
         let image = world.hold_as(region, version, &id, self.attempt);
         image.created = Some(now() - minutes(self.age));

@@ -263,7 +263,9 @@ impl Case {
 fn chain(world: &mut World) {
     let Some(image) = world.region("us-east-1").images.iter().flatten().next_back().cloned() else { return };
     let source = ImageRef { region: "us-east-1".into(), id: image.id.clone() };
-    if let Some(version) = world.desired.versions.last_mut() {
+    let Some((version, others)) = world.desired.versions.split_last_mut() else { return };
+    // The schema refuses a manifest in which an adopted image is the source of another version too.
+    if !others.iter().any(|other| other.adopt && other.source == source) {
         (version.source, version.adopt) = (source.clone(), false);
         world.observed.sources.insert(source, Ok(image));
     }

@@ -5,7 +5,7 @@
 
 crd := amiops.dev_machineimages.yaml
 
-.PHONY: help demo test simulate fuzz lint build generate
+.PHONY: help demo test simulate fuzz mutants lint build generate
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -39,13 +39,17 @@ simulate: ## play whole histories: SEEDS=10000 FROM=1; or FIELDS=1, each field t
 fuzz: ## look for inputs that break a promise: TARGET=manifest MINUTES=10, or one: REPLAY=FILE
 	@TARGET=$(TARGET) MINUTES=$(MINUTES) REPLAY=$(REPLAY) MERGE=$(MERGE) tests/fuzz/long
 
+mutants: ## look for faults in the planner that no test finds; takes about an hour; FILES="src/plan/retire.rs"
+	@tests/mutants/run $(FILES)
+
 lint: ## check format, lints, and (where installed) licences, advisories and scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck --external-sources $(scripts); else echo "shellcheck is not installed: skipped"; fi
 
-scripts := .ci/run tests/chart.sh tests/fuzz/long tests/fuzz/instrumented tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets tests/env/world
+scripts := .ci/run tests/chart.sh tests/fuzz/long tests/fuzz/instrumented tests/ec2sim/boto3/run tests/demo/run tests/demo/stage.sh tests/env/assets \
+	tests/env/world tests/mutants/run
 
 build: ## build everything, tests included
 	cargo build --workspace --all-targets

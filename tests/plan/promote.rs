@@ -106,6 +106,19 @@ fn a_channel_does_not_move_before_its_version_is_available_in_every_region() {
 }
 
 #[test]
+fn a_channel_does_not_move_to_an_image_that_the_last_look_missed_or_that_has_other_content() {
+    let changes: [Change; 2] = [
+        |w| w.image("eu-west-1", "ami-1.4.2-eu-west-1").missed = true,
+        |w| w.desired.versions[0].source.id = "ami-src-new".into(),
+    ];
+    for change in changes {
+        let mut world = complete(CHANNEL);
+        change(&mut world);
+        assert!(!world.plan().steps.iter().any(|s| s.action.verb() == "Publish"));
+    }
+}
+
+#[test]
 fn a_channel_that_waits_names_every_region_that_it_waits_for() {
     let plan = world(CHANNEL).plan();
     assert_eq!(

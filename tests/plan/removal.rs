@@ -1,5 +1,6 @@
 //! The object on its way out, and the object that is suspended.
 
+use amiops::plan::tags;
 use amiops::plan::{ImageState, Plan, Usage, User};
 
 use crate::fixtures::{self, *};
@@ -45,6 +46,30 @@ fn the_parameter_goes_before_the_image_that_it_names() {
           (the MachineImage is being deleted with deletionPolicy: Delete)"]
     );
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
+}
+
+/// The controller looks whether the manifest is still the same before it does such a step.
+#[test]
+fn a_step_says_whether_it_takes_something_away() {
+    let mut published = deleting();
+    published.parameter("eu-west-1", PROD, IMAGE);
+    let mut left_behind = deleting();
+    left_behind.region("eu-west-1").images = Some(vec![]);
+    let mut untagged = complete(DELETE);
+    untagged.image("eu-west-1", IMAGE).tags.remove(tags::RELEASED_AT);
+    let worlds = [published, deleting(), left_behind, world(DELETE), untagged];
+    let steps = worlds.iter().flat_map(|world| world.plan().steps);
+    assert_eq!(
+        steps.map(|step| (step.action.verb(), step.action.removes())).collect::<Vec<_>>(),
+        [
+            ("Unpublish", true),
+            ("Deregister", true),
+            ("DeleteSnapshot", true),
+            ("Copy", false),
+            ("Tag", false),
+            ("Publish", false)
+        ]
+    );
 }
 
 #[test]
@@ -165,6 +190,15 @@ fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
 fn what_is_not_ours_does_not_hold_the_object() {
     let mut world = empty();
     world.hold("eu-west-1", "1.4.2").made_from = None;
+    assert!(world.plan().all_gone);
+}
+
+#[test]
+fn a_snapshot_of_somebody_else_does_not_hold_the_object() {
+    let mut world = empty();
+    world.hold("eu-west-1", "1.4.2");
+    world.region("eu-west-1").images = Some(vec![]);
+    world.snapshot("eu-west-1", "snap-ami-1.4.2-eu-west-1").tags.clear();
     assert!(world.plan().all_gone);
 }
 

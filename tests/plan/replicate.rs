@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags;
-use amiops::plan::{Action, Class, ImageState, Usage, sources_to_look_up};
+use amiops::plan::{Action, Class, ImageState, Reason, Usage, Version, sources_to_look_up};
 
 use crate::fixtures::*;
 
@@ -48,6 +48,23 @@ fn the_state_of_an_image_is_told() {
         world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = state;
         assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").state, told, "{state:?}");
     }
+}
+
+#[test]
+fn an_image_that_the_last_look_missed_is_told_as_unknown_and_why() {
+    let mut world = complete(WEB);
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").missed = true;
+    let plan = world.plan();
+    let missed = replica(&plan, "eu-west-1", "1.4.2");
+    let error = Some("EC2 did not list it at the last look; looking again");
+    assert_eq!((missed.state, missed.error.as_deref()), (ReplicaState::Unknown, error));
+}
+
+#[test]
+fn an_image_of_another_source_is_told_as_a_conflict() {
+    let mut world = complete(WEB);
+    world.desired.versions[0].source = source_ref("new");
+    assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").state, ReplicaState::Conflict);
 }
 
 #[test]
@@ -110,6 +127,15 @@ fn an_available_image_counts_before_a_pending_one_and_an_older_before_a_younger(
     world.image("eu-west-1", "ami-older-pending").created = Some(at("2026-11-20T00:00:00Z"));
     world.hold_as("eu-west-1", "1.4.2", "ami-younger", 1).created = Some(at("2026-11-23T00:00:00Z"));
     assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").image, Some("ami-1.4.2-eu-west-1".into()));
+}
+
+#[test]
+fn a_pending_image_counts_before_an_older_one_that_is_disabled() {
+    let mut world = complete(WEB);
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Disabled;
+    let pending = world.hold_as("eu-west-1", "1.4.2", "ami-pending", 2);
+    (pending.state, pending.created) = (ImageState::Pending, Some(at("2026-11-23T00:00:00Z")));
+    assert_eq!(replica(&world.plan(), "eu-west-1", "1.4.2").image, Some("ami-pending".into()));
 }
 
 #[test]
@@ -243,6 +269,15 @@ fn a_source_that_is_not_handed_over_any_more_is_handed_back_and_then_copied() {
     world.image("us-east-1", "ami-src-1.4.2").tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
     let copies = world.steps();
     assert!(copies.iter().any(|s| s.starts_with("copy 1.4.2 from us-east-1/ami-src-1.4.2 to us-east-1")), "{copies:?}");
+}
+
+#[test]
+fn a_copy_of_ours_that_is_the_source_of_another_version_is_not_handed_back() {
+    let mut world = complete(WEB);
+    let copy = ImageRef { region: "eu-west-1".into(), id: "ami-1.4.2-eu-west-1".into() };
+    let chained = Version { name: version("1.4.3"), source: copy, ..world.desired.versions[0].clone() };
+    world.desired.versions.push(chained);
+    assert!(world.plan().steps.iter().all(|step| step.reason != Reason::TakenBack));
 }
 
 #[test]

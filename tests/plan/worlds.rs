@@ -263,7 +263,9 @@ impl Case {
 fn chain(world: &mut World) {
     let Some(image) = world.region("us-east-1").images.iter().flatten().next_back().cloned() else { return };
     let source = ImageRef { region: "us-east-1".into(), id: image.id.clone() };
-    if let Some(version) = world.desired.versions.last_mut() {
+    let Some((version, others)) = world.desired.versions.split_last_mut() else { return };
+    // The schema refuses a manifest in which an adopted image is the source of another version too.
+    if !others.iter().any(|other| other.adopt && other.source == source) {
         (version.source, version.adopt) = (source.clone(), false);
         world.observed.sources.insert(source, Ok(image));
     }
@@ -313,6 +315,13 @@ impl Made {
         let exists = world.region(region).images.iter().flatten().any(|image| image.id == source);
         if adopted && (region != "us-east-1" || exists) {
             return;
+        }
+        if adopted
+            && let Some(Ok(found)) =
+                world.observed.sources.get_mut(&ImageRef { region: region.into(), id: source.clone() })
+        {
+            // Looked up or listed, it is one image.
+            found.state = self.state;
         }
         let id = if adopted { source.to_string() } else { format!("{}-{n}", id(region, version)) };
         let image = world.hold_as(region, version, &id, self.attempt);

@@ -3,6 +3,7 @@
 //! The rules are those of client-go: a lease that nobody has renewed for its duration, by our own clock, may be taken over;
 //! a leader that cannot renew in time stops before that. Other processes' clocks are never trusted.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
@@ -38,19 +39,52 @@ pub struct Leadership {
     clock: Clock,
     /// What the lease said when that last changed, and when we saw it.
     seen: Option<(Option<LeaseSpec>, Instant)>,
+    term: Term,
+}
+
+/// How long this process may still count as the leader: until it could not renew for `renew_deadline`. A process that was
+/// stopped for longer learns so from the clock, before any timer of it has run.
+#[derive(Clone)]
+pub(super) struct Term {
+    renewed: Arc<Mutex<Instant>>,
+    length: Duration,
+}
+
+impl Term {
+    pub(super) fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    fn left(&self) -> Duration {
+        self.length.saturating_sub(self.renewed().elapsed())
+    }
+
+    fn renew(&self) {
+        *self.renewed() = Instant::now();
+    }
+
+    fn renewed(&self) -> MutexGuard<'_, Instant> {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Leadership {
     /// Stands for election.
     pub fn new(client: Client, settings: Lease, clock: Clock) -> Self {
-        Self { api: Api::namespaced(client, &settings.namespace), settings, clock, seen: None }
+        let term = Term { renewed: Arc::new(Mutex::new(Instant::now())), length: settings.renew_deadline };
+        Self { api: Api::namespaced(client, &settings.namespace), settings, clock, seen: None, term }
+    }
+
+    /// The term of this process, from the time when it became the leader.
+    pub(super) fn term(&self) -> Term {
+        self.term.clone()
     }
 
     /// Waits until this process is the leader. `in_touch` is told after each try whether the API server answered.
     pub async fn acquire(&mut self, in_touch: impl Fn(bool)) {
         loop {
             match timeout(self.settings.renew_deadline, self.try_acquire()).await {
-                Ok(Ok(true)) => return,
+                Ok(Ok(true)) => return self.term.renew(),
                 Ok(Ok(false)) => in_touch(true),
                 Ok(Err(error)) => {
                     in_touch(false);
@@ -67,12 +101,10 @@ impl Leadership {
 
     /// Renews the lease until it is lost; then it returns.
     pub async fn hold(&mut self) {
-        let mut renewed = Instant::now();
         loop {
             sleep(self.settings.retry).await;
-            let left = self.settings.renew_deadline.saturating_sub(renewed.elapsed());
-            match timeout(left, self.try_acquire()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
+            match timeout(self.term.left(), self.try_acquire()).await {
+                Ok(Ok(true)) => self.term.renew(),
                 Ok(Ok(false)) => {
                     tracing::error!("another process has taken the lease {}", self.settings.name);
                     return;
@@ -80,7 +112,7 @@ impl Leadership {
                 Ok(Err(error)) => tracing::warn!("the lease {} could not be renewed: {error}", self.settings.name),
                 Err(_) => {}
             }
-            if renewed.elapsed() >= self.settings.renew_deadline {
+            if self.term.is_over() {
                 tracing::error!(
                     "the lease {} could not be renewed for {:?}",
                     self.settings.name,

@@ -1,7 +1,9 @@
 //! Running: stand for election, then watch objects and reconcile them until told to stop.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -17,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::context::Context;
-use super::leader::{Leadership, Lease};
+use super::leader::{Leadership, Lease, Term};
 use super::pass::{reconcile, retry};
 use crate::api::MachineImage;
 use crate::aws::{Aws, Inventory};
@@ -93,19 +95,17 @@ pub async fn run(
     metrics.leader(true);
     health.set_ready(false);
     let (stop, stopping) = watch::channel(false);
-    let mut work = pin!(work(doors, settings, telemetry.clone(), stopping));
-    // A process that was stopped and wakes learns that its lease ran out before it does anything else.
+    let term = leadership.as_ref().map(Leadership::term);
+    let mut work = pin!(while_leading(term, work(doors, settings, telemetry.clone(), stopping)));
     let result = tokio::select! {
-        biased;
+        result = &mut work => result,
         () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
-        () = &mut work => Ok(()),
         () = told(&mut shutdown) => {
             tracing::info!("stopping: passes under way are ended first");
             stop.send_replace(true);
             tokio::select! {
-                biased;
+                result = &mut work => result,
                 () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
-                () = &mut work => Ok(()),
                 () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
             }
         }
@@ -116,6 +116,17 @@ pub async fn run(
         leadership.release().await;
     }
     result
+}
+
+/// Works on as long as this process is the leader, which is asked before each step: a process that was stopped may have been
+/// replaced before it wakes.
+async fn while_leading(term: Option<Term>, work: impl Future<Output = ()>) -> Result<(), Stopped> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match &term {
+        Some(term) if term.is_over() => Poll::Ready(Err(Stopped::LeaseLost)),
+        _ => work.as_mut().poll(cx).map(Ok),
+    })
+    .await
 }
 
 async fn hold(leadership: Option<&mut Leadership>) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::api::crd_yaml;
+use crate::plan::numbers_with_units;
 
 /// Owns the life of Amazon Machine Images: copies, tags, publishes and prunes them until AWS matches the MachineImage
 /// manifests of a cluster.
@@ -65,28 +66,9 @@ const LONGEST: Duration = Duration::from_hours(720);
 
 /// A duration such as 50ms, 15s, 5m or 1h30m; zero makes no sense anywhere.
 fn duration(text: &str) -> Result<Duration, String> {
-    numbers_with_units(text)
+    numbers_with_units(text, &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)])
         .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
         .ok_or_else(|| "write a duration like 50ms, 15s, 5m or 1h30m, of 720h at most".into())
-}
-
-fn numbers_with_units(mut text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    while !text.is_empty() {
-        let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        let part = number.parse::<u64>().ok()?.checked_mul(milliseconds)?;
-        total = total.checked_add(Duration::from_millis(part))?;
-        text = rest;
-    }
-    Some(total)
 }
 
 #[cfg(test)]

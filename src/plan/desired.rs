@@ -178,19 +178,23 @@ fn channel(channel: &crate::api::Channel, versions: &[Version]) -> Result<Channe
     }
 }
 
-/// Reads numbers with a unit, like 1h30m, exactly as the schema's rule does; `None` outside of its bounds.
-fn interval(mut text: &str) -> Option<Duration> {
+/// Reads an interval exactly as the schema's rule does; `None` outside of its bounds.
+fn interval(text: &str) -> Option<Duration> {
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let bounds = Duration::from_mins(1)..=Duration::from_hours(24);
+    numbers_with_units(text, &units).filter(|interval| bounds.contains(interval))
+}
+
+/// Reads numbers with units, like 1h30m, as the sum of their parts. A unit has a name and a length in milliseconds. `None` for
+/// anything else, and for what is too long to count.
+pub fn numbers_with_units(mut text: &str, units: &[(&str, u64)]) -> Option<Duration> {
     let mut total = 0_u64;
     while !text.is_empty() {
         let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-        let unit = match rest.chars().next()? {
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
-        text = rest.split_at(1).1;
+        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (_, milliseconds) = units.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*milliseconds)?)?;
+        text = rest;
     }
-    (60..=86400).contains(&total).then(|| Duration::from_secs(total))
+    Some(Duration::from_millis(total))
 }

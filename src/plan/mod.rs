@@ -16,7 +16,7 @@ pub mod tags;
 use jiff::Timestamp;
 
 pub use action::{Action, Concern, Copy, Departure, Key, Landing, Problem, Reason, Replica, Step};
-pub use desired::{Channel, Desired, Invalid, Version};
+pub use desired::{Channel, Desired, Invalid, Version, numbers_with_units};
 pub use observed::{
     Class, Failure, Image, ImageState, Observed, Parameter, RegionView, Snapshot, Trouble, Usage, User, runs,
 };

@@ -9,7 +9,7 @@ use kubesim::Verb;
 
 use crate::door::Call;
 use crate::manifest::NAMESPACE;
-use crate::state::{Image, owner_of};
+use crate::state::{Image, State, owner_of};
 use crate::world::World;
 
 /// A pass takes no longer, so what it acts on is no older.
@@ -76,8 +76,7 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
 }
 
 /// What should have been asked before a call.
-pub(crate) fn lacking(world: &World, call: &Call) -> Option<String> {
-    let state = world.state();
+pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<String> {
     let now = world.elapsed();
     let asked = |question, subject: &str, within: Duration| {
         let key = (question, call.region.clone(), subject.to_owned());
@@ -104,18 +103,14 @@ pub(crate) fn lacking(world: &World, call: &Call) -> Option<String> {
             asked(Question::Snapshot, id, JUST_BEFORE).and(asked(Question::Holder, id, JUST_BEFORE)).map(|_| ())
         }
         "CopyImage" => asked(Question::Name, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ()),
-        "PutParameter" if call.get("Overwrite") == Some("true") => parameter_tags(call, asked),
-        "DeleteParameter" => parameter_tags(call, asked),
+        // What is only created has no tags to look at.
+        "PutParameter" if call.get("Overwrite") != Some("true") => Ok(()),
+        "PutParameter" | "DeleteParameter" => {
+            asked(Question::ParameterTags, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ())
+        }
         _ => Ok(()),
     };
     result.err()
-}
-
-fn parameter_tags(
-    call: &Call,
-    asked: impl Fn(Question, &str, Duration) -> Result<Duration, String>,
-) -> Result<(), String> {
-    asked(Question::ParameterTags, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ())
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

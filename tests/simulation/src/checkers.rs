@@ -22,7 +22,7 @@ pub(crate) fn before(world: &World, call: &Call) {
         "DeleteParameter" => delete_parameter(world, &state, call),
         other => Some(format!("amiops has no business to call {other}")),
     };
-    if let Some(wrong) = wrong.or_else(|| asked::lacking(world, call)) {
+    if let Some(wrong) = wrong.or_else(|| asked::lacking(world, &state, call)) {
         world.violation(format!("{} in {}: {wrong} [{:?}]", call.operation, call.region, call.parameters));
     }
 }

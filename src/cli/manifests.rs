@@ -76,12 +76,27 @@ fn is_machine_image(document: &Value) -> bool {
     starts_with("apiVersion", "amiops.dev/") && document.get("kind").and_then(Value::as_str) == Some("MachineImage")
 }
 
-fn parse(document: Value) -> Result<MachineImage, String> {
+fn parse(mut document: Value) -> Result<MachineImage, String> {
+    drop_nulls(&mut document);
     let mut object: MachineImage =
         serde_path_to_error::deserialize(document).map_err(|e| format!("{}: {}", e.path(), e.inner()))?;
     object.metadata.namespace.get_or_insert_with(|| "default".into());
     validate(&object)?;
     Ok(object)
+}
+
+/// A field that is null is a field left out, as it is for the API server.
+///
+/// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting-and-nullable>
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// Checks the rules of the schema. The object is written out first, so that defaults are in place.
@@ -114,6 +129,22 @@ mod tests {
     fn a_manifest_that_the_api_server_would_refuse_is_refused_with_the_same_sentence() {
         let error = parse(manifest("one two")).unwrap_err();
         assert!(error.contains("a version is made of letters, digits"), "{error}");
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_a_field_left_out() {
+        let (plain, mut manifest) = (manifest("1.4.2"), manifest("1.4.2"));
+        for field in ["nameTemplate", "tags", "retention", "interval"] {
+            manifest["spec"][field] = Value::Null;
+        }
+        assert_eq!(parse(manifest).unwrap(), parse(plain).unwrap());
+    }
+
+    #[test]
+    fn a_field_that_must_be_there_cannot_be_null() {
+        let mut manifest = manifest("1.4.2");
+        manifest["spec"]["versions"] = Value::Null;
+        assert!(parse(manifest).unwrap_err().contains("missing field `versions`"));
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub struct Config {
     pub name_linger: SignedDuration,
     /// How long the asynchronous validation of an `aws:ec2:image` parameter takes.
     pub parameter_delay: SignedDuration,
+    /// How long before its image a snapshot of a copied image is complete.
+    pub early_snapshots: SignedDuration,
+    /// Whether the copy of an image shows its snapshots only when it is available.
+    pub bare_pending: bool,
     /// What a replayed ClientToken answers when its image is dead.
     pub replay_dead: ReplayDead,
     /// How long an instance takes to start, stop or terminate. At zero only the answer of the call shows that.
@@ -52,6 +56,9 @@ pub struct Config {
     pub block_access_time: SignedDuration,
     /// How many results a page of images, snapshots or references holds at most, whatever size is asked for.
     pub page: usize,
+    /// Whether a list of images, snapshots or references that can go on in another page begins with an empty one. EC2 says
+    /// that a page may be empty: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination>
+    pub begins_empty: bool,
     /// Whether calls beyond the documented rates are refused.
     pub request_limits: bool,
     /// How many accounts, organisations and units an image may be shared with.
@@ -85,6 +92,9 @@ impl Default for Config {
             report_lag: SignedDuration::ZERO,
             block_access_time: SignedDuration::ZERO,
             page: 1_000,
+            begins_empty: false,
+            early_snapshots: SignedDuration::ZERO,
+            bare_pending: false,
             request_limits: false,
             sharees: 1_000,
             public_images: 5,

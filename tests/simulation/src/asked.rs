@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use kubesim::Verb;
+use kubesim::{Logged, Verb, Verdict};
 
 use crate::door::Call;
-use crate::manifest::NAMESPACE;
+use crate::manifest::{Manifest, NAMESPACE};
 use crate::state::{Image, State, owner_of};
 use crate::world::World;
 
@@ -40,12 +40,15 @@ enum Question {
 #[derive(Default)]
 pub(crate) struct Asked(BTreeMap<(Question, String, String), Duration>);
 
-/// Notes what a call asked, if it was answered.
+/// Notes what a call asked, if it was answered to the end: what goes on in another page is answered by the last one.
 pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     if answer.status().as_u16() != 200 || call.writes() {
         return;
     }
-    let text = || String::from_utf8_lossy(answer.body().bytes().unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+    if text.contains("<nextToken>") {
+        return;
+    }
     let filtered =
         |name: &str| if call.get("Filter.1.Name") == Some(name) { call.list("Filter.1.Value") } else { vec![] };
     let subjects: Vec<(Question, &str)> = match call.operation.as_str() {
@@ -57,7 +60,6 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
         }
         "DescribeSnapshots" => filtered("snapshot-id").into_iter().map(|id| (Question::Snapshot, id)).collect(),
         "DescribeImageReferences" => {
-            let text = text();
             let unused = |id: &&str| !text.contains(*id);
             call.list("ImageId").into_iter().filter(unused).map(|id| (Question::References, id)).collect()
         }
@@ -91,6 +93,7 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
             let used = |image: &Image| {
                 let references = asked(Question::References, id, PASS)?;
                 asked(Question::Permissions, id, PASS)?;
+                others_were_looked_at(world, state, image, references)?;
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
                 }
@@ -113,15 +116,37 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
     result.err()
 }
 
+/// An image goes because another one stays in the region, so others must have been looked at too. A listing may be old.
+fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Duration) -> Result<(), String> {
+    let object = owner_of(&image.tags).unwrap_or_default();
+    let another = state.images.iter().any(|i| i.region == image.region && i.id != image.id && i.is_of(object));
+    let past = world.past();
+    let looked = past.asked.0.iter().any(|((question, region, subject), at)| {
+        *question == Question::Look && *region == image.region && *subject != image.id && *at + PASS >= before
+    });
+    // Of an object that is being deleted, nothing has to stay.
+    let fine = looked || !another || past.deleted.contains(object);
+    if fine { Ok(()) } else { Err(format!("no other image of {object} in {} was looked at", image.region)) }
+}
+
 /// The manifest must be read from the API server once more, since what the watch shows may be old.
 fn manifest_was_read(world: &World, object: &str, after: Duration) -> Result<(), String> {
-    let read = world.kube.log().into_iter().rev().any(|logged| {
+    let ago = |logged: &Logged| Duration::try_from(world.now().duration_since(logged.at)).unwrap_or_default();
+    let read = last_reading(world, object).is_some_and(|(_, l)| world.elapsed().saturating_sub(ago(&l)) >= after);
+    if read { Ok(()) } else { Err(format!("the manifest of {object} was not read again")) }
+}
+
+/// The last request that was answered with the manifest of an object, and how many there had been before.
+fn last_reading(world: &World, object: &str) -> Option<(usize, Logged)> {
+    world.kube.log().into_iter().enumerate().rev().find(|(_, logged)| {
         let request = &logged.request;
         let this = request.resource == "machineimages" && request.namespace == NAMESPACE && request.name == object;
-        let at = world
-            .elapsed()
-            .saturating_sub(Duration::try_from(world.now().duration_since(logged.at)).unwrap_or_default());
-        this && request.verb == Verb::Get && logged.code == Some(200) && at >= after
-    });
-    if read { Ok(()) } else { Err(format!("the manifest of {object} was not read again")) }
+        this && request.verb == Verb::Get && logged.code == Some(200)
+    })
+}
+
+/// Everything that an object has asked for since its manifest was last read, if what was read was true.
+pub(crate) fn known_manifests(world: &World, object: &str) -> Option<Vec<Option<Manifest>>> {
+    let (requests, reading) = last_reading(world, object)?;
+    (reading.verdict == Verdict::Pass).then(|| world.asked_since_request(object, requests))
 }

@@ -142,10 +142,12 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     if may_all_go {
         return used(world, state, image).or_else(|| sourced(world, id, Some(object)));
     }
-    if lately.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
+    // The manifest was read just before, whatever the watch has told by then.
+    let known = asked::known_manifests(world, object).unwrap_or_else(|| lately.clone());
+    if known.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
         return Some(format!("{version} of {object} is listed"));
     }
-    if lately.iter().all(|m| m.as_ref().is_some_and(|m| m.keep_last.is_none() || m.suspend)) {
+    if known.iter().all(|m| m.as_ref().is_some_and(|m| m.keep_last.is_none() || m.suspend)) {
         return Some("nothing asks for pruning".into());
     }
     used(world, state, image)

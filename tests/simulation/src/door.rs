@@ -97,6 +97,7 @@ impl HttpConnector for Door {
             } else if let Ok(answer) = &answer {
                 asked::note(&world, &call, answer);
             }
+            second_thought(&world, false);
             crash_point(&world, true).await;
             answer.map(|answer| match doctor {
                 Some(doctor) => doctor.answer(&call, answer),
@@ -120,6 +121,24 @@ async fn crash_point(world: &World, after_commit: bool) {
     if let Some(kill) = kill {
         kill.notify_one();
         std::future::pending::<()>().await;
+    }
+}
+
+/// Counts a call; after the last one somebody takes back the edit that was just made. `now` is without waiting for that call.
+pub(crate) fn second_thought(world: &World, now: bool) {
+    let manifest = {
+        let mut past = world.past();
+        match past.second_thought.as_mut() {
+            Some((calls_left, _)) if *calls_left > 0 && !now => {
+                *calls_left -= 1;
+                return;
+            }
+            _ => past.second_thought.take(),
+        }
+    };
+    if let Some((_, manifest)) = manifest {
+        world.note("somebody takes the edit back");
+        world.apply(&manifest);
     }
 }
 

@@ -8,7 +8,8 @@ use crate::state::{Image, State, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
-/// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life.
+/// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life, and what seems
+/// to have been refused may have been done all the same.
 pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: usize) {
     let state = world.state();
     let ours: Vec<_> = state.images.iter().filter(|i| owner_of(&i.tags).is_some()).collect();
@@ -42,11 +43,11 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::ChangeTag => {
             let resource = image.snapshots.first().filter(|_| pick.is_multiple_of(2)).map_or(id, String::as_str);
             let tags = [tag("team", "somebody-else"), tag("note", "by hand")];
-            ec2.create_tags().resources(resource).set_tags(Some(tags.into())).send().await.ok()?;
+            ec2.create_tags().resources(resource).set_tags(Some(tags.into())).send().await.ok();
         }
         ByHand::RemoveTags => {
             let key = ["team", "amiops.dev/released-at", "amiops.dev/owner"][pick % 3];
-            ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok()?;
+            ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Deregister => {
             ec2.deregister_image()
@@ -54,36 +55,36 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
                 .delete_associated_snapshots(pick.is_multiple_of(2))
                 .send()
                 .await
-                .ok()?;
+                .ok();
         }
         ByHand::Launch => {
-            ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok()?;
+            ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok();
         }
         ByHand::Terminate => {
             let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
-            ec2.terminate_instances().instance_ids(&instances.next()?.by).send().await.ok()?;
+            ec2.terminate_instances().instance_ids(&instances.next()?.by).send().await.ok();
         }
         ByHand::MakeTemplate => {
             let data = RequestLaunchTemplateData::builder().image_id(id).build();
             let name = format!("template-{pick}");
-            ec2.create_launch_template().launch_template_name(name).launch_template_data(data).send().await.ok()?;
+            ec2.create_launch_template().launch_template_name(name).launch_template_data(data).send().await.ok();
         }
         ByHand::CopyWithTags => {
             let to = REGIONS[pick % REGIONS.len()];
             let copy = self::ec2(config, to).copy_image().source_region(&image.region).source_image_id(id);
-            copy.name(format!("{}-by-hand-{pick}", image.name)).copy_image_tags(true).send().await.ok()?;
+            copy.name(format!("{}-by-hand-{pick}", image.name)).copy_image_tags(true).send().await.ok();
             return Some(to.to_owned());
         }
         ByHand::Protect => {
-            ec2.enable_image_deregistration_protection().image_id(id).send().await.ok()?;
+            ec2.enable_image_deregistration_protection().image_id(id).send().await.ok();
         }
         ByHand::Share => {
             let permission = LaunchPermission::builder().user_id("222222222222").build();
             let permissions = LaunchPermissionModifications::builder().add(permission).build();
-            ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok()?;
+            ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok();
         }
         ByHand::Disable => {
-            ec2.disable_image().image_id(id).send().await.ok()?;
+            ec2.disable_image().image_id(id).send().await.ok();
         }
         ByHand::OverwriteParameter | ByHand::DeleteParameter | ByHand::LoseSource => return None,
     }
@@ -93,7 +94,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
 /// The image that was baked for a version goes, while others may still be copied from it.
 async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
-    ec2(config, REGIONS[0]).deregister_image().image_id(id).send().await.ok()?;
+    ec2(config, REGIONS[0]).deregister_image().image_id(id).send().await.ok();
     Some(REGIONS[0].to_owned())
 }
 
@@ -102,10 +103,10 @@ async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize)
     let region = aws_sdk_ssm::config::Region::new(parameter.region.clone());
     let ssm = aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(config).region(region).build());
     if what == ByHand::DeleteParameter {
-        ssm.delete_parameter().name(&parameter.name).send().await.ok()?;
+        ssm.delete_parameter().name(&parameter.name).send().await.ok();
     } else {
         let value = source_id(OBJECTS[pick % OBJECTS.len()], pick % crate::manifest::SOURCES);
-        ssm.put_parameter().name(&parameter.name).value(value).overwrite(true).send().await.ok()?;
+        ssm.put_parameter().name(&parameter.name).value(value).overwrite(true).send().await.ok();
     }
     Some(parameter.region.clone())
 }

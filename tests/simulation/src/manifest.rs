@@ -84,7 +84,7 @@ pub(crate) fn parameter(object: &str, channel: &str) -> String {
 impl Manifest {
     /// A manifest as a team would begin with.
     pub(crate) fn first(object: &'static str, rng: &mut Rng) -> Self {
-        let versions = (0..rng.usize(1..3)).map(|number| version(number, rng)).collect::<Vec<_>>();
+        let versions = (0..rng.usize(1..4)).map(|number| version(number, rng)).collect::<Vec<_>>();
         let mut manifest = Self {
             object,
             regions: REGIONS.into_iter().map(|r| (r, rng.u8(..4) == 0)).collect(),
@@ -106,7 +106,7 @@ impl Manifest {
     /// The manifest after somebody has edited it.
     pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        match rng.u8(..18) {
+        match rng.u8(..22) {
             0..=3 => manifest.add_version(rng),
             4..=7 => manifest.drop_version(rng),
             8..=12 => manifest.move_channel(rng),
@@ -117,6 +117,7 @@ impl Manifest {
             }
             15 => manifest.toggle_region(rng),
             16 => manifest.suspend = !manifest.suspend,
+            17..=20 => manifest = self.without_one(rng),
             _ => manifest.delete = !manifest.delete,
         }
         manifest.mend_adoption();
@@ -141,6 +142,20 @@ impl Manifest {
         if !pointed_to || rng.u8(..8) == 0 {
             self.versions.remove(index);
         }
+    }
+
+    /// The manifest without a version that no channel points to, and without any retention.
+    pub(crate) fn without_one(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        manifest.keep_last = Some(0);
+        let pointed_to: Vec<_> = manifest.channels.values().copied().collect();
+        let start = rng.usize(..manifest.versions.len().max(1));
+        let free = |index: &usize| !pointed_to.contains(&manifest.versions[*index].number);
+        let order = (start..manifest.versions.len()).chain(0..start);
+        if let Some(index) = order.into_iter().find(free) {
+            manifest.versions.remove(index);
+        }
+        manifest
     }
 
     fn move_channel(&mut self, rng: &mut Rng) {

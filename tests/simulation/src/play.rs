@@ -11,24 +11,27 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::Credentials;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
-use crate::door::http_client;
+use crate::door::{http_client, second_thought};
 use crate::faults::Ending;
-use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
+use crate::manifest::{NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
 use crate::story::{Act, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, World};
 use crate::{ending, hands};
 
-/// After the last fault, the world is given this long to settle. Copies that failed are retried after an hour at most, and
-/// snapshots are deleted an hour after they were left behind.
+/// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
+/// an hour at most, and snapshots are deleted an hour after they were left behind.
 const SETTLE: Duration = Duration::from_mins(150);
+/// Copies that are begun then take no longer.
+const COPY_TIME: SignedDuration = SignedDuration::from_mins(10);
 /// For this long nothing may be written then.
 const QUIET: Duration = Duration::from_mins(35);
 
@@ -73,7 +76,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     }
     stage.until(story.length).await;
     stage.calm().await;
-    sleep(SETTLE).await;
+    sleep(SETTLE + story.nature.copy_time).await;
     ending::check_settled(&world);
     world.trace.add("call to Kubernetes", world.kube.log().len() as u64);
     let before = world.trace.counts();
@@ -168,7 +171,7 @@ impl Stage {
     }
 
     fn killed(&mut self) {
-        self.note("killed");
+        self.world.note("killed");
         self.world.trace.count("crash");
         for controller in self.first.take().into_iter().chain(self.second.take().map(|s| s.1)) {
             controller.task.abort();
@@ -182,7 +185,7 @@ impl Stage {
             self.restart_at = None;
             self.world.past().crash = None;
             if self.first.is_none() {
-                self.note("started again");
+                self.world.note("started again");
                 self.first = Some(self.controller("first"));
             }
         }
@@ -197,19 +200,19 @@ impl Stage {
         due.into_iter().for_each(|(_, ending)| self.end(ending));
     }
 
-    pub(crate) fn note(&self, what: &str) {
-        self.world.trace.line(self.world.elapsed(), "fate", what);
-    }
-
     async fn act(&mut self, act: &Act) {
-        self.note(&act.describe());
+        self.world.note(&act.describe());
         self.world.trace.count(format!("act: {}", act.sort()));
         for object in OBJECTS {
             let found = self.world.kube.get("machineimages", NAMESPACE, object);
             found.iter().for_each(|found| read_report(&self.world.trace, &found["status"]));
         }
         match act {
-            Act::Apply(manifest) => self.apply(&self.world.resolve(manifest)),
+            Act::Apply(manifest) => self.world.apply(&self.world.resolve(manifest)),
+            Act::Regret { edit, instead, calls } => {
+                self.world.apply(&self.world.resolve(edit));
+                self.world.past().second_thought = Some((*calls, self.world.resolve(instead)));
+            }
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Crash { calls, after_commit, restart_after } => {
@@ -231,22 +234,9 @@ impl Stage {
         }
     }
 
-    /// What the API server refuses changes nothing, and an object on its way out is not applied again before it is gone.
-    fn apply(&self, manifest: &Manifest) {
-        let present = self.world.kube.get("machineimages", NAMESPACE, manifest.object);
-        if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
-            return self.note("not applied: it is being deleted");
-        }
-        let applied = self.world.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json());
-        match applied {
-            Ok(_) => self.world.record(manifest.object, Some(manifest.clone())),
-            Err(error) => self.note(&format!("refused: {error:?}")),
-        }
-    }
-
     pub(crate) fn note_refusal<T>(&self, result: Result<T, kubesim::ApiError>) {
         if let Err(error) = result {
-            self.note(&format!("refused: {error:?}"));
+            self.world.note(&format!("refused: {error:?}"));
         }
     }
 
@@ -271,7 +261,7 @@ impl Stage {
         self.world.wipe_cluster();
         for object in OBJECTS {
             if let Some(manifest) = self.world.manifest(object) {
-                self.apply(&manifest);
+                self.world.apply(&manifest);
             }
         }
         self.restart_at = Some(Instant::now() + Duration::from_secs(60));
@@ -279,9 +269,14 @@ impl Stage {
 
     /// The world falls quiet: faults end, and the controller runs.
     async fn calm(&mut self) {
-        self.note("quiet");
+        self.world.note("quiet");
         self.world.aws.clear_faults();
+        self.world.aws.configure(|c| {
+            c.copy_time = c.copy_time.min(COPY_TIME);
+            c.early_snapshots = c.copy_time / 2;
+        });
         self.world.past().crash = None;
+        second_thought(&self.world, true);
         for (_, ending) in std::mem::take(&mut self.endings) {
             self.end(ending);
         }
@@ -311,8 +306,8 @@ fn settings(identity: &str, elects: bool) -> Settings {
             installation: INSTALLATION.into(),
             listing: Duration::from_mins(10),
             snapshots: Duration::from_hours(1),
-            // Four times the default: most calls are these looks, and nothing depends on how often they are.
-            poll: Duration::from_mins(1),
+            // Eight times the default: many calls are these looks, and nothing depends on how often they are.
+            poll: Duration::from_mins(2),
         },
         concurrency: 8,
     }

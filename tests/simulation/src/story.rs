@@ -8,13 +8,15 @@ use fastrand::Rng;
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 
 /// How long fate has its way in most stories.
-const LENGTH: Duration = Duration::from_hours(5);
+const LENGTH: Duration = Duration::from_hours(4);
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// Somebody applies a manifest.
     Apply(Manifest),
+    /// Somebody drops a version, and takes that back after so many calls of the controller: in the middle of a pass, perhaps.
+    Regret { edit: Manifest, instead: Manifest, calls: u64 },
     /// Somebody deletes an object.
     Delete(&'static str),
     /// Somebody does something to an image or parameter by hand; the number picks which.
@@ -57,6 +59,9 @@ impl Act {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Apply(m) => format!("apply {}", m.to_json()["spec"]),
+            Self::Regret { edit, calls, .. } => {
+                format!("apply {}, and take it back after {calls} calls", edit.to_json()["spec"])
+            }
             Self::ByHand(what, pick) => format!("by hand: {what:?} ({pick})"),
             Self::Aws(fault, a_while) => format!(
                 "{:?} of {:?} in {:?}, {:?} times, for {a_while:?}",
@@ -120,6 +125,8 @@ pub(crate) struct Nature {
     pub(crate) replay_dead: ReplayDead,
     pub(crate) request_limits: bool,
     pub(crate) page: usize,
+    pub(crate) begins_empty: bool,
+    pub(crate) bare_pending: bool,
 }
 
 impl Nature {
@@ -134,20 +141,32 @@ impl Nature {
             replay_dead: ReplayDead::SameId,
             request_limits: false,
             page: 1000,
+            begins_empty: false,
+            bare_pending: false,
         }
     }
 
     fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
+        let copy_time = seconds([5, 120, 900, 4500]);
+        let parameter_delay = seconds([0, 0, 2, 30]);
+        let stale_listing = seconds([0, 0, 5, 60]);
+        let name_linger = seconds([0, 0, 0, 300]);
+        let late_tags = seconds([0, 0, 2, 20]);
+        let replay_dead = [ReplayDead::SameId, ReplayDead::NewCopy, ReplayDead::Mismatch][rng.usize(..3)];
+        let request_limits = rng.bool();
+        let (page, begins_empty) = [(1000, false), (1000, false), (1000, true), (2, false)][rng.usize(..4)];
         Self {
-            copy_time: seconds([5, 120, 900, 2400]),
-            parameter_delay: seconds([0, 0, 2, 30]),
-            stale_listing: seconds([0, 0, 5, 60]),
-            name_linger: seconds([0, 0, 0, 300]),
-            late_tags: seconds([0, 0, 2, 20]),
-            replay_dead: [ReplayDead::SameId, ReplayDead::NewCopy, ReplayDead::Mismatch][rng.usize(..3)],
-            request_limits: rng.bool(),
-            page: [1000, 1000, 1000, 2][rng.usize(..4)],
+            copy_time,
+            parameter_delay,
+            stale_listing,
+            name_linger,
+            late_tags,
+            replay_dead,
+            request_limits,
+            page,
+            begins_empty,
+            bare_pending: rng.bool(),
         }
     }
 }
@@ -213,8 +232,14 @@ fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
         },
         95..=96 => Act::SecondController(a_while),
         97 => Act::ClusterLost,
+        98 => regret(rng, &manifests[which]),
         _ => Act::Request(OBJECTS[which]),
     }
+}
+
+/// What is dropped here would be pruned at once.
+fn regret(rng: &mut Rng, manifest: &Manifest) -> Act {
+    Act::Regret { edit: manifest.without_one(rng), instead: manifest.clone(), calls: rng.u64(..12) }
 }
 
 fn by_hand(rng: &mut Rng) -> ByHand {

@@ -20,7 +20,7 @@ use crate::trace::{Trace, VIOLATION};
 pub(crate) const LATELY: Duration = Duration::from_mins(10);
 
 /// By then, an image that a listing has missed was looked at again.
-const SECOND_LOOK: Duration = Duration::from_mins(2);
+const SECOND_LOOK: Duration = Duration::from_mins(4);
 
 /// The world of a history; clones are the same one.
 #[derive(Clone)]
@@ -39,8 +39,8 @@ pub(crate) struct Inner {
 /// What has happened.
 #[derive(Default)]
 pub(crate) struct Past {
-    /// What each object asked for, since when; `None` is an object that does not exist.
-    pub(crate) manifests: BTreeMap<&'static str, Vec<(Duration, Option<Manifest>)>>,
+    /// What each object asked for.
+    pub(crate) manifests: BTreeMap<&'static str, Vec<Asking>>,
     /// The objects that somebody has deleted, since they were last applied.
     pub(crate) deleted: BTreeSet<String>,
     /// The images that versions with [`Origin::Replica`] were found to have as their source, by object.
@@ -59,6 +59,17 @@ pub(crate) struct Past {
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.
     pub(crate) crash: Option<Crash>,
+    /// The manifest to be applied after so many calls of the controller.
+    pub(crate) second_thought: Option<(u64, Manifest)>,
+}
+
+/// What an object asks for from some moment on.
+pub(crate) struct Asking {
+    since: Duration,
+    /// How many requests the API server had had by then.
+    requests: usize,
+    /// `None` is an object that does not exist.
+    manifest: Option<Manifest>,
 }
 
 /// A point at which the controller is to be killed.
@@ -97,6 +108,9 @@ impl World {
             replay_dead: nature.replay_dead,
             request_limits: nature.request_limits,
             page: nature.page,
+            begins_empty: nature.begins_empty,
+            early_snapshots: signed(nature.copy_time / 2),
+            bare_pending: nature.bare_pending,
             ..Config::default()
         };
         let world = Self(Arc::new(Inner {
@@ -192,22 +206,49 @@ impl World {
     /// Everything that an object asked for lately; `None` among it if it did not exist at some time.
     pub(crate) fn lately(&self, object: &str) -> Vec<Option<Manifest>> {
         let since = self.elapsed().saturating_sub(LATELY);
+        self.asked_from(object, |asking| asking.since <= since)
+    }
+
+    /// Everything that an object has asked for since the API server had had so many requests.
+    pub(crate) fn asked_since_request(&self, object: &str, requests: usize) -> Vec<Option<Manifest>> {
+        self.asked_from(object, |asking| asking.requests <= requests)
+    }
+
+    fn asked_from(&self, object: &str, begins: impl Fn(&Asking) -> bool) -> Vec<Option<Manifest>> {
         let past = self.past();
-        let Some(states) = past.manifests.get(object) else { return vec![None] };
-        let first = states.iter().rposition(|(at, _)| *at <= since);
-        let lately = states[first.unwrap_or(0)..].iter().map(|(_, manifest)| manifest.clone());
-        if first.is_none() { std::iter::once(None).chain(lately).collect() } else { lately.collect() }
+        let Some(all) = past.manifests.get(object) else { return vec![None] };
+        let first = all.iter().rposition(begins);
+        let manifests = all[first.unwrap_or(0)..].iter().map(|asking| asking.manifest.clone());
+        if first.is_none() { std::iter::once(None).chain(manifests).collect() } else { manifests.collect() }
     }
 
     /// What an object asks for now.
     pub(crate) fn manifest(&self, object: &str) -> Option<Manifest> {
-        self.past().manifests.get(object).and_then(|states| states.last()?.1.clone())
+        self.past().manifests.get(object).and_then(|all| all.last()?.manifest.clone())
     }
 
     /// What an object last asked for, even if it exists no more.
     pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
         let past = self.past();
-        past.manifests.get(object)?.iter().rev().find_map(|(_, manifest)| manifest.clone())
+        past.manifests.get(object)?.iter().rev().find_map(|asking| asking.manifest.clone())
+    }
+
+    /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied
+    /// again before it is gone.
+    pub(crate) fn apply(&self, manifest: &Manifest) {
+        let present = self.kube.get("machineimages", NAMESPACE, manifest.object);
+        if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
+            return self.note("not applied: it is being deleted");
+        }
+        match self.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json()) {
+            Ok(_) => self.record(manifest.object, Some(manifest.clone())),
+            Err(error) => self.note(&format!("refused: {error:?}")),
+        }
+    }
+
+    /// Writes down what people or fate do.
+    pub(crate) fn note(&self, what: &str) {
+        self.trace.line(self.elapsed(), "fate", what);
     }
 
     /// Whether somebody did something by hand in a region, or to an image or snapshot, so that controllers cannot know of it: it
@@ -227,12 +268,12 @@ impl World {
 
     /// Notes what an object asks for from now on; `None` is nothing any more.
     pub(crate) fn record(&self, object: &'static str, manifest: Option<Manifest>) {
-        let now = self.elapsed();
+        let asking = Asking { since: self.elapsed(), requests: self.kube.log().len(), manifest };
         let mut past = self.past();
-        if manifest.is_some() {
+        if asking.manifest.is_some() {
             past.deleted.remove(object);
         }
-        past.manifests.entry(object).or_default().push((now, manifest));
+        past.manifests.entry(object).or_default().push(asking);
     }
 
     /// Everything in the cluster is gone, whatever finalizers hold it.

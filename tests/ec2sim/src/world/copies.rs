@@ -81,16 +81,22 @@ impl World {
             // What will be its end if the copy fails; an available image has no reason.
             state_reason: failure(cx, key_missing),
             listed_from: after(cx.now, self.config.late_listing),
+            bare: self.config.bare_pending,
             tags,
             origin: Some(Box::new(Origin { image: source.id, region: input.source_region.clone() })),
             ..Image::new(id.clone(), &cx.account, input.name.clone(), source.machine, cx.now)
         };
         let region = self.region_mut(cx)?;
+        let snapshots: Vec<_> = copies.iter().map(|copy| copy.snapshot.id.clone()).collect();
         region.snapshots.extend(copies.into_iter().map(|copy| (copy.snapshot.id.clone(), copy.snapshot)));
         region.add_image(image);
         let holdings = region.holdings(&cx.account);
         holdings.copies += 1;
         self.remember(cx, OPERATION, input.client_token.as_deref(), input.fingerprint(), vec![id.clone()])?;
+        for snapshot in snapshots.into_iter().filter(|_| self.config.early_snapshots.is_positive()) {
+            let complete = after(cx.now, self.config.copy_time - self.config.early_snapshots);
+            self.agenda.add(complete, Event::SnapshotCompleted { region: cx.region.clone(), snapshot });
+        }
         self.agenda.add(ends, Event::ImageCopied { region: cx.region.clone(), image: id.clone() });
         Ok(Xml::new().with("imageId", id))
     }

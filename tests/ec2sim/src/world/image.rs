@@ -67,10 +67,10 @@ impl BlockDevice {
         }
     }
 
-    fn write(&self, x: &mut Xml) {
+    fn write(&self, x: &mut Xml, snapshot: Option<&String>) {
         x.text("deviceName", &self.device_name).nest("ebs", |x| {
             x.text("deleteOnTermination", self.delete_on_termination)
-                .maybe("snapshotId", self.snapshot.as_ref())
+                .maybe("snapshotId", snapshot)
                 .text("volumeSize", self.size)
                 .text("volumeType", self.volume_type)
                 .text("encrypted", self.encrypted);
@@ -163,6 +163,8 @@ pub(crate) struct Image {
     pub(crate) grants: BTreeSet<Grant>,
     pub(crate) tags: Tags,
     pub(crate) origin: Option<Box<Origin>>,
+    /// Whether it does not show its snapshots while it is pending.
+    pub(crate) bare: bool,
     /// The instance that CreateImage made it of.
     pub(crate) source_instance: Option<String>,
     pub(crate) deprecated_from: Option<Timestamp>,
@@ -192,6 +194,7 @@ impl Image {
             grants: BTreeSet::new(),
             tags: Tags::new(),
             origin: None,
+            bare: false,
             source_instance: None,
             deprecated_from: None,
             protection: Protection::Off,
@@ -236,6 +239,15 @@ impl Image {
 
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = &str> {
         self.devices.iter().filter_map(|device| device.snapshot.as_deref())
+    }
+
+    /// The snapshots that lists show.
+    pub(crate) fn shown_snapshots(&self) -> impl Iterator<Item = &str> {
+        self.snapshots().filter(|_| !self.hides_snapshots())
+    }
+
+    fn hides_snapshots(&self) -> bool {
+        self.bare && self.state == ImageState::Pending
     }
 
     /// The devices that get volumes without content.
@@ -326,7 +338,8 @@ impl Image {
     pub(crate) fn write_devices(&self, x: &mut Xml) {
         x.nest("blockDeviceMapping", |x| {
             for device in &self.devices {
-                x.nest("item", |x| device.write(x));
+                let snapshot = device.snapshot.as_ref().filter(|_| !self.hides_snapshots());
+                x.nest("item", |x| device.write(x, snapshot));
             }
             for store in &self.instance_stores {
                 x.nest("item", |x| {

@@ -10,7 +10,7 @@ impl Filtered for Image {
         ("architecture", |image| one(&image.machine.architecture)),
         ("block-device-mapping.device-name", |i| i.devices.iter().flat_map(|d| one(&d.device_name)).collect()),
         ("block-device-mapping.encrypted", |i| i.devices.iter().flat_map(|d| written(d.encrypted)).collect()),
-        ("block-device-mapping.snapshot-id", |i| i.snapshots().flat_map(one).collect()),
+        ("block-device-mapping.snapshot-id", |i| i.shown_snapshots().flat_map(one).collect()),
         ("block-device-mapping.volume-size", |i| i.devices.iter().flat_map(|d| written(d.size)).collect()),
         ("block-device-mapping.volume-type", |i| i.devices.iter().flat_map(|d| one(d.volume_type)).collect()),
         ("block-device-mapping.delete-on-termination", |i| {

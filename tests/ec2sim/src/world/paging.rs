@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
+use crate::config::Config;
 use crate::error::ApiError;
 use crate::world::shelf::Shelf;
 
@@ -14,7 +15,11 @@ use crate::world::shelf::Shelf;
 pub(crate) struct Paging {
     after: Option<String>,
     limit: usize,
+    begins_empty: bool,
 }
+
+/// Comes before every key.
+const START: &str = "\0";
 
 impl Paging {
     /// A page of an EC2 list: everything, unless a size within `bounds` is given.
@@ -35,7 +40,7 @@ impl Paging {
             }
         };
         let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
-        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit, begins_empty: false })
     }
 
     /// A page of an EC2 list that can also be asked for ids, which does not go together with a size.
@@ -55,9 +60,9 @@ impl Paging {
         Self::ec2(max_results, next_token, least..=1000)
     }
 
-    /// The same with no more results than `most`.
-    pub(crate) fn at_most(self, most: usize) -> Self {
-        Self { limit: self.limit.min(most), ..self }
+    /// The same with pages as small, and as empty, as they are configured.
+    pub(crate) fn as_configured(self, config: &Config) -> Self {
+        Self { limit: self.limit.min(config.page), begins_empty: config.begins_empty, ..self }
     }
 
     /// A page of an SSM list.
@@ -67,7 +72,7 @@ impl Paging {
             return Err(ApiError::validation(format!("MaxResults must be between 1 and {most}")));
         }
         let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
-        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit })
+        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit, begins_empty: false })
     }
 
     /// The resources of the page that pass `keep`, and the token of the next page.
@@ -99,6 +104,9 @@ impl Paging {
         mut keep: impl FnMut(&T) -> bool,
     ) -> (Vec<&'a T>, Option<String>) {
         let mut page = Vec::new();
+        if self.begins_empty && self.after.is_none() {
+            return (page, Some(encode(START)));
+        }
         let mut last = None;
         for (key, resource) in resources {
             if !keep(resource) {

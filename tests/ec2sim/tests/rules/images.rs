@@ -1,17 +1,14 @@
 //! Listing, sharing and ending images.
 
-use crate::client::{ACCOUNT, OTHER, REGION, SOURCE_REGION, world, world_with};
+use std::collections::BTreeSet;
+
+use crate::client::{ACCOUNT, Client, Fixture, OTHER, REGION, SOURCE_REGION, world, world_with};
 use ec2sim::{SeedImage, SeedInstance, SeedLaunchTemplate};
 use jiff::SignedDuration;
 
-#[test]
-fn a_list_is_paged_without_losing_or_repeating_an_image() {
-    let world = world();
-    for number in 0..12 {
-        world.seed(SeedImage { name: Some(format!("web-{number}")), ..SeedImage::default() });
-    }
-    let client = world.client_of(ACCOUNT, SOURCE_REGION);
-    let mut seen = Vec::new();
+/// The pages of a list of images, each with the ids that are on it.
+fn pages(client: &Client) -> Vec<Vec<String>> {
+    let mut pages = Vec::new();
     let mut token = String::new();
     loop {
         let mut params = vec![("Owner.1", "self"), ("MaxResults", "5")];
@@ -19,16 +16,37 @@ fn a_list_is_paged_without_losing_or_repeating_an_image() {
             params.push(("NextToken", token.as_str()));
         }
         let page = client.ec2("DescribeImages", &params);
-        assert!(page.texts("imageId").len() <= 5);
-        seen.extend(page.texts("imageId"));
+        pages.push(page.texts("imageId"));
         match page.texts("nextToken").first() {
             Some(next) => token.clone_from(next),
-            None => break,
+            None => return pages,
         }
     }
-    assert_eq!(seen.len(), 12);
-    seen.dedup();
-    assert_eq!(seen.len(), 12);
+}
+
+fn seed_twelve(world: &Fixture) {
+    for number in 0..12 {
+        world.seed(SeedImage { name: Some(format!("web-{number}")), ..SeedImage::default() });
+    }
+}
+
+#[test]
+fn a_list_is_paged_without_losing_or_repeating_an_image() {
+    let world = world();
+    seed_twelve(&world);
+    let pages = pages(&world.client_of(ACCOUNT, SOURCE_REGION));
+    assert!(pages.iter().all(|page| page.len() <= 5));
+    let seen: BTreeSet<_> = pages.iter().flatten().collect();
+    assert_eq!((seen.len(), pages.concat().len()), (12, 12));
+}
+
+#[test]
+fn a_list_can_begin_with_an_empty_page() {
+    let world = world_with(|config| config.begins_empty = true);
+    seed_twelve(&world);
+    let pages = pages(&world.client_of(ACCOUNT, SOURCE_REGION));
+    assert!(pages[0].is_empty());
+    assert_eq!(pages.concat().len(), 12);
 }
 
 #[test]

@@ -1,20 +1,22 @@
 //! When is an object that is deleted with its images gone? When no region holds anything of it any more, nor may come to list
-//! something. Its parameters go first, since they name images; what becomes of the images is decided in `retire`.
+//! something. Its parameters go first, since they name images; what becomes of the images is decided in `retire`. A source that
+//! is not handed over any more is given back before, since nobody would do it later.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::Plan;
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
 use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User, runs};
 use super::replicate::LISTING_GRACE;
 use super::scene::Scene;
 use super::tags::owned_by;
+use super::{Plan, tagging};
 
 /// Plans the removal of what is not an image, and tells whether everything is gone.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
+    tagging::hand_back(scene, plan);
     for (region, view) in &scene.observed.regions {
         unpublish(scene, plan, region, view);
         view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
@@ -74,12 +76,15 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
     let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
     let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
+    let to_hand_back =
+        || scene.desired.versions.iter().any(|v| v.source.region == *region && scene.taken_back(&v.source).is_some());
     let published = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
     view.is_current()
         && view.snapshot_trouble.is_none()
         && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
         && may_list_until(scene, region, view).is_none()
         && scene.owned(region).is_empty()
+        && !to_hand_back()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
         && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
 }

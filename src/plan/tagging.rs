@@ -29,7 +29,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
 }
 
 /// Plans to give back the sources that are not handed over any more.
-fn hand_back(scene: &Scene, plan: &mut Plan) {
+pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
     let mut seen = BTreeSet::new();
     for version in scene.desired.versions.iter().filter(|v| seen.insert(&v.source)) {
         let region = &version.source.region;

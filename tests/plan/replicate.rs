@@ -305,13 +305,18 @@ fn a_source_that_was_handed_back_can_be_adopted_again() {
 }
 
 #[test]
-fn a_source_that_is_not_handed_over_any_more_does_not_go_with_its_object() {
+fn a_source_that_is_not_handed_over_any_more_does_not_go_with_its_object_but_is_handed_back_before() {
     let mut world = taken_back();
     world.desired.deleting = true;
     world.desired.deletion_policy = amiops::api::DeletionPolicy::Delete;
+    world.region("eu-west-1").images = Some(vec![]);
+    world.region("eu-west-1").snapshots = Some(vec![]);
     let plan = world.plan();
     assert!(plan.departures.iter().all(|d| d.id != "ami-src-1.4.2"));
-    assert!(plan.steps.iter().all(|s| s.action.region().as_str() != "us-east-1"));
+    let reasons = plan.steps.iter().filter(|s| s.action.region().as_str() == "us-east-1").map(|s| s.reason.code());
+    assert_eq!((reasons.collect::<Vec<_>>(), plan.all_gone), (vec!["TakenBack"], false));
+    world.image("us-east-1", "ami-src-1.4.2").tags.insert(tags::ADOPTED.into(), tags::HANDED_BACK.into());
+    assert!(world.plan().all_gone);
 }
 
 /// An image that was adopted by a manifest which now only names it as a source.

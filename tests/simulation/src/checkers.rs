@@ -1,15 +1,22 @@
 //! The rules that must hold at every step, checked at the door against what is really there. Written without the
 //! program's own types, so that a fault in them is not shared.
 
+use std::time::Duration;
+
 use crate::asked;
 use crate::door::Call;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 
+/// No snapshot of ours may be without its image for longer, counted from when people and fate last interfered. A listing comes
+/// each hour, the grace takes one, and a refused call is tried again after one.
+const LEFT_BEHIND: Duration = Duration::from_mins(150);
+
 /// Checks a call that is about to change AWS.
 pub(crate) fn before(world: &World, call: &Call) {
     let state = world.state();
+    left_behind(world, &state);
     let wrong = match call.operation.as_str() {
         "CopyImage" => copy(world, &state, call),
         "CreateTags" => {
@@ -42,6 +49,30 @@ pub(crate) fn after(world: &World, call: &Call) {
             }
         }
     }
+}
+
+/// Checks that snapshots are not left behind for too long.
+pub(crate) fn left_behind(world: &World, state: &State) {
+    let now = world.elapsed();
+    let to_delete = |s: &&Snapshot| {
+        let held = state.images.iter().any(|i| i.region == s.region && i.snapshots.contains(&s.id));
+        let manifest = owner_of(&s.tags).and_then(|object| world.manifest(object));
+        !held && manifest.is_some_and(|m| m.regions.contains_key(s.region.as_str()) && !m.suspend)
+    };
+    let lonely: Vec<_> = state.snapshots.iter().filter(to_delete).collect();
+    let mut late = Vec::new();
+    {
+        let mut past = world.past();
+        past.left_behind.retain(|id, _| lonely.iter().any(|s| s.id == *id));
+        let disturbed = past.disturbed;
+        for snapshot in lonely {
+            let since = *past.left_behind.entry(snapshot.id.clone()).or_insert(now);
+            if now.saturating_sub(since.max(disturbed)) > LEFT_BEHIND {
+                late.push(format!("{} in {} has had no image since {since:?}", snapshot.id, snapshot.region));
+            }
+        }
+    }
+    late.into_iter().for_each(|what| world.violation(what));
 }
 
 /// Notes what is handed back, or over again: the tags that say so may be seen later.

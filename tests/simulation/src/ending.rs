@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::checkers;
 use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter};
 use crate::state::{State, owner_of};
 use crate::world::World;
@@ -21,7 +22,7 @@ pub(crate) fn check_settled(world: &World) {
             (None, None) => gone(world, &state, object),
         }
     }
-    left_behind(world, &state);
+    checkers::left_behind(world, &state);
 }
 
 fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
@@ -176,26 +177,14 @@ fn gone(world: &World, state: &State, object: &str) {
     }
 }
 
-/// A snapshot of ours belongs to an image.
-fn left_behind(world: &World, state: &State) {
-    for snapshot in &state.snapshots {
-        let Some(object) = owner_of(&snapshot.tags) else { continue };
-        let held = state.images.iter().any(|i| i.region == snapshot.region && i.snapshots.contains(&snapshot.id));
-        let watched =
-            world.manifest(object).is_some_and(|m| m.regions.contains_key(snapshot.region.as_str()) && !m.suspend);
-        if !held && watched {
-            world.violation(format!("{} in {} of {object} has no image", snapshot.id, snapshot.region));
-        }
-    }
-}
-
-/// Checks that nothing was written in the quiet.
+/// Checks that nothing was written in the quiet, and that nothing has been left behind.
 pub(crate) fn check_quiet(world: &World, before: &BTreeMap<String, u64>) {
     let writes = |counts: &BTreeMap<String, u64>| counts.get("write").copied().unwrap_or(0);
     let after = world.trace.counts();
     if OBJECTS.iter().filter_map(|object| world.manifest(object)).any(|m| m.lacks_its_key()) {
         return;
     }
+    checkers::left_behind(world, &world.state());
     if writes(&after) > writes(before) {
         world.violation(format!("{} writes to AWS, although the world is quiet", writes(&after) - writes(before)));
     }

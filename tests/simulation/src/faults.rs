@@ -79,6 +79,7 @@ impl Stage {
     }
 
     fn ends(&mut self, after: Duration, ending: Ending) {
+        self.world.disturb(after);
         self.endings.push((Instant::now() + after, ending));
     }
 

@@ -32,6 +32,8 @@ use crate::{ending, hands};
 const SETTLE: Duration = Duration::from_mins(150);
 /// Copies that are begun then take no longer.
 const COPY_TIME: SignedDuration = SignedDuration::from_mins(10);
+/// How long it takes to make a cluster anew.
+const NEW_CLUSTER: Duration = Duration::from_mins(1);
 /// For this long nothing may be written then.
 const QUIET: Duration = Duration::from_mins(35);
 
@@ -202,6 +204,7 @@ impl Stage {
 
     async fn act(&mut self, act: &Act) {
         self.world.note(&act.describe());
+        self.world.disturb(Duration::ZERO);
         self.world.trace.count(format!("act: {}", act.sort()));
         for object in OBJECTS {
             let found = self.world.kube.get("machineimages", NAMESPACE, object);
@@ -218,9 +221,11 @@ impl Stage {
             Act::Crash { calls, after_commit, restart_after } => {
                 let crash = Crash { calls_left: *calls, after_commit: *after_commit, kill: self.kill.clone() };
                 self.world.past().crash = Some(crash);
+                self.world.disturb(*restart_after);
                 self.restart_at = Some(Instant::now() + *restart_after);
             }
             Act::SecondController(a_while) => {
+                self.world.disturb(*a_while);
                 self.second.get_or_insert((Instant::now() + *a_while, self.controller("second")));
             }
             Act::ClusterLost => self.lose_cluster(),
@@ -264,7 +269,8 @@ impl Stage {
                 self.world.apply(&manifest);
             }
         }
-        self.restart_at = Some(Instant::now() + Duration::from_secs(60));
+        self.restart_at = Some(Instant::now() + NEW_CLUSTER);
+        self.world.disturb(NEW_CLUSTER);
     }
 
     /// The world falls quiet: faults end, and the controller runs.
@@ -277,6 +283,7 @@ impl Stage {
         });
         self.world.past().crash = None;
         second_thought(&self.world, true);
+        self.world.past().disturbed = self.world.elapsed();
         for (_, ending) in std::mem::take(&mut self.endings) {
             self.end(ending);
         }

@@ -49,6 +49,10 @@ pub(crate) struct Past {
     pub(crate) tokens: BTreeMap<String, String>,
     /// The images and snapshots that were handed back.
     pub(crate) handed_back: BTreeSet<String>,
+    /// Since when each snapshot has had no image, of those that amiops is to delete.
+    pub(crate) left_behind: BTreeMap<String, Duration>,
+    /// Until when people or fate interfere.
+    pub(crate) disturbed: Duration,
     /// What the controllers have asked.
     pub(crate) asked: Asked,
     /// When somebody last did something by hand in a region, or to an image or snapshot; and the region.
@@ -236,6 +240,7 @@ impl World {
     /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied
     /// again before it is gone.
     pub(crate) fn apply(&self, manifest: &Manifest) {
+        self.disturb(Duration::ZERO);
         let present = self.kube.get("machineimages", NAMESPACE, manifest.object);
         if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
             return self.note("not applied: it is being deleted");
@@ -258,6 +263,13 @@ impl World {
         let past = self.past();
         let Some((at, region)) = past.by_hand.get(what) else { return false };
         *at >= since || past.listed.get(region).is_none_or(|listed| *listed < *at + SECOND_LOOK)
+    }
+
+    /// People or fate interfere for a while from now on.
+    pub(crate) fn disturb(&self, a_while: Duration) {
+        let until = self.elapsed() + a_while;
+        let mut past = self.past();
+        past.disturbed = past.disturbed.max(until);
     }
 
     /// Disables the key of a region, or enables it.

@@ -14,6 +14,8 @@ use crate::plan::{Class, Parameter, Trouble, runs, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
+/// How soon a parameter is read again that did not yet name what was written.
+const UNCONFIRMED: Duration = Duration::from_secs(5);
 /// The data type by which SSM checks that the value is an image of the account and region.
 const DATA_TYPE: &str = "aws:ec2:image";
 
@@ -29,9 +31,15 @@ struct Remembered {
     at: Timestamp,
 }
 
+impl Remembered {
+    fn is_unconfirmed(&self) -> bool {
+        matches!(&self.answer, Ok(Some(parameter)) if parameter.written.is_some())
+    }
+}
+
 impl Parameters {
-    /// Which of `wanted` must be read, because they never were or not for `age`. If there is any, all that are due are
-    /// given back, `others` too, so that ten of them share a call.
+    /// Which of `wanted` must be read, because they never were or not for `age`, or because SSM had not taken yet what was
+    /// written. If there is any, all that are due are given back, `others` too, so that ten of them share a call.
     pub(super) fn due(
         &self,
         wanted: &BTreeSet<ParameterName>,
@@ -39,7 +47,12 @@ impl Parameters {
         age: Duration,
         now: Timestamp,
     ) -> Vec<ParameterName> {
-        let is_due = |name: &&ParameterName| self.read.get(*name).is_none_or(|r| !runs(r.at + age, age, now));
+        let is_due = |name: &&ParameterName| {
+            self.read.get(*name).is_none_or(|r| {
+                let age = if r.is_unconfirmed() { UNCONFIRMED.min(age) } else { age };
+                !runs(r.at + age, age, now)
+            })
+        };
         if !wanted.iter().any(|name| is_due(&name)) {
             return Vec::new();
         }
@@ -188,4 +201,46 @@ async fn require_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owne
         tags::OWNER
     );
     Err(Trouble::new(Class::NeedsPerson, "ParameterNotOurs", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGE: Duration = Duration::from_mins(10);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_hours(1) + Duration::from_secs(seconds)
+    }
+
+    fn names() -> BTreeSet<ParameterName> {
+        BTreeSet::from([ParameterName::new("/golden/web/prod")])
+    }
+
+    fn shown(value: &str) -> Result<BTreeMap<ParameterName, Parameter>, Trouble> {
+        let parameter = Parameter { value: value.into(), modified: None, written: None };
+        Ok(names().into_iter().map(|name| (name, parameter.clone())).collect())
+    }
+
+    /// A parameter that named one image, to which another was written, and what SSM showed just after.
+    fn written(shows: &str) -> Parameters {
+        let mut parameters = Parameters::default();
+        let names: Vec<_> = names().into_iter().collect();
+        parameters.apply(&names, &shown("ami-1"), at(0));
+        parameters.wrote(&names[0], &ImageId::new("ami-2"), at(0));
+        parameters.apply(&names, &shown(shows), at(0));
+        parameters
+    }
+
+    #[test]
+    fn what_ssm_shows_is_read_again_after_the_interval() {
+        let due = |seconds| written("ami-2").due(&names(), &BTreeSet::new(), AGE, at(seconds)).len();
+        assert_eq!([due(5), due(599), due(600)], [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
+        let due = |seconds| written("ami-1").due(&names(), &BTreeSet::new(), AGE, at(seconds)).len();
+        assert_eq!([due(4), due(5)], [0, 1]);
+    }
 }

@@ -127,7 +127,7 @@ impl Spot<'_> {
         if !runs(at + SSM_REWRITE, SSM_REWRITE, scene.now) {
             return None;
         }
-        plan.look_again_at(at + SSM_REWRITE);
+        plan.look_again_at((scene.now + SSM_CHECK).min(at + SSM_REWRITE));
         let message = format!(
             "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
              Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"

@@ -1,9 +1,10 @@
 //! The rules that must hold at every step, checked at the door against what is really there. Written without the
 //! program's own types, so that a fault in them is not shared.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::asked;
+use crate::{again, asked};
 use crate::door::Call;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
@@ -29,6 +30,7 @@ pub(crate) fn before(world: &World, call: &Call) {
         "DeleteParameter" => delete_parameter(world, &state, call),
         other => Some(format!("amiops has no business to call {other}")),
     };
+    let wrong = wrong.or_else(|| suspended(world, &state, call)).or_else(|| again::wrong(world, &state, call));
     if let Some(wrong) = wrong.or_else(|| asked::lacking(world, &state, call)) {
         world.violation(format!("{} in {}: {wrong} [{:?}]", call.operation, call.region, call.parameters));
     }
@@ -116,7 +118,8 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
     let live = live(world, state, &call.region, object, version);
-    let long_there = live.iter().find(|i| i.state == "available" && !world.touched_lately(&call.region));
+    let there = |i: &&&Image| matches!(i.state.as_str(), "available" | "disabled") && !world.touched_lately(&call.region);
+    let long_there = live.iter().find(there);
     let attempt = tag_of(call, "amiops.dev/attempt").unwrap_or_default();
     let meaning = format!("attempt {attempt} of {owner} {version} in {}", call.region);
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
@@ -126,9 +129,25 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     if let Some((before, stood_for)) = another {
         return Some(format!("the token {token} stands for {meaning}, but {before} stood for {stood_for}"));
     }
-    past.tokens.insert(token, meaning);
+    past.tokens.insert(token.clone(), meaning);
     drop(past);
+    if let Some(wrong) = again::copied_too_often(world, &format!("{version} of {owner} to {}", call.region), &token) {
+        return Some(wrong);
+    }
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
+}
+
+/// Whether the object that the call acts for was suspended, and was so for a while.
+fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
+    let name = call.get("ImageId").or(call.get("SnapshotId")).or(call.list("ResourceId").first().copied());
+    let image = name.and_then(|id| state.image(&call.region, id)).map(|i| &i.tags);
+    let snapshot = state.snapshots.iter().find(|s| Some(s.id.as_str()) == name).map(|s| &s.tags);
+    let named = tag_of(call, "amiops.dev/owner").and_then(|owner| owner.rsplit('/').next());
+    let of_parameter = call.get("Name").and_then(|name| name.strip_prefix("/golden/")?.split('/').next());
+    let object = named.or(of_parameter).or(image.or(snapshot).and_then(owner_of))?;
+    let lately = world.lately(object);
+    let suspended = lately.iter().all(|m| m.as_ref().is_some_and(|m| m.suspend));
+    suspended.then(|| format!("{object} is suspended"))
 }
 
 fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
@@ -182,9 +201,30 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some("nothing asks for pruning".into());
     }
     used(world, state, image)
+        .or_else(|| kept(world, state, image, object, &known))
         .or_else(|| named(world, state, image))
         .or_else(|| sourced(world, id, None))
         .or_else(|| last_of_region(world, state, image, object, &lately))
+}
+
+/// Whether its version is among the newest of those that have left the list, which retention keeps. What is in regions that the
+/// manifest does not name may not be known.
+fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
+    let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
+    let ours: Vec<_> = state.images.iter().filter(|i| i.is_of(object) && i.state != "failed").collect();
+    let in_doubt = crate::manifest::REGIONS.iter().any(|region| world.touched_lately(region));
+    if in_doubt || ours.iter().any(|i| date(i).is_none()) {
+        return None;
+    }
+    let keeps = |m: &Manifest, regions: &dyn Fn(&str) -> bool| {
+        let left = ours.iter().filter(|i| regions(&i.region) && i.version().is_some_and(|v| !m.lists(v)));
+        let newest: BTreeSet<_> = left.map(|i| (date(i), i.version())).collect();
+        let keep_last = m.keep_last.map_or(usize::MAX, |n| n as usize);
+        newest.iter().rev().take(keep_last).any(|(_, version)| *version == image.version())
+    };
+    let surely = |m: &Manifest| keeps(m, &|_| true) && keeps(m, &|region| m.regions.contains_key(region));
+    let all = known.iter().all(|m| m.as_ref().is_some_and(surely));
+    all.then(|| format!("{} is among the newest that retention keeps", image.version().unwrap_or_default()))
 }
 
 fn used(world: &World, state: &State, image: &Image) -> Option<String> {

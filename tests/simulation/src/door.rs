@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use crate::doctor::Doctor;
 use crate::world::World;
-use crate::{asked, checkers};
+use crate::{again, asked, checkers};
 
 /// A call to AWS, as far as checks need to know it.
 #[derive(Clone, Debug)]
@@ -78,6 +78,9 @@ impl HttpConnector for Door {
                 world.violation("a request to AWS that cannot be read".into());
                 return std::future::pending().await;
             };
+            if again::too_many(&world) {
+                return std::future::pending().await;
+            }
             // A doctored request is another call, and is checked as the one that AWS gets.
             let request = match doctor {
                 Some(doctor) => doctor.request(&call, request),
@@ -101,6 +104,9 @@ impl HttpConnector for Door {
             }
             second_thought(&world, false);
             crash_point(&world, true).await;
+            if call.writes() && answer.as_ref().is_ok_and(|a| a.status().as_u16() == 200) {
+                again::note(&world, &call);
+            }
             answer.map(|answer| match doctor {
                 Some(doctor) => doctor.answer(&call, answer),
                 None => answer,

@@ -66,8 +66,11 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
             };
-            if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| image.tags.get(*key) != Some(value)) {
-                return Some(format!("{} lacks the tag {key}", image.id));
+            let snapshots = state.snapshots.iter().filter(|s| image.snapshots.contains(&s.id));
+            for (id, tags) in snapshots.map(|s| (&s.id, &s.tags)).chain([(&image.id, &image.tags)]) {
+                if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| tags.get(*key) != Some(value)) {
+                    return Some(format!("{id} lacks the tag {key}"));
+                }
             }
         }
         for (channel, number) in &manifest.channels {
@@ -173,6 +176,16 @@ fn gone(world: &World, state: &State, object: &str) {
     for region in last.regions.keys() {
         if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
+        }
+        let held = |id: &String| state.images.iter().any(|i| i.snapshots.contains(id));
+        let ours = |s: &&crate::state::Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
+        if let Some(snapshot) = state.snapshots.iter().find(ours) {
+            world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
+        }
+        let published: Vec<_> = last.channels.keys().filter_map(|channel| last.published(channel)).collect();
+        let left = |p: &&crate::state::Parameter| p.region == *region && published.contains(&p.name);
+        if let Some(parameter) = state.parameters.iter().find(left).filter(|p| owner_of(&p.tags) == Some(object)) {
+            world.violation(format!("{object} is gone, but {} in {region} is not", parameter.name));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Plays whole histories of amiops in one process, under simulated time, and checks them at every step.
 
+mod again;
 mod asked;
 mod checkers;
 mod coverage;

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::again::Done;
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::door::{http_client, second_thought};
@@ -132,6 +133,7 @@ impl Stage {
     }
 
     fn controller(&self, identity: &str) -> Controller {
+        self.world.past().done = Done::default();
         let (shutdown, told) = watch::channel(false);
         let telemetry = Telemetry::default();
         let clock = self.world.clone();
@@ -147,6 +149,7 @@ impl Stage {
             // A controller that lost its lease ends, and is started again, as its Deployment does.
             while let Err(error) = run(doors.clone(), settings.clone(), telemetry.clone(), told.clone()).await {
                 world.trace.line(world.elapsed(), "ended", &format!("{identity}: {error}"));
+                world.past().done = Done::default();
                 sleep(Duration::from_secs(1)).await;
             }
         });
@@ -195,6 +198,7 @@ impl Stage {
             && let Some((_, controller)) = self.second.take()
         {
             controller.task.abort();
+            self.world.past().done = Done::default();
         }
         let (due, later) = std::mem::take(&mut self.endings).into_iter().partition(|(at, _)| *at <= now);
         self.endings = later;

@@ -149,7 +149,7 @@ impl Nature {
     fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
         let copy_time = seconds([5, 120, 900, 4500]);
-        let parameter_delay = seconds([0, 0, 2, 30]);
+        let parameter_delay = seconds([0, 2, 30, 300]);
         let stale_listing = seconds([0, 0, 5, 60]);
         let name_linger = seconds([0, 0, 0, 300]);
         let late_tags = seconds([0, 0, 2, 20]);

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kubesim::KubeSim;
 use tokio::time::Instant;
 
+use crate::again::Done;
 use crate::asked::Asked;
 use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, Origin, REGIONS, SOURCES, source_id};
 use crate::state::{Image, State};
@@ -53,6 +54,10 @@ pub(crate) struct Past {
     pub(crate) left_behind: BTreeMap<String, Duration>,
     /// Until when people or fate interfere.
     pub(crate) disturbed: Duration,
+    /// What the running controller has done. Another one cannot know of it.
+    pub(crate) done: Done,
+    /// How often AWS was called.
+    pub(crate) calls: u64,
     /// What the controllers have asked.
     pub(crate) asked: Asked,
     /// When somebody last did something by hand in a region, or to an image or snapshot; and the region.

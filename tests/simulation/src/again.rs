@@ -1,0 +1,95 @@
+//! What must not be done again: what has succeeded, what changes nothing, and what fails, too often.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::door::Call;
+use crate::state::State;
+use crate::world::World;
+
+/// A call that fails is tried again after seconds, then minutes, by the SDK three times each. A change of the manifest begins
+/// that anew.
+const TRIES_IN_AN_HOUR: usize = 100;
+/// A copy that fails is tried again after a minute, then after twice as long each time.
+const ATTEMPTS_IN_AN_HOUR: usize = 12;
+/// A history has some hundreds of calls.
+const CALLS: u64 = 30_000;
+
+/// A write: its operation, its region and what it is about.
+type Write = (String, String, String);
+
+/// What the running controller has done.
+#[derive(Default)]
+pub(crate) struct Done {
+    /// When each write was tried.
+    tried: BTreeMap<Write, Vec<Duration>>,
+    /// What was removed, and the controller was told so.
+    removed: BTreeSet<Write>,
+    /// When each copy was first asked for, by owner, version and region.
+    copies: BTreeMap<String, BTreeMap<String, Duration>>,
+}
+
+fn write(call: &Call) -> Write {
+    let names = ["ImageId", "SnapshotId", "Name"].into_iter().filter_map(|name| call.get(name));
+    let about = names.chain(call.list("ResourceId")).collect::<Vec<_>>().join(" ");
+    (call.operation.clone(), call.region.clone(), about)
+}
+
+/// What is wrong with doing this now.
+pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String> {
+    let now = world.elapsed();
+    let write = write(call);
+    let touched = world.touched_lately(&call.region);
+    let mut past = world.past();
+    let tried = past.done.tried.entry(write.clone()).or_default();
+    tried.push(now);
+    tried.retain(|at| now.saturating_sub(*at) <= Duration::from_hours(1));
+    if tried.len() > TRIES_IN_AN_HOUR {
+        return Some(format!("tried {} times within an hour", tried.len()));
+    }
+    if past.done.removed.contains(&write) {
+        return Some("it was told that this is done".into());
+    }
+    let named = state.parameters.iter().find(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
+    let repeats = named.is_some_and(|p| call.operation == "PutParameter" && Some(p.value.as_str()) == call.get("Value"));
+    (repeats && !touched).then(|| "the parameter names that image already".into())
+}
+
+/// Whether another attempt to copy comes too soon.
+pub(crate) fn copied_too_often(world: &World, copy: &str, token: &str) -> Option<String> {
+    let now = world.elapsed();
+    let mut past = world.past();
+    let attempts = past.done.copies.entry(copy.to_owned()).or_default();
+    attempts.entry(token.to_owned()).or_insert(now);
+    attempts.retain(|_, at| now.saturating_sub(*at) <= Duration::from_hours(1));
+    let count = attempts.len();
+    (count > ATTEMPTS_IN_AN_HOUR).then(|| format!("{copy} was tried {count} times within an hour"))
+}
+
+/// Notes a write that has succeeded, and that the controller knows to have.
+pub(crate) fn note(world: &World, call: &Call) {
+    let write = write(call);
+    let mut past = world.past();
+    match call.operation.as_str() {
+        "DeregisterImage" | "DeleteSnapshot" | "DeleteParameter" => {
+            past.done.removed.insert(write);
+        }
+        "PutParameter" => {
+            past.done.removed.remove(&("DeleteParameter".to_owned(), write.1, write.2));
+        }
+        _ => {}
+    }
+}
+
+/// Counts a call. The answer is whether there are so many that the history would never end.
+pub(crate) fn too_many(world: &World) -> bool {
+    let calls = {
+        let mut past = world.past();
+        past.calls += 1;
+        past.calls
+    };
+    if calls == CALLS {
+        world.violation(format!("more than {CALLS} calls to AWS"));
+    }
+    calls >= CALLS
+}

@@ -46,8 +46,11 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
         Action::Publish { region, channel, version, parameter, image } => {
             let put = parameters::put(inventory.aws(), region, parameter, image, owner, channel).await;
             match &put {
-                Ok(()) => inventory.note_parameters(region, |p, now| p.wrote(parameter, image, now)),
-                // Whether it was written is not known, or somebody made it in between: read it before the next try.
+                Ok(()) => inventory.note_parameters(region, |p, now| p.wrote(parameter, image, true, now)),
+                Err(trouble) if trouble.is_unanswered() => {
+                    inventory.note_parameters(region, |p, now| p.wrote(parameter, image, false, now));
+                }
+                // Somebody may have made it in between: read it before the next try.
                 Err(_) => inventory.note_parameters(region, |p, _| p.forget(parameter)),
             }
             put?;

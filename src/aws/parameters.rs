@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, Parameter, Trouble, runs, tags};
+use crate::plan::{Class, Parameter, Trouble, Written, runs, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -78,14 +78,14 @@ impl Parameters {
         }
     }
 
-    fn written(&self, name: &ParameterName) -> Option<(ImageId, Timestamp)> {
+    fn written(&self, name: &ParameterName) -> Option<Written> {
         self.read.get(name)?.answer.as_ref().ok()?.as_ref()?.written.clone()
     }
 
-    /// Remembers what has just been written, until it is read back.
-    pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, now: Timestamp) {
+    /// Remembers what has just been written, until it is shown. Without an answer it may have been written or not.
+    pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, answered: bool, now: Timestamp) {
         let before = self.read.get(name).and_then(|r| r.answer.as_ref().ok().cloned().flatten());
-        let written = Some((image.clone(), now));
+        let written = Some(Written { image: image.clone(), at: now, answered });
         let parameter =
             before.map_or_else(|| unconfirmed(written.clone()), |p| Some(Parameter { written: written.clone(), ..p }));
         self.read.insert(name.clone(), Remembered { answer: Ok(parameter), at: now });
@@ -112,12 +112,12 @@ impl Parameters {
 }
 
 /// A parameter that SSM does not show, although it was written: its check of the image is not over.
-fn unconfirmed(written: Option<(ImageId, Timestamp)>) -> Option<Parameter> {
+fn unconfirmed(written: Option<Written>) -> Option<Parameter> {
     written.map(|written| Parameter { value: String::new(), modified: None, written: Some(written) })
 }
 
-fn settle(found: Parameter, written: Option<(ImageId, Timestamp)>) -> Parameter {
-    let pending = written.filter(|(image, _)| image.as_str() != found.value);
+fn settle(found: Parameter, written: Option<Written>) -> Parameter {
+    let pending = written.filter(|written| written.image.as_str() != found.value);
     Parameter { written: pending, ..found }
 }
 
@@ -158,7 +158,7 @@ pub(super) async fn put(
         put.r#type(ParameterType::String).data_type(DATA_TYPE)
     };
     // PutParameter cannot be told apart from its repetition: a second one makes a second version. So it is not
-    // retried blindly; after an unknown outcome the next pass reads first.
+    // retried blindly; after an unknown outcome it is looked for first.
     let once = || aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
     let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
     match aws.call("PutParameter", region, create).await {
@@ -227,7 +227,7 @@ mod tests {
         let mut parameters = Parameters::default();
         let names: Vec<_> = names().into_iter().collect();
         parameters.apply(&names, &shown("ami-1"), at(0));
-        parameters.wrote(&names[0], &ImageId::new("ami-2"), at(0));
+        parameters.wrote(&names[0], &ImageId::new("ami-2"), true, at(0));
         parameters.apply(&names, &shown(shows), at(0));
         parameters
     }

@@ -58,5 +58,5 @@ async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>) -> Ve
 
 fn closes_lane(result: &Result<Outcome, Trouble>) -> bool {
     let trouble = result.as_ref().err();
-    trouble.is_some_and(|t| t.class == Class::Throttled || t.code == "Timeout" || t.code == "Unreachable")
+    trouble.is_some_and(|t| t.class == Class::Throttled || t.is_unanswered())
 }

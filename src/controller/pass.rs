@@ -24,7 +24,7 @@ use crate::plan::{Desired, Plan, plan};
 const ROUNDS: usize = 4;
 /// A pass that takes longer has lost its way; the next one begins anew, and nothing is lost.
 const PASS_LIMIT: Duration = Duration::from_mins(5);
-/// How long a pass that somebody asked for waits for fresh listings.
+/// How long a pass waits for fresh listings.
 const REFRESH_LIMIT: Duration = Duration::from_secs(15);
 
 /// Why a pass was given up. What AWS refuses is not among this: it is told in the status.
@@ -34,7 +34,7 @@ pub(super) enum Error {
     #[error("the Kubernetes API failed: {0}")]
     Api(#[from] kube::Error),
     /// It took too long.
-    #[error("the pass took longer than {0:?}")]
+    #[error("the pass or its listings took longer than {0:?}")]
     TooLong(Duration),
 }
 
@@ -108,15 +108,15 @@ async fn rounds(
     let former_regions = before.versions.iter().flat_map(|v| &v.regions).map(|r| RegionName::new(&r.region)).collect();
     let mut surroundings = Surroundings { former_regions, requested, ..context.surroundings(&desired.owner) };
     if requested {
-        let regions = desired.regions.keys().chain(&surroundings.former_regions);
         // A region that does not answer is reported by its own listing.
-        let _ = timeout(REFRESH_LIMIT, join_all(regions.map(|region| context.inventory.refresh(region)))).await;
+        let _ = refresh(context, desired, &surroundings).await;
     }
     let mut rounds_left = ROUNDS;
     let mut all_done = Vec::<Done>::new();
     let mut tried = BTreeSet::new();
     let mut closed = BTreeSet::new();
     let mut forget = requested;
+    let mut seen_gone = false;
     loop {
         surroundings.failures = context.failures(&desired.owner, generation, std::mem::take(&mut forget));
         let observed = observe(&context.inventory, desired, &surroundings).await;
@@ -127,6 +127,12 @@ async fn rounds(
             steps.retain(|step| !step.action.removes());
         }
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
+        if done.is_empty() && plan.all_gone && !seen_gone {
+            // Nobody will look after what an old listing has left out.
+            refresh(context, desired, &surroundings).await?;
+            seen_gone = true;
+            continue;
+        }
         if done.is_empty() {
             return Ok((plan, all_done));
         }
@@ -135,6 +141,13 @@ async fn rounds(
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
+}
+
+/// Lists the regions of an object anew, snapshots included, and waits for that.
+async fn refresh(context: &Context, desired: &Desired, surroundings: &Surroundings) -> Result<(), Error> {
+    let regions = desired.regions.keys().chain(&surroundings.former_regions);
+    let listings = join_all(regions.map(|region| context.inventory.refresh(region)));
+    timeout(REFRESH_LIMIT, listings).await.map(drop).map_err(|_| Error::TooLong(REFRESH_LIMIT))
 }
 
 /// Whether the manifest that is acted on is still the one in the cluster. What the watch shows can be old, and nothing is

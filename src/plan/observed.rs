@@ -136,9 +136,19 @@ pub struct Parameter {
     pub value: String,
     /// When it was last written.
     pub modified: Option<Timestamp>,
-    /// What was written last, and when, if SSM has not shown it yet: SSM checks an image id after it
-    /// has answered.
-    pub written: Option<(ImageId, Timestamp)>,
+    /// What was written last, if SSM has not shown it yet: SSM checks an image id after it has answered.
+    pub written: Option<Written>,
+}
+
+/// An image that was written to a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Its id.
+    pub image: ImageId,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Whether SSM has answered. If not, it may have been written or not.
+    pub answered: bool,
 }
 
 /// By how much a clock may be put back without being noticed.
@@ -225,6 +235,11 @@ impl Trouble {
     /// An error of class `class`.
     pub fn new(class: Class, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { class, code: code.into(), message: message.into() }
+    }
+
+    /// Whether AWS did not answer, so that what was asked for may have been done or not.
+    pub fn is_unanswered(&self) -> bool {
+        self.code == "Timeout" || self.code == "Unreachable"
     }
 }
 

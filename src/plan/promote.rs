@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::Plan;
 use super::action::{Action, Concern, Landing, Reason, Replica};
 use super::desired::Channel;
 use super::ids::{ImageId, ParameterName, RegionName, VersionName};
-use super::observed::{Class, Parameter, RegionView, Trouble, runs};
+use super::observed::{Class, Parameter, RegionView, Trouble, Written, runs};
 use super::scene::Scene;
 use crate::api::ReplicaState;
 
@@ -102,8 +100,8 @@ impl Spot<'_> {
         if let Some(trouble) = &view.trouble {
             return Some(trouble.message.clone());
         }
-        let written = current.and_then(|p| p.written.as_ref()).filter(|(written, _)| *written == self.image);
-        if let Some(waiting) = written.and_then(|(_, at)| self.unconfirmed(scene, plan, *at)) {
+        let written = current.and_then(|p| p.written.as_ref()).filter(|w| w.image == self.image);
+        if let Some(waiting) = written.and_then(|written| self.unconfirmed(scene, plan, written)) {
             return Some(waiting);
         }
         let from = current.map(|p| p.value.clone()).filter(|value| !value.is_empty());
@@ -117,14 +115,20 @@ impl Spot<'_> {
         scene.want(plan, action, Reason::Moved { from })
     }
 
-    /// What to say of a value that was written at `at` and that SSM does not show yet; `None` when it is time to write again.
-    fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, at: Timestamp) -> Option<String> {
+    /// What to say of a value that was written and that SSM does not show yet; `None` when it is time to write again.
+    fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, written: &Written) -> Option<String> {
         let Self { channel, parameter, region, image } = self;
+        let at = written.at;
         if runs(at + SSM_CHECK, SSM_CHECK, scene.now) {
             plan.look_again_at(scene.now + Duration::from_secs(5));
-            return Some(format!("SSM is checking {image} for {parameter} in {region}"));
+            return Some(match written.answered {
+                true => format!("SSM is checking {image} for {parameter} in {region}"),
+                false => {
+                    format!("SSM did not answer when {image} was written to {parameter} in {region}: looking for it")
+                }
+            });
         }
-        if !runs(at + SSM_REWRITE, SSM_REWRITE, scene.now) {
+        if !written.answered || !runs(at + SSM_REWRITE, SSM_REWRITE, scene.now) {
             return None;
         }
         plan.look_again_at((scene.now + SSM_CHECK).min(at + SSM_REWRITE));

@@ -218,7 +218,7 @@ fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
             Some(format!("it counts as in use, because parameter {name} cannot be read: {}", trouble.message))
         }
         Ok(Some(parameter)) => {
-            let written = parameter.written.as_ref().is_some_and(|(image, _)| image == id);
+            let written = parameter.written.as_ref().is_some_and(|w| w.image == *id);
             (written || parameter.value == id.as_str()).then(|| format!("parameter {name} names it"))
         }
         Ok(None) => None,

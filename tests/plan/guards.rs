@@ -1,7 +1,7 @@
 //! What keeps an image that would go: each guard alone, and the sentence that a person reads.
 
 use amiops::plan::ids::ImageRef;
-use amiops::plan::{ImageState, Parameter, Usage, User, Version, candidates};
+use amiops::plan::{ImageState, Parameter, Usage, User, Version, Written, candidates};
 
 use crate::fixtures::*;
 
@@ -49,7 +49,10 @@ const GUARDS: [Case; 14] = [
     ),
     (
         "a parameter was just made to name it",
-        |w| w.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written = Some((OLD.into(), now())),
+        |w| {
+            w.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written =
+                Some(Written { image: OLD.into(), at: now(), answered: true })
+        },
         "parameter /golden/web/prod names it",
     ),
     (
@@ -225,7 +228,7 @@ fn a_parameter_of_another_region_keeps_nothing_here() {
 #[test]
 fn a_parameter_that_ssm_has_not_made_yet_keeps_only_what_was_written() {
     let mut world = nothing_keeps_it();
-    let written = Some(("ami-1.4.2-eu-west-1".into(), now()));
+    let written = Some(Written { image: "ami-1.4.2-eu-west-1".into(), at: now(), answered: true });
     let unconfirmed = Parameter { value: String::new(), modified: None, written };
     world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(unconfirmed)));
     assert_eq!(departure(&world.plan(), OLD).blocked_by, None);

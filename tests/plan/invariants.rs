@@ -158,7 +158,7 @@ fn check_deregister(world: &World, region: &RegionName, image: &Image) {
     for name in world.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         let read = view.parameters.get(name).expect("every parameter was read").as_ref().expect("and could be read");
         let named =
-            read.as_ref().is_some_and(|p| p.value == id.as_str() || p.written.as_ref().is_some_and(|w| w.0 == *id));
+            read.as_ref().is_some_and(|p| p.value == id.as_str() || p.written.as_ref().is_some_and(|w| w.image == *id));
         assert!(!named, "{name} names {id}");
     }
     if !world.desired.retires_all() {

@@ -125,8 +125,8 @@ impl World {
             view.images.iter_mut().for_each(|all| all.retain(|i| i.state != ImageState::Deregistered));
             view.snapshots.iter_mut().flatten().for_each(|snapshot| snapshot.pending = false);
             for parameter in view.parameters.values_mut().flatten().flatten() {
-                if let Some((image, _)) = parameter.written.take() {
-                    parameter.value = image.to_string();
+                if let Some(written) = parameter.written.take() {
+                    parameter.value = written.image.to_string();
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Channels: when one moves, what is written where, and what a person reads while it waits.
 
-use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, runs};
+use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, Written, runs};
 
 use crate::fixtures::*;
 
@@ -26,7 +26,7 @@ fn published() -> World {
 
 /// Something was written half an hour ago or later, and SSM shows another value or none.
 fn written(world: &mut World, region: &str, shown: &str, image: &str, ago: std::time::Duration) {
-    let written = Some((image.into(), world.now - ago));
+    let written = Some(Written { image: image.into(), at: world.now - ago, answered: true });
     let parameter = Parameter { value: shown.into(), modified: None, written };
     world.region(region).parameters.insert(PROD.into(), Ok(Some(parameter)));
 }
@@ -213,6 +213,24 @@ fn ssm_is_given_a_minute_to_check_what_was_written() {
         landing(&plan, "prod", "eu-west-1").error.as_deref(),
         Some("SSM is checking ami-1.4.2-eu-west-1 for /golden/web/prod in eu-west-1")
     );
+}
+
+#[test]
+fn a_value_that_was_written_without_an_answer_is_looked_for_and_after_a_minute_written_again() {
+    let mut world = published();
+    let written = |at| Some(Written { image: "ami-1.4.2-eu-west-1".into(), at, answered: false });
+    let put = |world: &mut World, at| world.parameter("eu-west-1", PROD, "ami-1.4.1-eu-west-1").written = written(at);
+    put(&mut world, now());
+    let plan = world.plan();
+    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + std::time::Duration::from_secs(5))));
+    assert_eq!(
+        landing(&plan, "prod", "eu-west-1").error.as_deref(),
+        Some(
+            "SSM did not answer when ami-1.4.2-eu-west-1 was written to /golden/web/prod in eu-west-1: looking for it"
+        )
+    );
+    put(&mut world, now() - minutes(1));
+    assert_eq!(world.plan().steps.len(), 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use amiops::api::DeletionPolicy;
 use amiops::plan::ids::{ImageId, ImageRef, SnapshotId};
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Parameter, RegionView, Snapshot, Usage, User};
+use amiops::plan::{ImageState, Parameter, RegionView, Snapshot, Usage, User, Written};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -90,7 +90,7 @@ enum Read {
     Absent,
     Names(usize),
     Foreign,
-    Written(usize, u64),
+    Written(usize, u64, bool),
     Denied,
     Unread,
 }
@@ -131,7 +131,8 @@ fn made() -> impl Strategy<Value = Made> {
 fn view() -> impl Strategy<Value = View> {
     let read = prop_oneof![
         3 => Just(Read::Absent), 4 => (0..5_usize).prop_map(Read::Names), 1 => Just(Read::Foreign),
-        2 => (0..3_usize, select(vec![0, 5, 15])).prop_map(|(image, ago)| Read::Written(image, ago)),
+        2 => (0..3_usize, select(vec![0, 5, 15]), any::<bool>())
+            .prop_map(|(image, ago, answered)| Read::Written(image, ago, answered)),
         1 => Just(Read::Denied), 1 => Just(Read::Unread),
     ];
     (
@@ -364,7 +365,10 @@ impl Read {
             Self::Absent => Some(Ok(None)),
             Self::Names(n) => named(image(n)?.to_string(), None),
             Self::Foreign => named("ami-foreign".into(), None),
-            Self::Written(n, ago) => named(String::new(), Some((image(n)?, now() - minutes(ago)))),
+            Self::Written(n, ago, answered) => {
+                let written = Written { image: image(n)?, at: now() - minutes(ago), answered };
+                named(String::new(), Some(written))
+            }
             Self::Denied => Some(Err(trouble("AccessDenied", "not allowed to read"))),
             Self::Unread => None,
         }

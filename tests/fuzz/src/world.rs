@@ -6,6 +6,7 @@ use amiops::plan::ids::{ImageId, ImageRef, ParameterName, RegionName, SnapshotId
 use amiops::plan::tags::{self, Tags};
 use amiops::plan::{
     Class, Desired, Failure, Image, ImageState, Observed, Parameter, Plan, RegionView, Snapshot, Trouble, Usage, User,
+    Written,
 };
 use jiff::Timestamp;
 
@@ -284,9 +285,11 @@ impl Scribe<'_> {
         values.extend(["ami-foreign".to_owned(), String::new()]);
         let mut parameters = std::collections::BTreeMap::new();
         for name in self.desired.channels.iter().filter_map(|c| c.parameter.clone()) {
-            let written = draw
-                .one_in(6)
-                .then(|| (ImageId::new(draw.pick(&values)), now() - Duration::from_mins(draw.below(15) as u64)));
+            let written = draw.one_in(6).then(|| {
+                let image = ImageId::new(draw.pick(&values));
+                let ago = draw.below(15) as u64;
+                Written { image, at: now() - Duration::from_mins(ago), answered: ago % 4 != 0 }
+            });
             let value = draw.pick(&values);
             let answer = match draw.below(16) {
                 15 => continue,

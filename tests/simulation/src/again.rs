@@ -12,6 +12,8 @@ use crate::world::World;
 const TRIES_IN_AN_HOUR: usize = 100;
 /// A copy that fails is tried again after a minute, then after twice as long each time.
 const ATTEMPTS_IN_AN_HOUR: usize = 12;
+/// So long a value is looked for that was written without an answer.
+const ANSWER_LOST: Duration = Duration::from_secs(60);
 /// A history has some hundreds of calls.
 const CALLS: u64 = 30_000;
 
@@ -23,6 +25,8 @@ type Write = (String, String, String);
 pub(crate) struct Done {
     /// When each write was tried.
     tried: BTreeMap<Write, Vec<Duration>>,
+    /// The value that was last written to each parameter, when, and whether the controller was told that it was.
+    put: BTreeMap<Write, (String, Duration, bool)>,
     /// What was removed, and the controller was told so.
     removed: BTreeSet<Write>,
     /// When each copy was first asked for, by owner, version and region.
@@ -50,9 +54,14 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     if past.done.removed.contains(&write) {
         return Some("it was told that this is done".into());
     }
-    let named = state.parameters.iter().find(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
-    let repeats = named.is_some_and(|p| call.operation == "PutParameter" && Some(p.value.as_str()) == call.get("Value"));
-    (repeats && !touched).then(|| "the parameter names that image already".into())
+    let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
+    let before = past.done.put.insert(write, (value.to_owned(), now, false));
+    // SSM may take some time to show what was written without an answer.
+    let in_doubt = before.is_some_and(|(old, at, told)| old == value && !told && now - at >= ANSWER_LOST);
+    let mut here =
+        state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
+    let named = here.any(|p| p.value == value);
+    (named && !touched && !in_doubt).then(|| "the parameter names that image already".into())
 }
 
 /// Whether another attempt to copy comes too soon.
@@ -75,6 +84,9 @@ pub(crate) fn note(world: &World, call: &Call) {
             past.done.removed.insert(write);
         }
         "PutParameter" => {
+            if let Some((_, _, told)) = past.done.put.get_mut(&write) {
+                *told = true;
+            }
             past.done.removed.remove(&("DeleteParameter".to_owned(), write.1, write.2));
         }
         _ => {}

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{again, asked};
 use crate::door::Call;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
+use crate::{again, asked};
 
 /// No snapshot of ours may be without its image for longer, counted from when people and fate last interfered. A listing comes
 /// each hour, the grace takes one, and a refused call is tried again after one.
@@ -118,7 +118,8 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
     let live = live(world, state, &call.region, object, version);
-    let there = |i: &&&Image| matches!(i.state.as_str(), "available" | "disabled") && !world.touched_lately(&call.region);
+    let there =
+        |i: &&&Image| matches!(i.state.as_str(), "available" | "disabled") && !world.touched_lately(&call.region);
     let long_there = live.iter().find(there);
     let attempt = tag_of(call, "amiops.dev/attempt").unwrap_or_default();
     let meaning = format!("attempt {attempt} of {owner} {version} in {}", call.region);

@@ -178,7 +178,8 @@ fn gone(world: &World, state: &State, object: &str) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
         }
         let held = |id: &String| state.images.iter().any(|i| i.snapshots.contains(id));
-        let ours = |s: &&crate::state::Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
+        let ours =
+            |s: &&crate::state::Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
             world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }

@@ -50,12 +50,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Deregister => {
-            ec2.deregister_image()
-                .image_id(id)
-                .delete_associated_snapshots(pick.is_multiple_of(2))
-                .send()
-                .await
-                .ok();
+            ec2.deregister_image().image_id(id).delete_associated_snapshots(pick.is_multiple_of(2)).send().await.ok();
         }
         ByHand::Launch => {
             ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok();

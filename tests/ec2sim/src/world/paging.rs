@@ -40,7 +40,11 @@ impl Paging {
             }
         };
         let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
-        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit, begins_empty: false })
+        Ok(Self {
+            after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?,
+            limit,
+            begins_empty: false,
+        })
     }
 
     /// A page of an EC2 list that can also be asked for ids, which does not go together with a size.
@@ -72,7 +76,11 @@ impl Paging {
             return Err(ApiError::validation(format!("MaxResults must be between 1 and {most}")));
         }
         let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
-        Ok(Self { after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?, limit, begins_empty: false })
+        Ok(Self {
+            after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?,
+            limit,
+            begins_empty: false,
+        })
     }
 
     /// The resources of the page that pass `keep`, and the token of the next page.

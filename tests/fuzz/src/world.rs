@@ -288,7 +288,7 @@ impl Scribe<'_> {
             let written = draw.one_in(6).then(|| {
                 let image = ImageId::new(draw.pick(&values));
                 let ago = draw.below(15) as u64;
-                Written { image, at: now() - Duration::from_mins(ago), answered: ago % 4 != 0 }
+                Written { image, at: now() - Duration::from_mins(ago), answered: ago != 3 }
             });
             let value = draw.pick(&values);
             let answer = match draw.below(16) {

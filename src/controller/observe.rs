@@ -70,8 +70,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
         observed.sources = sources(inventory, desired, &observed).await;
         let adopting = desired.versions.iter().find(|v| v.adopt && observed.sources.contains_key(&v.source));
         if let Some(version) = adopting {
-            // Without the account, adoption goes on: EC2 itself refuses tags on an image of somebody else.
-            observed.account = inventory.account(&version.source.region).await.ok();
+            observed.account = Some(inventory.account(&version.source.region).await);
         }
     }
     observed.usage = usage(inventory, desired, &mut observed).await;

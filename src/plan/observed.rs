@@ -13,8 +13,8 @@ use super::tags::{Ownership, Tags};
 /// Everything that one decision is made from.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// The account, once known.
-    pub account: Option<AccountId>,
+    /// The account that amiops works for, if it was asked for.
+    pub account: Option<Result<AccountId, Trouble>>,
     /// The regions of the manifest, and those that the last report named.
     pub regions: BTreeMap<RegionName, RegionView>,
     /// The sources that had to be looked up.

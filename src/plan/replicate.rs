@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::action::{Action, Concern, Copy, Reason, Replica};
 use super::desired::Version;
-use super::ids::{ImageRef, RegionName};
+use super::ids::{AccountId, ImageRef, RegionName};
 use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
 use super::scene::{Owned, Scene, after};
 use super::{Desired, Plan};
@@ -188,7 +188,7 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
 fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<String>, Trouble> {
     let source = &version.source;
     let image = source_image(scene, plan, source)?;
-    if scene.observed.account.as_ref().is_some_and(|account| *account != image.account) {
+    if *account(scene, plan)? != image.account {
         return Err(Trouble::new(
             Class::Terminal,
             "NotOwned",
@@ -218,6 +218,22 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<Str
         tags: scene.tags(version, 1, true),
     };
     Ok(scene.want(plan, action, Reason::HandedOver))
+}
+
+/// The account that amiops works for. Until it is known nothing is adopted: EC2 lets everyone who may launch an image tag it,
+/// for their own account: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
+fn account<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Result<&'a AccountId, Trouble> {
+    let unknown = || {
+        let message = "the account that amiops works for is not known yet, so nothing is adopted";
+        Trouble::new(Class::Transient, "AccountUnknown", message)
+    };
+    match &scene.observed.account {
+        Some(Ok(account)) => Ok(account),
+        other => {
+            plan.look_again_at(scene.now + SOURCE_LOOK);
+            Err(other.as_ref().and_then(|answer| answer.as_ref().err().cloned()).unwrap_or_else(unknown))
+        }
+    }
 }
 
 /// Plans a copy. The answer is the sentence of an earlier failure.

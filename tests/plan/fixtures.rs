@@ -62,7 +62,7 @@ pub(crate) type Change = fn(&mut World);
 
 /// A world without images of ours: every region was listed, every source found, no parameter exists.
 pub(crate) fn world(spec: &str) -> World {
-    let observed = Observed { account: Some(ACCOUNT.into()), ..Observed::default() };
+    let observed = Observed { account: Some(Ok(ACCOUNT.into())), ..Observed::default() };
     let mut world = World { desired: desired(spec), observed, now: now() };
     for region in world.desired.regions.clone().keys() {
         world.region(region.as_str());

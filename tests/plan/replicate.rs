@@ -344,6 +344,17 @@ fn a_source_of_another_account_cannot_be_adopted() {
     );
 }
 
+/// EC2 lets an account tag what is shared with it.
+#[test]
+fn nothing_is_adopted_until_the_own_account_is_known() {
+    let mut world = world(ADOPT);
+    world.observed.account = Some(Err(trouble("Timeout", "STS did not answer")));
+    let plan = world.plan();
+    assert!(plan.steps.iter().all(|s| s.action.region().as_str() == "eu-west-1"), "{:?}", plan.steps);
+    assert_eq!(problem(&plan, "Timeout").message, "STS did not answer");
+    assert_eq!(plan.look_again, Some(now() + minutes(1)));
+}
+
 #[test]
 fn a_source_that_is_the_image_of_another_object_or_version_cannot_be_adopted() {
     let cases = [("default/images/db", "1.4.2"), ("other/images/web", "1.4.2"), ("default/images/web", "1.4.1")];

@@ -201,7 +201,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
 impl Case {
     pub(crate) fn world(&self) -> World {
         let mut world = World { desired: self.desired(), observed: Default::default(), now: now() };
-        world.observed.account = Some(crate::fixtures::ACCOUNT.into());
+        world.observed.account = Some(Ok(crate::fixtures::ACCOUNT.into()));
         world.observed.requested = self.requested;
         for (version, (state, taken)) in world.desired.versions.clone().iter().zip(&self.sources) {
             let mut found = source(&version.source);

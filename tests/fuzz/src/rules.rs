@@ -170,7 +170,7 @@ impl Question<'_> {
             .find(|(source, _)| source.id.as_str() == id && source.region.as_str() == region);
         let image = source.expect("the source was looked up").1.as_ref().expect("and found");
         assert!(
-            self.observed.account.as_ref().is_none_or(|account| *account == image.account),
+            self.observed.account.as_ref().is_some_and(|known| known.as_ref() == Ok(&image.account)),
             "{id} is of another account"
         );
         let legible = tag(&image.tags, ADOPTED) != "false"

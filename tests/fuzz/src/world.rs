@@ -27,7 +27,11 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn observed(desired: &Desired, neighbour: Option<&Desired>, draw: &mut Draw) -> Observed {
     let mut scribe = Scribe { desired, neighbour, made: 0, is_bare: draw.one_in(6) };
     let mut observed = Observed {
-        account: (!draw.one_in(4)).then(|| ACCOUNT.into()),
+        account: Some(if draw.below(8) == 7 {
+            Err(Trouble::new(Class::Transient, "Timeout", "no answer"))
+        } else {
+            Ok(ACCOUNT.into())
+        }),
         requested: draw.one_in(4),
         ..Observed::default()
     };

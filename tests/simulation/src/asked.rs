@@ -14,6 +14,8 @@ use crate::world::World;
 
 /// A pass takes no longer, so what it acts on is no older.
 const PASS: Duration = Duration::from_mins(5);
+/// How old the listing of a region may be that is written to. There is one every ten minutes.
+const LISTING: Duration = Duration::from_mins(15);
 /// What is asked for the last time just before a call; calls can be throttled or delayed.
 const JUST_BEFORE: Duration = Duration::from_mins(2);
 
@@ -80,6 +82,10 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
 /// What should have been asked before a call.
 pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<String> {
     let now = world.elapsed();
+    let listed = world.past().listed.get(&call.region).copied();
+    if call.operation != "DeleteParameter" && listed.is_none_or(|at| now - at > LISTING) {
+        return Some(format!("the images of {} were last listed at {listed:?}", call.region));
+    }
     let asked = |question, subject: &str, within: Duration| {
         let key = (question, call.region.clone(), subject.to_owned());
         let at = world.past().asked.0.get(&key).copied().filter(|at| now - *at <= within);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::door::Call;
-use crate::manifest::{Manifest, OBJECTS};
+use crate::manifest::{ACCOUNT, Manifest, OBJECTS};
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked};
@@ -160,6 +160,9 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     // What does not exist, or not any more, cannot be harmed.
     if image.is_none() && !state.snapshots.iter().any(|s| s.id == id) {
         return None;
+    }
+    if let Some(foreign) = image.filter(|i| i.account != ACCOUNT) {
+        return Some(format!("{id} belongs to account {}", foreign.account));
     }
     // What is handed over with adopt: true, and its snapshots, and snapshots of ours that have lost their tags.
     let holder = image.or_else(|| state.images.iter().find(|i| i.snapshots.iter().any(|s| s == id)));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::checkers;
-use crate::manifest::{Manifest, NAMESPACE, OBJECTS, parameter};
+use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, parameter};
 use crate::state::{State, owner_of};
 use crate::world::World;
 
@@ -92,7 +92,8 @@ fn excused(state: &State, manifest: &Manifest) -> bool {
         let (region, id) = v.source(manifest.object);
         let image = state.image(&region, &id);
         let of_another = |i: &crate::state::Image| owner_of(&i.tags).is_some_and(|owner| owner != manifest.object);
-        image.is_none_or(|i| i.state != "available" || (v.adopt && of_another(i)))
+        let cannot_be_adopted = |i: &crate::state::Image| of_another(i) || i.account != ACCOUNT;
+        image.is_none_or(|i| i.state != "available" || (v.adopt && cannot_be_adopted(i)))
     };
     let unlike = |v: &crate::manifest::Version| {
         let name = v.name();

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
 
-use crate::manifest::{OBJECTS, REGIONS, source_id};
+use crate::manifest::{OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
 use crate::state::{Image, State, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
@@ -74,7 +74,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.enable_image_deregistration_protection().image_id(id).send().await.ok();
         }
         ByHand::Share => {
-            let permission = LaunchPermission::builder().user_id("222222222222").build();
+            let permission = LaunchPermission::builder().user_id(OTHER_ACCOUNT).build();
             let permissions = LaunchPermissionModifications::builder().add(permission).build();
             ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok();
         }

@@ -15,6 +15,11 @@ pub(crate) const NAMESPACE: &str = "images";
 pub(crate) const SOURCES: usize = 6;
 /// The number of the version that is copied from an image of amiops's.
 const CHAINED: usize = SOURCES - 1;
+/// The number of the source that another account owns and has shared.
+pub(crate) const FOREIGN: usize = SOURCES - 2;
+/// The account of amiops, and another.
+pub(crate) const ACCOUNT: &str = "111111111111";
+pub(crate) const OTHER_ACCOUNT: &str = "222222222222";
 /// The key of each region.
 pub(crate) const KEY: &str = "alias/golden";
 
@@ -117,7 +122,7 @@ impl Manifest {
             }
             15 => manifest.toggle_region(rng),
             16 => manifest.suspend = !manifest.suspend,
-            17..=20 => manifest = self.without_one(rng),
+            17..=20 => manifest = self.without_one([0, 0, 1][rng.usize(..3)], rng),
             _ => manifest.delete = !manifest.delete,
         }
         manifest.mend_adoption();
@@ -144,10 +149,10 @@ impl Manifest {
         }
     }
 
-    /// The manifest without a version that no channel points to, and without any retention.
-    pub(crate) fn without_one(&self, rng: &mut Rng) -> Self {
+    /// The manifest without a version that no channel points to, and with another retention.
+    pub(crate) fn without_one(&self, keep_last: u32, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        manifest.keep_last = Some(0);
+        manifest.keep_last = Some(keep_last);
         let pointed_to: Vec<_> = manifest.channels.values().copied().collect();
         let start = rng.usize(..manifest.versions.len().max(1));
         let free = |index: &usize| !pointed_to.contains(&manifest.versions[*index].number);

@@ -21,7 +21,7 @@ use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::door::{http_client, second_thought};
 use crate::faults::Ending;
-use crate::manifest::{NAMESPACE, OBJECTS};
+use crate::manifest::{ACCOUNT, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
 use crate::story::{Act, Story};
 use crate::trace::Trace;
@@ -328,7 +328,7 @@ async fn sdk_config(http: SharedHttpClient) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http)
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("111111111111", "secret", None, None, "simulation"))
+        .credentials_provider(Credentials::new(ACCOUNT, "secret", None, None, "simulation"))
         .timeout_config(amiops::aws::timeouts())
         .retry_config(RetryConfig::standard().with_use_static_exponential_base(true))
         .load()

@@ -15,6 +15,7 @@ pub(crate) const INSTALLATION: &str = "sim";
 pub(crate) struct Image {
     pub(crate) region: String,
     pub(crate) id: String,
+    pub(crate) account: String,
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) protected: bool,
@@ -139,6 +140,7 @@ fn image(region: &str, value: &Value) -> Image {
     Image {
         region: region.into(),
         id: text(&value["id"]),
+        account: text(&value["owner"]),
         name: text(&value["name"]),
         state: text(&value["state"]),
         protected: value["protection"] != "off",

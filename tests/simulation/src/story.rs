@@ -239,7 +239,7 @@ fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
 
 /// What is dropped here would be pruned at once.
 fn regret(rng: &mut Rng, manifest: &Manifest) -> Act {
-    Act::Regret { edit: manifest.without_one(rng), instead: manifest.clone(), calls: rng.u64(..12) }
+    Act::Regret { edit: manifest.without_one(0, rng), instead: manifest.clone(), calls: rng.u64(..12) }
 }
 
 fn by_hand(rng: &mut Rng) -> ByHand {

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use crate::again::Done;
 use crate::asked::Asked;
-use crate::manifest::{KEY, Manifest, NAMESPACE, OBJECTS, Origin, REGIONS, SOURCES, source_id};
+use crate::manifest::{
+    ACCOUNT, FOREIGN, KEY, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, SOURCES, source_id,
+};
 use crate::state::{Image, State};
 use crate::story::Story;
 use crate::trace::{Trace, VIOLATION};
@@ -146,6 +148,8 @@ impl World {
                     region: REGIONS[0].into(),
                     id: Some(source_id(object, number)),
                     name: Some(format!("baked-{object}-{number}")),
+                    account: (number == FOREIGN).then(|| OTHER_ACCOUNT.to_owned()),
+                    shared_with: if number == FOREIGN { vec![ACCOUNT.to_owned()] } else { Vec::new() },
                     ..Default::default()
                 };
                 self.expect("a source", self.aws.seed_image(image));

@@ -123,7 +123,12 @@ impl KubeSim {
 
     /// The requests since the log was last emptied.
     pub fn log(&self) -> Vec<Logged> {
-        self.lock().log.clone()
+        self.read_log(<[Logged]>::to_vec)
+    }
+
+    /// What `look` finds in the log, which is long after a while.
+    pub fn read_log<T>(&self, look: impl FnOnce(&[Logged]) -> T) -> T {
+        look(&self.lock().log)
     }
 
     /// Empties the log of requests and the counts of writes.

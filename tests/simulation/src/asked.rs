@@ -1,7 +1,7 @@
 //! What must have been asked before something is taken away or written over. The answer may be harmless this time: a check
 //! that is left out is a fault all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -38,19 +38,37 @@ enum Question {
     ParameterTags,
 }
 
-/// When each question was last answered.
+/// What has been asked.
 #[derive(Default)]
-pub(crate) struct Asked(BTreeMap<(Question, String, String), Duration>);
+pub(crate) struct Asked {
+    /// When each question was last answered.
+    answered: BTreeMap<(Question, String, String), Duration>,
+    /// The images, and their regions, that were not among the answers when they were last asked about.
+    missed: BTreeSet<(String, String)>,
+    /// The pages of answers that go on.
+    pages: BTreeMap<String, String>,
+}
 
-/// Notes what a call asked, if it was answered to the end: what goes on in another page is answered by the last one.
+/// The whole answer to a call, once its last page is there.
+fn whole(world: &World, call: &Call, answer: &HttpResponse) -> Option<String> {
+    let page = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+    let asked: Vec<_> = call.parameters.iter().filter(|(name, _)| *name != "NextToken").collect();
+    let key = format!("{} {asked:?}", call.region);
+    let mut past = world.past();
+    let text = past.asked.pages.remove(&key).filter(|_| call.get("NextToken").is_some()).unwrap_or_default() + &page;
+    if page.contains("<nextToken>") {
+        past.asked.pages.insert(key, text);
+        return None;
+    }
+    Some(text)
+}
+
+/// Notes what a call asked, if it was answered to the end.
 pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     if answer.status().as_u16() != 200 || call.writes() {
         return;
     }
-    let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
-    if text.contains("<nextToken>") {
-        return;
-    }
+    let Some(text) = whole(world, call, answer) else { return };
     let filtered =
         |name: &str| if call.get("Filter.1.Name") == Some(name) { call.list("Filter.1.Value") } else { vec![] };
     let subjects: Vec<(Question, &str)> = match call.operation.as_str() {
@@ -74,8 +92,14 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     if call.operation == "DescribeImages" && call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:")) {
         past.listed.insert(call.region.clone(), now);
     }
+    if call.operation == "DescribeImages" {
+        past.asked.missed.retain(|(region, id)| *region != call.region || !text.contains(id));
+    }
     for (question, subject) in subjects {
-        past.asked.0.insert((question, call.region.clone(), subject.to_owned()), now);
+        if question == Question::Look && !text.contains(subject) {
+            past.asked.missed.insert((call.region.clone(), subject.to_owned()));
+        }
+        past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), now);
     }
 }
 
@@ -86,9 +110,15 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
     if call.operation != "DeleteParameter" && listed.is_none_or(|at| now - at > LISTING) {
         return Some(format!("the images of {} were last listed at {listed:?}", call.region));
     }
+    let published = call.get("Value").filter(|_| call.operation == "PutParameter").map(str::to_owned);
+    if let Some(image) =
+        published.filter(|image| world.past().asked.missed.contains(&(call.region.clone(), image.clone())))
+    {
+        return Some(format!("{image} was not among the answers when it was last asked about"));
+    }
     let asked = |question, subject: &str, within: Duration| {
         let key = (question, call.region.clone(), subject.to_owned());
-        let at = world.past().asked.0.get(&key).copied().filter(|at| now - *at <= within);
+        let at = world.past().asked.answered.get(&key).copied().filter(|at| now - *at <= within);
         at.ok_or_else(|| format!("{question:?} of {subject} was not asked before"))
     };
     let result = match call.operation.as_str() {
@@ -127,7 +157,7 @@ fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Du
     let object = owner_of(&image.tags).unwrap_or_default();
     let another = state.images.iter().any(|i| i.region == image.region && i.id != image.id && i.is_of(object));
     let past = world.past();
-    let looked = past.asked.0.iter().any(|((question, region, subject), at)| {
+    let looked = past.asked.answered.iter().any(|((question, region, subject), at)| {
         *question == Question::Look && *region == image.region && *subject != image.id && *at + PASS >= before
     });
     // Of an object that is being deleted, nothing has to stay.
@@ -144,11 +174,12 @@ fn manifest_was_read(world: &World, object: &str, after: Duration) -> Result<(),
 
 /// The last request that was answered with the manifest of an object, and how many there had been before.
 fn last_reading(world: &World, object: &str) -> Option<(usize, Logged)> {
-    world.kube.log().into_iter().enumerate().rev().find(|(_, logged)| {
+    let is_reading = |logged: &Logged| {
         let request = &logged.request;
         let this = request.resource == "machineimages" && request.namespace == NAMESPACE && request.name == object;
         this && request.verb == Verb::Get && logged.code == Some(200)
-    })
+    };
+    world.kube.read_log(|log| log.iter().rposition(is_reading).map(|at| (at, log[at].clone())))
 }
 
 /// Everything that an object has asked for since its manifest was last read, if what was read was true.

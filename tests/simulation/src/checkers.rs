@@ -53,6 +53,13 @@ pub(crate) fn after(world: &World, call: &Call) {
     }
 }
 
+/// What is checked although nothing is written.
+pub(crate) fn now_and_then(world: &World) {
+    if world.elapsed().saturating_sub(world.past().looked_after) > LEFT_BEHIND / 4 {
+        left_behind(world, &world.state());
+    }
+}
+
 /// Checks that snapshots are not left behind for too long.
 pub(crate) fn left_behind(world: &World, state: &State) {
     let now = world.elapsed();
@@ -65,6 +72,7 @@ pub(crate) fn left_behind(world: &World, state: &State) {
     let mut late = Vec::new();
     {
         let mut past = world.past();
+        past.looked_after = now;
         past.left_behind.retain(|id, _| lonely.iter().any(|s| s.id == *id));
         let disturbed = past.disturbed;
         for snapshot in lonely {
@@ -132,10 +140,25 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     past.tokens.insert(token.clone(), meaning);
     drop(past);
+    if let Some(wrong) = other_content(world, state, call, object, version) {
+        return Some(wrong);
+    }
     if let Some(wrong) = again::copied_too_often(world, &format!("{version} of {owner} to {}", call.region), &token) {
         return Some(wrong);
     }
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
+}
+
+/// Whether another region holds other content of the version that is to be copied.
+fn other_content(world: &World, state: &State, call: &Call, object: &str, version: &str) -> Option<String> {
+    let source = format!("{}/{}", call.get("SourceRegion")?, call.get("SourceImageId")?);
+    let asked_in = |region: &str| world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
+    let differs = |i: &&Image| {
+        let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
+        held && i.tags.get("amiops.dev/source").is_some_and(|of| *of != source) && !world.touched_lately(&i.region)
+    };
+    let other = state.images.iter().find(differs)?;
+    Some(format!("{} in {} holds other content of {version}", other.id, other.region))
 }
 
 /// Whether the object that the call acts for was suspended, and was so for a while.
@@ -154,6 +177,9 @@ fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
 fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     let owned = |tags| owner_of(tags).is_some();
     let image = state.image(&call.region, id);
+    if let Some(other) = image.and_then(|image| held_for_another(call, image)).filter(|_| !world.touched_lately(id)) {
+        return Some(format!("{id} is {other}"));
+    }
     if image.is_some_and(|i| owned(&i.tags)) || state.snapshots.iter().any(|s| s.id == id && owned(&s.tags)) {
         return None;
     }
@@ -173,6 +199,14 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
         && holder.is_some_and(|i| i.tags.get("amiops.dev/adopted").is_some_and(|adopted| adopted == "false"));
     let excused = again || world.touched_lately(id);
     (!ours && !excused).then(|| format!("{id} is not ours"))
+}
+
+/// What an image is already, if it is to become another version or another object's.
+fn held_for_another(call: &Call, image: &Image) -> Option<String> {
+    let (owner, version) = (tag_of(call, "amiops.dev/owner")?, tag_of(call, "amiops.dev/version")?);
+    let holder = owner_of(&image.tags).filter(|holder| image.is_of(holder))?;
+    let same = owner.rsplit('/').next() == Some(holder) && image.version() == Some(version);
+    (!same).then(|| format!("version {} of {holder}", image.version().unwrap_or_default()))
 }
 
 fn is_handed_over(world: &World, object: &str, id: &str) -> bool {

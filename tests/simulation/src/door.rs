@@ -89,8 +89,8 @@ impl HttpConnector for Door {
             let call = Call::read(&request).unwrap_or(call);
             if call.writes() {
                 checkers::before(&world, &call);
-            } else if call.operation == "DescribeSnapshots" {
-                checkers::left_behind(&world, &world.state());
+            } else {
+                checkers::now_and_then(&world);
             }
             crash_point(&world, false).await;
             let answer = world.aws.connect(request).await;

@@ -111,7 +111,7 @@ impl Manifest {
     /// The manifest after somebody has edited it.
     pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        match rng.u8(..22) {
+        match rng.u8(..23) {
             0..=3 => manifest.add_version(rng),
             4..=7 => manifest.drop_version(rng),
             8..=12 => manifest.move_channel(rng),
@@ -122,6 +122,7 @@ impl Manifest {
             }
             15 => manifest.toggle_region(rng),
             16 => manifest.suspend = !manifest.suspend,
+            21 => manifest.change_source(rng),
             17..=20 => manifest = self.without_one([0, 0, 1][rng.usize(..3)], rng),
             _ => manifest.delete = !manifest.delete,
         }
@@ -146,6 +147,15 @@ impl Manifest {
         let pointed_to = self.channels.values().any(|v| *v == number);
         if !pointed_to || rng.u8(..8) == 0 {
             self.versions.remove(index);
+        }
+    }
+
+    /// A version comes to name the source of another one, or of one of the other object: that is senseless, since a version does not change its content.
+    fn change_source(&mut self, rng: &mut Rng) {
+        let other = anything_baked(rng);
+        if let Some(version) = rng.choice(&mut self.versions) {
+            version.origin = other;
+            version.adopt = rng.bool();
         }
     }
 
@@ -272,12 +282,20 @@ impl Manifest {
     }
 }
 
-/// The last number of each object is copied from what amiops itself made: of the other object, or of the same.
+/// What was baked for any version of any object.
+fn anything_baked(rng: &mut Rng) -> Origin {
+    let object = OBJECTS[rng.usize(..OBJECTS.len())];
+    Origin::Image(REGIONS[0].to_owned(), source_id(object, rng.usize(..SOURCES)))
+}
+
+/// The last number of each object is copied from what amiops itself made: of the other object, or of the same. Now and then two
+/// versions name one source.
 fn version(number: usize, rng: &mut Rng) -> Version {
     let adopt = rng.u8(..5) == 0;
     let exists = rng.u8(..60) != 0;
     match number {
         CHAINED => Version { number, adopt: false, origin: Origin::Replica(OBJECTS[rng.usize(..2)]) },
+        _ if rng.u8(..12) == 0 => Version { number, adopt: rng.bool(), origin: anything_baked(rng) },
         _ => Version { number, adopt, origin: if exists { Origin::Baked } else { Origin::Nowhere } },
     }
 }

@@ -81,7 +81,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     stage.calm().await;
     sleep(SETTLE + story.nature.copy_time).await;
     ending::check_settled(&world);
-    world.trace.add("call to Kubernetes", world.kube.log().len() as u64);
+    world.trace.add("call to Kubernetes", world.kube.read_log(<[_]>::len) as u64);
     let before = world.trace.counts();
     world.kube.reset_log();
     sleep(QUIET).await;

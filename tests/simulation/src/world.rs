@@ -54,6 +54,8 @@ pub(crate) struct Past {
     pub(crate) handed_back: BTreeSet<String>,
     /// Since when each snapshot has had no image, of those that amiops is to delete.
     pub(crate) left_behind: BTreeMap<String, Duration>,
+    /// When that was last looked at.
+    pub(crate) looked_after: Duration,
     /// Until when people or fate interfere.
     pub(crate) disturbed: Duration,
     /// What the running controller has done. Another one cannot know of it.
@@ -289,7 +291,7 @@ impl World {
 
     /// Notes what an object asks for from now on; `None` is nothing any more.
     pub(crate) fn record(&self, object: &'static str, manifest: Option<Manifest>) {
-        let asking = Asking { since: self.elapsed(), requests: self.kube.log().len(), manifest };
+        let asking = Asking { since: self.elapsed(), requests: self.kube.read_log(<[_]>::len), manifest };
         let mut past = self.past();
         if asking.manifest.is_some() {
             past.deleted.remove(object);

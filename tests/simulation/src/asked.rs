@@ -160,8 +160,8 @@ fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Du
     let looked = past.asked.answered.iter().any(|((question, region, subject), at)| {
         *question == Question::Look && *region == image.region && *subject != image.id && *at + PASS >= before
     });
-    // Of an object that is being deleted, nothing has to stay.
-    let fine = looked || !another || past.deleted.contains(object);
+    // Of an object that is being deleted nothing has to stay, and nothing for an image that cannot be launched.
+    let fine = looked || !another || past.deleted.contains(object) || image.state != "available";
     if fine { Ok(()) } else { Err(format!("no other image of {object} in {} was looked at", image.region)) }
 }
 

@@ -40,7 +40,7 @@ impl World {
     pub(crate) fn describe_images(&mut self, cx: &Context, mut input: DescribeImages) -> Result<Xml, ApiError> {
         let paging = Paging::listing("imageIdSet", &input.image_ids, input.max_results, input.next_token.as_deref())?;
         // Only an answer that can go on in another page is cut off.
-        let paging = if input.max_results.is_some() { paging.as_configured(&self.config) } else { paging };
+        let paging = if input.max_results.is_some() { paging.configured(&self.config) } else { paging };
         check_users(&input.owners, &OWNERS)?;
         check_users(&input.executable_users, &["self", "all"])?;
         let allowed = Apart::take(&mut input.filters, "image-allowed")?;

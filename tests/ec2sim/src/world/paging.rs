@@ -65,7 +65,7 @@ impl Paging {
     }
 
     /// The same with pages as small, and as empty, as they are configured.
-    pub(crate) fn as_configured(self, config: &Config) -> Self {
+    pub(crate) fn configured(self, config: &Config) -> Self {
         Self { limit: self.limit.min(config.page), begins_empty: config.begins_empty, ..self }
     }
 

@@ -82,7 +82,7 @@ impl World {
         input: DescribeImageReferences,
     ) -> Result<Xml, ApiError> {
         input.check()?;
-        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?.as_configured(&self.config);
+        let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?.configured(&self.config);
         let region = self.region(cx)?;
         let mut references = BTreeMap::new();
         for image in &input.image_ids {

@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn describe_snapshots(&mut self, cx: &Context, mut input: DescribeSnapshots) -> Result<Xml, ApiError> {
         let paging =
             Paging::listing("snapshotSet", &input.snapshot_ids, input.max_results, input.next_token.as_deref())?;
-        let paging = if input.max_results.is_some() { paging.as_configured(&self.config) } else { paging };
+        let paging = if input.max_results.is_some() { paging.configured(&self.config) } else { paging };
         check_users(&input.owners, &["self", "amazon"])?;
         check_users(&input.restorable_by, &["self", "all"])?;
         let progress = Apart::take(&mut input.filters, "progress")?;

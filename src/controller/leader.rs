@@ -59,8 +59,10 @@ impl Term {
         self.length.saturating_sub(self.renewed().elapsed())
     }
 
-    fn renew(&self) {
-        *self.renewed() = Instant::now();
+    /// Begins anew with a renewal that was asked for at `asked`. When the answer came says nothing: this process may have been
+    /// stopped in between, and another one may have taken over.
+    fn renew(&self, asked: Instant) {
+        *self.renewed() = asked;
     }
 
     fn renewed(&self) -> MutexGuard<'_, Instant> {
@@ -83,8 +85,14 @@ impl Leadership {
     /// Waits until this process is the leader. `in_touch` is told after each try whether the API server answered.
     pub async fn acquire(&mut self, in_touch: impl Fn(bool)) {
         loop {
+            let asked = Instant::now();
             match timeout(self.settings.renew_deadline, self.try_acquire()).await {
-                Ok(Ok(true)) => return self.term.renew(),
+                Ok(Ok(true)) => {
+                    self.term.renew(asked);
+                    if !self.term.is_over() {
+                        return;
+                    }
+                }
                 Ok(Ok(false)) => in_touch(true),
                 Ok(Err(error)) => {
                     in_touch(false);
@@ -103,8 +111,9 @@ impl Leadership {
     pub async fn hold(&mut self) {
         loop {
             sleep(self.settings.retry).await;
+            let asked = Instant::now();
             match timeout(self.term.left(), self.try_acquire()).await {
-                Ok(Ok(true)) => self.term.renew(),
+                Ok(Ok(true)) => self.term.renew(asked),
                 Ok(Ok(false)) => {
                     tracing::error!("another process has taken the lease {}", self.settings.name);
                     return;

@@ -110,10 +110,9 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
     if call.operation != "DeleteParameter" && listed.is_none_or(|at| now - at > LISTING) {
         return Some(format!("the images of {} were last listed at {listed:?}", call.region));
     }
-    let published = call.get("Value").filter(|_| call.operation == "PutParameter").map(str::to_owned);
-    if let Some(image) =
-        published.filter(|image| world.past().asked.missed.contains(&(call.region.clone(), image.clone())))
-    {
+    let published = call.get("Value").filter(|_| call.operation == "PutParameter");
+    let missed = |id: &&str| world.past().asked.missed.contains(&(call.region.clone(), (*id).to_owned()));
+    if let Some(image) = published.into_iter().chain(call.list("ResourceId")).find(missed) {
         return Some(format!("{image} was not among the answers when it was last asked about"));
     }
     let asked = |question, subject: &str, within: Duration| {
@@ -163,6 +162,16 @@ fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Du
     // Of an object that is being deleted nothing has to stay, and nothing for an image that cannot be launched.
     let fine = looked || !another || past.deleted.contains(object) || image.state != "available";
     if fine { Ok(()) } else { Err(format!("no other image of {object} in {} was looked at", image.region)) }
+}
+
+/// Whether the controller has just seen another image in the region that this one is in.
+pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
+    let now = world.elapsed();
+    let past = world.past();
+    past.asked.answered.iter().any(|((question, region, id), at)| {
+        let other = *question == Question::Look && *region == image.region && *id != image.id && now - *at <= PASS;
+        other && !past.asked.missed.contains(&(region.clone(), id.clone()))
+    })
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

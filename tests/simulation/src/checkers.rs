@@ -223,6 +223,9 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     if image.state == "failed" {
         return None;
     }
+    if let Some(spoilt) = world.spoilt_long() {
+        return Some(format!("{spoilt} does not decode, so it may name {id}"));
+    }
     let version = image.version().unwrap_or_default();
     let lately = world.lately(object);
     let may_all_go =
@@ -297,7 +300,8 @@ fn last_of_region(
     let another = |i: &&Image| i.region == image.region && i.id != image.id && ours(i) && i.state == "available";
     let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
     let asked = lately.iter().flatten().all(|m| m.regions.contains_key(image.region.as_str()));
-    (lone && asked && !world.touched_lately(&image.region)).then(|| format!("{} is the last available image", image.id))
+    let to_blame = !world.touched_lately(&image.region) || !asked::sees_another(world, image);
+    (lone && asked && to_blame).then(|| format!("{} is the last available image", image.id))
 }
 
 fn delete_snapshot(state: &State, call: &Call) -> Option<String> {

@@ -119,6 +119,15 @@ fn excused(state: &State, manifest: &Manifest) -> bool {
 
 /// Versions that left the list and should have gone, although nothing keeps them.
 fn overstaying(world: &World, state: &State, manifest: &Manifest) {
+    let unwanted = |i: &&crate::state::Image| {
+        i.state == "failed"
+            && manifest.regions.contains_key(i.region.as_str())
+            && !manifest.lists(i.version().unwrap_or_default())
+    };
+    let failed = state.images.iter().filter(|i| i.is_of(manifest.object) && !i.protected).find(unwanted);
+    if let Some(image) = failed.filter(|i| !OBJECTS.iter().any(|o| is_source(world, o, &i.id))) {
+        world.violation(format!("{} in {} is a failed copy that nobody wants", image.id, image.region));
+    }
     let Some(keep_last) = manifest.keep_last else { return };
     let ready = lacking(state, manifest).is_none();
     for region in manifest.regions.keys().filter(|_| ready) {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::manifest::NAMESPACE;
 use crate::play::Stage;
 use crate::story::{Act, KubeFault};
+use crate::world::SPOILT_DATE;
 
 /// How long the answers of a slow API server take.
 const SLOW: Duration = Duration::from_secs(4);
@@ -105,11 +106,12 @@ impl Stage {
         });
     }
 
-    /// An object comes to hold what the API server takes and the program cannot read: a date with an offset of 99 hours.
-    fn spoil(&self, object: &str) {
+    /// An object comes to hold what the API server takes and the program cannot read.
+    fn spoil(&self, object: &'static str) {
         if let Some(manifest) = self.world.manifest(object) {
             let mut spoilt = manifest.to_json();
-            spoilt["spec"]["versions"][0]["releasedAt"] = "2026-11-20T09:00:00+99:99".into();
+            spoilt["spec"]["versions"][0]["releasedAt"] = SPOILT_DATE.into();
+            self.world.past().spoilt.insert(object, self.world.elapsed());
             self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &spoilt));
         }
     }

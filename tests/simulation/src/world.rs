@@ -22,6 +22,9 @@ use crate::trace::{Trace, VIOLATION};
 /// retried. Within this time it is not to blame.
 pub(crate) const LATELY: Duration = Duration::from_mins(10);
 
+/// A date that the API server takes and the program cannot read: its offset is one of 99 hours.
+pub(crate) const SPOILT_DATE: &str = "2026-11-20T09:00:00+99:99";
+
 /// By then, an image that a listing has missed was looked at again.
 const SECOND_LOOK: Duration = Duration::from_mins(4);
 
@@ -66,6 +69,8 @@ pub(crate) struct Past {
     pub(crate) asked: Asked,
     /// When somebody last did something by hand in a region, or to an image or snapshot; and the region.
     pub(crate) by_hand: BTreeMap<String, (Duration, String)>,
+    /// Since when objects do not decode, if nobody has written them anew.
+    pub(crate) spoilt: BTreeMap<&'static str, Duration>,
     /// When a controller was last given a listing of a region's images.
     pub(crate) listed: BTreeMap<String, Duration>,
     /// What was found wrong.
@@ -281,6 +286,18 @@ impl World {
         let until = self.elapsed() + a_while;
         let mut past = self.past();
         past.disturbed = past.disturbed.max(until);
+    }
+
+    /// An object that has not decoded for so long that controllers know of it.
+    pub(crate) fn spoilt_long(&self) -> Option<&'static str> {
+        let since = self.elapsed().checked_sub(LATELY)?;
+        OBJECTS.into_iter().find(|object| {
+            let long = self.past().spoilt.get(object).is_some_and(|at| *at <= since);
+            long && self
+                .kube
+                .get("machineimages", NAMESPACE, object)
+                .is_some_and(|o| o.to_string().contains(SPOILT_DATE))
+        })
     }
 
     /// Disables the key of a region, or enables it.

@@ -91,7 +91,9 @@ fn excused(state: &State, manifest: &Manifest) -> bool {
     let no_source = |v: &crate::manifest::Version| {
         let (region, id) = v.source(manifest.object);
         let image = state.image(&region, &id);
-        let of_another = |i: &crate::state::Image| owner_of(&i.tags).is_some_and(|owner| owner != manifest.object);
+        let of_another = |i: &crate::state::Image| {
+            owner_of(&i.tags).is_some_and(|owner| owner != manifest.object || i.version() != Some(&v.name()))
+        };
         let cannot_be_adopted = |i: &crate::state::Image| of_another(i) || i.account != ACCOUNT;
         image.is_none_or(|i| i.state != "available" || (v.adopt && cannot_be_adopted(i)))
     };

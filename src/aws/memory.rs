@@ -122,7 +122,9 @@ impl Memory {
         let images = self.images.get_mut(&owner)?;
         let remembered = images.get_mut(id)?;
         let may_be_late = look == Look::ByTag || remembered.image.assumed;
-        if may_be_late && remembered.late_until.is_some_and(|until| runs(until, LISTING_GRACE, now)) {
+        // A clock that has been put back begins the grace anew: what is given up too early is copied again.
+        remembered.late_until = remembered.late_until.map(|until| until.min(now + LISTING_GRACE));
+        if may_be_late && remembered.late_until.is_some_and(|until| until > now) {
             return None;
         }
         remembered.misses += 1;

@@ -72,6 +72,19 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 }
 
 #[test]
+fn a_clock_that_is_put_back_does_not_end_the_grace_of_an_image_that_was_just_made() {
+    let mut memory = Memory::default();
+    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) }, at(60));
+    for minutes in [2, 4, 16] {
+        memory.apply_look(&["ami-1".into()], vec![], at(minutes));
+        assert_eq!(ids(&mut memory), ["ami-1"]);
+    }
+    memory.apply_look(&["ami-1".into()], vec![], at(18));
+    memory.apply_look(&["ami-1".into()], vec![], at(20));
+    assert!(ids(&mut memory).is_empty());
+}
+
+#[test]
 fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));

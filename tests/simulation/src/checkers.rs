@@ -152,7 +152,9 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
 /// Whether another region holds other content of the version that is to be copied.
 fn other_content(world: &World, state: &State, call: &Call, object: &str, version: &str) -> Option<String> {
     let source = format!("{}/{}", call.get("SourceRegion")?, call.get("SourceImageId")?);
-    let asked_in = |region: &str| world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
+    let seen = |region: &str| world.past().listed.get(region).is_some_and(|at| *at + LATELY * 2 >= world.elapsed());
+    let asked_in =
+        |region: &str| seen(region) && world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
         held && i.tags.get("amiops.dev/source").is_some_and(|of| *of != source) && !world.touched_lately(&i.region)

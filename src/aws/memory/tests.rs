@@ -74,6 +74,7 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 #[test]
 fn a_clock_that_is_put_back_does_not_end_the_grace_of_an_image_that_was_just_made() {
     let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(59));
     memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) }, at(60));
     for minutes in [2, 4, 16] {
         memory.apply_look(&["ami-1".into()], vec![], at(minutes));

@@ -26,7 +26,7 @@ enum Question {
     Look,
     /// Who uses the image, answered with nobody.
     References,
-    /// Whom the image is shared with.
+    /// Whom the image is shared with, answered with nobody.
     Permissions,
     /// Who has the name.
     Name,
@@ -83,7 +83,10 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
             let unused = |id: &&str| !text.contains(*id);
             call.list("ImageId").into_iter().filter(unused).map(|id| (Question::References, id)).collect()
         }
-        "DescribeImageAttribute" => call.get("ImageId").map(|id| (Question::Permissions, id)).into_iter().collect(),
+        "DescribeImageAttribute" => {
+            let id = call.get("ImageId").filter(|_| !text.contains("<item>"));
+            id.map(|id| (Question::Permissions, id)).into_iter().collect()
+        }
         "ListTagsForResource" => call.get("ResourceId").map(|id| (Question::ParameterTags, id)).into_iter().collect(),
         _ => return,
     };

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 const SEEDS_THAT_FAILED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds");
 /// How many histories a fault may take to be found.
-const FOUND_WITHIN: &str = "60";
+const FOUND_WITHIN: &str = "150";
 
 fn simulation(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_simulation")).args(args).output().expect("the simulation can be started")

@@ -175,8 +175,10 @@ impl Memory {
         let Some(ownership) = image.ownership() else { return };
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
-        let late_until = Some(now + LISTING_GRACE);
         let images = self.images.entry(ownership.owner).or_default();
+        // What EC2 has listed before, it does not list late any more.
+        let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
+        let late_until = (!listed).then(|| now + LISTING_GRACE);
         images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), misses: 0 });
     }
 

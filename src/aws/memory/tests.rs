@@ -86,6 +86,16 @@ fn a_clock_that_is_put_back_does_not_end_the_grace_of_an_image_that_was_just_mad
 }
 
 #[test]
+fn an_image_that_was_listed_gets_no_grace_by_being_tagged() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.assume(image("ami-1", ImageState::Available), at(1));
+    memory.apply_listing(vec![], at(2));
+    memory.apply_look(&["ami-1".into()], vec![], at(3));
+    assert!(ids(&mut memory).is_empty());
+}
+
+#[test]
 fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));

@@ -85,7 +85,7 @@ fn the_same_client_token_makes_one_copy_and_other_parameters_are_a_mismatch() {
 }
 
 #[test]
-fn a_token_whose_image_is_dead_answers_configured() {
+fn a_token_whose_image_is_dead_answers_as_configured() {
     let replay = |policy| {
         let world = world_with(|config| config.replay_dead = policy);
         let source = world.source();

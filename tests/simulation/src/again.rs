@@ -34,9 +34,7 @@ pub(crate) struct Done {
 }
 
 fn write(call: &Call) -> Write {
-    let names = ["ImageId", "SnapshotId", "Name"].into_iter().filter_map(|name| call.get(name));
-    let about = names.chain(call.list("ResourceId")).collect::<Vec<_>>().join(" ");
-    (call.operation.clone(), call.region.clone(), about)
+    (call.operation.clone(), call.region.clone(), call.subject(&["ImageId", "SnapshotId", "Name"]))
 }
 
 /// What is wrong with doing this now.

@@ -49,6 +49,16 @@ pub(crate) struct Asked {
     pages: BTreeMap<String, String>,
 }
 
+impl Asked {
+    /// The other images in the region of an image that were looked at in the pass before a moment, or later.
+    fn looks_beside<'a>(&'a self, image: &'a Image, moment: Duration) -> impl Iterator<Item = &'a str> {
+        let looks = self.answered.iter().filter(move |((question, region, id), at)| {
+            *question == Question::Look && *region == image.region && *id != image.id && **at + PASS >= moment
+        });
+        looks.map(|((_, _, id), _)| id.as_str())
+    }
+}
+
 /// The whole answer to a call, once its last page is there.
 fn whole(world: &World, call: &Call, answer: &HttpResponse) -> Option<String> {
     let page = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
@@ -159,9 +169,7 @@ fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Du
     let object = owner_of(&image.tags).unwrap_or_default();
     let another = state.images.iter().any(|i| i.region == image.region && i.id != image.id && i.is_of(object));
     let past = world.past();
-    let looked = past.asked.answered.iter().any(|((question, region, subject), at)| {
-        *question == Question::Look && *region == image.region && *subject != image.id && *at + PASS >= before
-    });
+    let looked = past.asked.looks_beside(image, before).next().is_some();
     // Of an object that is being deleted nothing has to stay, and nothing for an image that cannot be launched.
     let fine = looked || !another || past.deleted.contains(object) || image.state != "available";
     if fine { Ok(()) } else { Err(format!("no other image of {object} in {} was looked at", image.region)) }
@@ -170,11 +178,8 @@ fn others_were_looked_at(world: &World, state: &State, image: &Image, before: Du
 /// Whether the controller has just seen another image in the region that this one is in.
 pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
     let now = world.elapsed();
-    let past = world.past();
-    past.asked.answered.iter().any(|((question, region, id), at)| {
-        let other = *question == Question::Look && *region == image.region && *id != image.id && now - *at <= PASS;
-        other && !past.asked.missed.contains(&(region.clone(), id.clone()))
-    })
+    let asked = &world.past().asked;
+    asked.looks_beside(image, now).any(|id| !asked.missed.contains(&(image.region.clone(), id.to_owned())))
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

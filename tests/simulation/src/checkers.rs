@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::door::Call;
-use crate::manifest::{ACCOUNT, Manifest, OBJECTS};
-use crate::state::{Image, Snapshot, State, owner_of};
+use crate::manifest::{ACCOUNT, Manifest, OBJECTS, REGIONS, SOURCES, Version};
+use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked};
 
@@ -43,7 +43,7 @@ pub(crate) fn after(world: &World, call: &Call) {
     }
     let state = world.state();
     for object in OBJECTS {
-        for number in 0..crate::manifest::SOURCES {
+        for number in 0..SOURCES {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
@@ -104,6 +104,11 @@ fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version
     state.live(region, object, version).into_iter().filter(|i| !handed_back.contains(&i.id)).collect()
 }
 
+/// The object that a call says is the owner of what it makes or tags.
+fn owner_in(call: &Call) -> Option<&str> {
+    tag_of(call, "amiops.dev/owner")?.rsplit('/').next()
+}
+
 fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
     let name = call.parameters.iter().find(|(name, value)| name.ends_with(".Key") && *value == key)?.0;
     call.get(&name.replace(".Key", ".Value"))
@@ -119,7 +124,7 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     let (Some(owner), Some(version)) = (tag_of(call, "amiops.dev/owner"), tag_of(call, "amiops.dev/version")) else {
         return Some("a copy without ownership tags is lost when its answer is".into());
     };
-    let object = owner.rsplit('/').next().unwrap_or_default();
+    let object = owner_in(call).unwrap_or_default();
     let lately = world.lately(object);
     if !lately.iter().flatten().any(|m| m.lists(version) && m.regions.contains_key(call.region.as_str())) {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
@@ -168,9 +173,8 @@ fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
     let name = call.get("ImageId").or(call.get("SnapshotId")).or(call.list("ResourceId").first().copied());
     let image = name.and_then(|id| state.image(&call.region, id)).map(|i| &i.tags);
     let snapshot = state.snapshots.iter().find(|s| Some(s.id.as_str()) == name).map(|s| &s.tags);
-    let named = tag_of(call, "amiops.dev/owner").and_then(|owner| owner.rsplit('/').next());
     let of_parameter = call.get("Name").and_then(|name| name.strip_prefix("/golden/")?.split('/').next());
-    let object = named.or(of_parameter).or(image.or(snapshot).and_then(owner_of))?;
+    let object = owner_in(call).or(of_parameter).or(image.or(snapshot).and_then(owner_of))?;
     let lately = world.lately(object);
     let suspended = lately.iter().all(|m| m.as_ref().is_some_and(|m| m.suspend));
     suspended.then(|| format!("{object} is suspended"))
@@ -205,9 +209,9 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
 
 /// What an image is already, if it is to become another version or another object's.
 fn held_for_another(call: &Call, image: &Image) -> Option<String> {
-    let (owner, version) = (tag_of(call, "amiops.dev/owner")?, tag_of(call, "amiops.dev/version")?);
+    let (object, version) = (owner_in(call)?, tag_of(call, "amiops.dev/version")?);
     let holder = owner_of(&image.tags).filter(|holder| image.is_of(holder))?;
-    let same = owner.rsplit('/').next() == Some(holder) && image.version() == Some(version);
+    let same = object == holder && image.version() == Some(version);
     (!same).then(|| format!("version {} of {holder}", image.version().unwrap_or_default()))
 }
 
@@ -255,7 +259,7 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
 fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
     let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
     let ours: Vec<_> = state.images.iter().filter(|i| i.is_of(object) && i.state != "failed").collect();
-    let in_doubt = crate::manifest::REGIONS.iter().any(|region| world.touched_lately(region));
+    let in_doubt = REGIONS.iter().any(|region| world.touched_lately(region));
     if in_doubt || ours.iter().any(|i| date(i).is_none()) {
         return None;
     }
@@ -287,7 +291,7 @@ fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
 
 fn named(world: &World, state: &State, image: &Image) -> Option<String> {
     let lately = world.now() - LATELY;
-    let names = |p: &&crate::state::Parameter| p.region == image.region && p.value == image.id && p.modified < lately;
+    let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately;
     state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
 }
 
@@ -355,7 +359,7 @@ fn held_version(world: &World, object: &str, image: &Image) -> Option<String> {
     let adopted =
         || lately.iter().flatten().flat_map(|m| &m.versions).find(|v| v.adopt && v.source(object).1 == image.id);
     let tagged = image.version().filter(|_| image.is_of(object)).map(str::to_owned);
-    tagged.or_else(|| adopted().map(crate::manifest::Version::name))
+    tagged.or_else(|| adopted().map(Version::name))
 }
 
 fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {

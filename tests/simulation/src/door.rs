@@ -11,6 +11,9 @@ use crate::doctor::Doctor;
 use crate::world::World;
 use crate::{again, asked, checkers};
 
+/// What the trace tells of a call.
+const SUBJECTS: [&str; 6] = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
+
 /// A call to AWS, as far as checks need to know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -29,6 +32,12 @@ impl Call {
     pub(crate) fn list(&self, prefix: &str) -> Vec<&str> {
         let numbered = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
         self.parameters.iter().filter(|(name, _)| numbered(name)).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// What it is about: the values of some parameters, and the resources that are tagged.
+    pub(crate) fn subject(&self, names: &[&str]) -> String {
+        let named = names.iter().filter_map(|name| self.get(name));
+        named.chain(self.list("ResourceId")).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether it changes AWS.
@@ -94,7 +103,7 @@ impl HttpConnector for Door {
             }
             crash_point(&world, false).await;
             let answer = world.aws.connect(request).await;
-            let what = format!("{} {} {}", call.region, call.operation, subject(&call));
+            let what = format!("{} {} {}", call.region, call.operation, call.subject(&SUBJECTS));
             let code = answer.as_ref().map_or("no answer".to_owned(), |a| a.status().as_u16().to_string());
             world.trace.line(world.elapsed(), if call.writes() { "write" } else { "read" }, &format!("{what} {code}"));
             if call.writes() {
@@ -102,7 +111,7 @@ impl HttpConnector for Door {
             } else if let Ok(answer) = &answer {
                 asked::note(&world, &call, answer);
             }
-            second_thought(&world, false);
+            second_thought(&world);
             crash_point(&world, true).await;
             if call.writes() && answer.as_ref().is_ok_and(|a| a.status().as_u16() == 200) {
                 again::note(&world, &call);
@@ -132,26 +141,11 @@ async fn crash_point(world: &World, after_commit: bool) {
     }
 }
 
-/// Counts a call; after the last one somebody takes back the edit that was just made. `now` is without waiting for that call.
-pub(crate) fn second_thought(world: &World, now: bool) {
-    let manifest = {
-        let mut past = world.past();
-        match past.second_thought.as_mut() {
-            Some((calls_left, _)) if *calls_left > 0 && !now => {
-                *calls_left -= 1;
-                return;
-            }
-            _ => past.second_thought.take(),
-        }
-    };
-    if let Some((_, manifest)) = manifest {
-        world.note("somebody takes the edit back");
-        world.apply(&manifest);
+/// Counts a call; after the last one somebody takes back the edit that was just made.
+fn second_thought(world: &World) {
+    if let Some((calls_left, _)) = world.past().second_thought.as_mut().filter(|(calls_left, _)| *calls_left > 0) {
+        *calls_left -= 1;
+        return;
     }
-}
-
-fn subject(call: &Call) -> String {
-    let names = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
-    let named = names.iter().filter_map(|name| call.get(name));
-    named.chain(call.list("ResourceId")).collect::<Vec<_>>().join(" ")
+    world.take_back();
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::checkers;
-use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, parameter};
-use crate::state::{State, owner_of};
+use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, Version, parameter};
+use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::World;
 
 /// Checks that every object has arrived where it can.
@@ -62,7 +62,7 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             let live = state.live(region, object, &name);
             let (from, id) = version.source(object);
             let source = format!("{from}/{id}");
-            let holds = |i: &&&crate::state::Image| i.tags.get("amiops.dev/source") == Some(&source);
+            let holds = |i: &&&Image| i.tags.get("amiops.dev/source") == Some(&source);
             let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
             };
@@ -88,16 +88,16 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
 /// Whether something lasting stands in the way: a source that does not exist, content that changed, two copies, a foreign
 /// image with the name, a foreign parameter.
 fn excused(state: &State, manifest: &Manifest) -> bool {
-    let no_source = |v: &crate::manifest::Version| {
+    let no_source = |v: &Version| {
         let (region, id) = v.source(manifest.object);
         let image = state.image(&region, &id);
-        let of_another = |i: &crate::state::Image| {
+        let of_another = |i: &Image| {
             owner_of(&i.tags).is_some_and(|owner| owner != manifest.object || i.version() != Some(&v.name()))
         };
-        let cannot_be_adopted = |i: &crate::state::Image| of_another(i) || i.account != ACCOUNT;
+        let cannot_be_adopted = |i: &Image| of_another(i) || i.account != ACCOUNT;
         image.is_none_or(|i| i.state != "available" || (v.adopt && cannot_be_adopted(i)))
     };
-    let unlike = |v: &crate::manifest::Version| {
+    let unlike = |v: &Version| {
         let name = v.name();
         let source = v.source(manifest.object).1;
         let image_name = format!("{}-{name}", manifest.object);
@@ -121,7 +121,7 @@ fn excused(state: &State, manifest: &Manifest) -> bool {
 
 /// Versions that left the list and should have gone, although nothing keeps them.
 fn overstaying(world: &World, state: &State, manifest: &Manifest) {
-    let unwanted = |i: &&crate::state::Image| {
+    let unwanted = |i: &&Image| {
         i.state == "failed"
             && manifest.regions.contains_key(i.region.as_str())
             && !manifest.lists(i.version().unwrap_or_default())
@@ -165,7 +165,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
         i.is_of(object) && (used || i.protected || i.shared || OBJECTS.iter().any(|o| is_source(world, o, &i.id)))
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
-    let held = |s: &crate::state::Snapshot| {
+    let held = |s: &Snapshot| {
         let holder = state.images.iter().find(|i| i.region == s.region && i.snapshots.contains(&s.id));
         owner_of(&s.tags) == Some(object) && holder.is_some_and(|i| owner_of(&i.tags) != Some(object))
     };
@@ -190,13 +190,12 @@ fn gone(world: &World, state: &State, object: &str) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
         }
         let held = |id: &String| state.images.iter().any(|i| i.snapshots.contains(id));
-        let ours =
-            |s: &&crate::state::Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
+        let ours = |s: &&Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
             world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }
         let published: Vec<_> = last.channels.keys().filter_map(|channel| last.published(channel)).collect();
-        let left = |p: &&crate::state::Parameter| p.region == *region && published.contains(&p.name);
+        let left = |p: &&Parameter| p.region == *region && published.contains(&p.name);
         if let Some(parameter) = state.parameters.iter().find(left).filter(|p| owner_of(&p.tags) == Some(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", parameter.name));
         }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::again::Done;
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
-use crate::door::{http_client, second_thought};
+use crate::door::http_client;
 use crate::faults::Ending;
 use crate::manifest::{ACCOUNT, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
@@ -286,7 +286,7 @@ impl Stage {
             c.early_snapshots = c.copy_time / 2;
         });
         self.world.past().crash = None;
-        second_thought(&self.world, true);
+        self.world.take_back();
         self.world.past().disturbed = self.world.elapsed();
         for (_, ending) in std::mem::take(&mut self.endings) {
             self.end(ending);

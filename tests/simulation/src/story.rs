@@ -148,26 +148,19 @@ impl Nature {
 
     fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
-        let copy_time = seconds([5, 120, 900, 4500]);
-        let parameter_delay = seconds([0, 2, 30, 300]);
-        let stale_listing = seconds([0, 0, 5, 60]);
-        let name_linger = seconds([0, 0, 0, 300]);
-        let late_tags = seconds([0, 0, 2, 20]);
-        let replay_dead = [ReplayDead::SameId, ReplayDead::NewCopy, ReplayDead::Mismatch][rng.usize(..3)];
-        let request_limits = rng.bool();
-        let (page, begins_empty) = [(1000, false), (1000, false), (1000, true), (2, false)][rng.usize(..4)];
-        Self {
-            copy_time,
-            parameter_delay,
-            stale_listing,
-            name_linger,
-            late_tags,
-            replay_dead,
-            request_limits,
-            page,
-            begins_empty,
-            bare_pending: rng.bool(),
-        }
+        let mut nature = Self {
+            copy_time: seconds([5, 120, 900, 4500]),
+            parameter_delay: seconds([0, 2, 30, 300]),
+            stale_listing: seconds([0, 0, 5, 60]),
+            name_linger: seconds([0, 0, 0, 300]),
+            late_tags: seconds([0, 0, 2, 20]),
+            replay_dead: [ReplayDead::SameId, ReplayDead::NewCopy, ReplayDead::Mismatch][rng.usize(..3)],
+            request_limits: rng.bool(),
+            ..Self::quick()
+        };
+        (nature.page, nature.begins_empty) = [(1000, false), (1000, false), (1000, true), (2, false)][rng.usize(..4)];
+        nature.bare_pending = rng.bool();
+        nature
     }
 }
 

@@ -267,6 +267,15 @@ impl World {
         }
     }
 
+    /// Somebody takes back the edit that was just made, if there is one to take back.
+    pub(crate) fn take_back(&self) {
+        let second_thought = self.past().second_thought.take();
+        if let Some((_, manifest)) = second_thought {
+            self.note("somebody takes the edit back");
+            self.apply(&manifest);
+        }
+    }
+
     /// Writes down what people or fate do.
     pub(crate) fn note(&self, what: &str) {
         self.trace.line(self.elapsed(), "fate", what);

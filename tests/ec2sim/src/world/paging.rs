@@ -39,12 +39,7 @@ impl Paging {
                 )));
             }
         };
-        let refused = || ApiError::new("InvalidNextToken", "The specified NextToken is not valid.");
-        Ok(Self {
-            after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?,
-            limit,
-            begins_empty: false,
-        })
+        Self::after_token(next_token, limit, "The specified NextToken is not valid.")
     }
 
     /// A page of an EC2 list that can also be asked for ids, which does not go together with a size.
@@ -75,12 +70,13 @@ impl Paging {
         if !(1..=most).contains(&limit) {
             return Err(ApiError::validation(format!("MaxResults must be between 1 and {most}")));
         }
-        let refused = || ApiError::new("InvalidNextToken", "The specified token is not valid.");
-        Ok(Self {
-            after: next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?,
-            limit,
-            begins_empty: false,
-        })
+        Self::after_token(next_token, limit, "The specified token is not valid.")
+    }
+
+    fn after_token(next_token: Option<&str>, limit: usize, refusal: &str) -> Result<Self, ApiError> {
+        let refused = || ApiError::new("InvalidNextToken", refusal);
+        let after = next_token.map(|token| decode(token).ok_or_else(refused)).transpose()?;
+        Ok(Self { after, limit, begins_empty: false })
     }
 
     /// The resources of the page that pass `keep`, and the token of the next page.

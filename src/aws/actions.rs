@@ -44,7 +44,8 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             Ok(Outcome::done(format!("tagged {image}, the image of {version} in {region}")))
         }
         Action::Publish { region, channel, version, parameter, image } => {
-            let put = parameters::put(inventory.aws(), region, parameter, image, owner, channel).await;
+            let exists = inventory.knows_parameter(region, parameter);
+            let put = parameters::put(inventory.aws(), region, parameter, exists, image, owner, channel).await;
             match &put {
                 Ok(()) => inventory.note_parameters(region, |p, now| p.wrote(parameter, image, true, now)),
                 Err(trouble) if trouble.is_unanswered() => {
@@ -195,12 +196,13 @@ async fn tag(
         return Err(error.about(image.as_str()));
     }
     inventory.note(region, |memory, now| memory.retag(resources, tags, now));
+    if !resources.contains(&image.to_string()) {
+        return Ok(());
+    }
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
     for mut found in found {
-        if resources.contains(&found.id.to_string()) {
-            found.tags.extend(tags.clone());
-        }
+        found.tags.extend(tags.clone());
         inventory.note(region, |memory, now| memory.assume(found, now));
     }
     Ok(())

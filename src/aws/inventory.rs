@@ -178,6 +178,11 @@ impl Inventory {
         lock(&self.region(region).memory).has_removed(image, self.clock.now())
     }
 
+    /// Whether a parameter was there when it was last read.
+    pub(super) fn knows_parameter(self: &Arc<Self>, region: &RegionName, name: &ParameterName) -> bool {
+        lock(&self.region(region).parameters).exists(name)
+    }
+
     /// Changes what is remembered of a region's parameters, after a write.
     pub(super) fn note_parameters(
         self: &Arc<Self>,
@@ -238,7 +243,7 @@ impl Inventory {
         let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
         let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
         let changed = match result {
-            Ok(found) => lock(&region.memory).apply_snapshots(found),
+            Ok(found) => lock(&region.memory).apply_snapshots(found, self.clock.now()),
             Err(trouble) => lock(&region.memory).fail_snapshots(trouble),
         };
         self.wake(changed);

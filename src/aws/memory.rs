@@ -31,6 +31,8 @@ pub(super) struct Memory {
     attempts: BTreeMap<(Owner, VersionName), u32>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
     snapshot_trouble: Option<Trouble>,
+    /// The tags that we wrote lately, by the id of what carries them.
+    written: BTreeMap<String, (Tags, Timestamp)>,
     removed: BTreeMap<String, Timestamp>,
 }
 
@@ -39,8 +41,6 @@ struct Remembered {
     image: Image,
     /// Until when EC2 may leave it out of its listings.
     late_until: Option<Timestamp>,
-    /// When we last wrote its tags.
-    tagged: Option<Timestamp>,
     /// How many looks in a row have missed it.
     misses: u32,
 }
@@ -59,6 +59,7 @@ impl Memory {
         self.listed_since.get_or_insert(now);
         self.trouble = None;
         self.removed.retain(|_, until| runs(*until, REMOVED_GRACE, now));
+        self.written.retain(|_, (_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
         if first_or_recovered {
@@ -89,12 +90,7 @@ impl Memory {
         if self.removed.contains_key(image.id.as_str()) {
             return changed;
         }
-        let written =
-            self.remembered(&image.id).filter(|r| r.tagged.is_some_and(|at| runs(at + TAGS_LAG, TAGS_LAG, now)));
-        let tagged = written.and_then(|r| r.tagged);
-        if let Some(written) = written {
-            image.tags = written.image.tags.clone();
-        }
+        image.tags.extend(self.just_written(image.id.as_str(), now));
         let ownership = image.ownership();
         let former = self.owner_of(&image.id);
         let present = ownership.as_ref().map(|o| o.owner.clone());
@@ -109,8 +105,7 @@ impl Memory {
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let before =
-            images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, tagged, misses: 0 });
+        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, misses: 0 });
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }
@@ -143,9 +138,16 @@ impl Memory {
     }
 
     /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
-    pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
+    pub(super) fn apply_snapshots(
+        &mut self,
+        mut found: BTreeMap<SnapshotId, Snapshot>,
+        now: Timestamp,
+    ) -> BTreeSet<Owner> {
         self.snapshot_trouble = None;
         found.retain(|id, _| !self.removed.contains_key(id.as_str()));
+        for (id, snapshot) in &mut found {
+            snapshot.tags.extend(self.just_written(id.as_str(), now));
+        }
         let before = self.snapshots.replace(found);
         let Some(after) = &self.snapshots else { return BTreeSet::new() };
         let before = before.unwrap_or_default();
@@ -179,7 +181,9 @@ impl Memory {
         // What EC2 has listed before, it does not list late any more.
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
         let late_until = (!listed).then(|| now + LISTING_GRACE);
-        images.insert(image.id.clone(), Remembered { image, late_until, tagged: Some(now), misses: 0 });
+        let (id, tags) = (image.id.clone(), image.tags.clone());
+        images.insert(id.clone(), Remembered { image, late_until, misses: 0 });
+        self.write_down(id.as_str(), &tags, now);
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
@@ -201,11 +205,23 @@ impl Memory {
             self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
         {
             remembered.image.tags.extend(tags.clone());
-            remembered.tagged = Some(now);
         }
         for snapshot in self.snapshots.iter_mut().flat_map(BTreeMap::values_mut).filter(|s| listed(s.id.as_str())) {
             snapshot.tags.extend(tags.clone());
         }
+        resources.iter().for_each(|id| self.write_down(id, tags, now));
+    }
+
+    /// Remembers for a while what tags an image or a snapshot has been given.
+    fn write_down(&mut self, id: &str, tags: &Tags, now: Timestamp) {
+        let before = self.just_written(id, now);
+        self.written.insert(id.to_owned(), (before.into_iter().chain(tags.clone()).collect(), now));
+    }
+
+    /// The tags that EC2 may not show yet.
+    fn just_written(&self, id: &str, now: Timestamp) -> Tags {
+        let written = self.written.get(id).filter(|(_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
+        written.map(|(tags, _)| tags.clone()).unwrap_or_default()
     }
 
     /// Forgets an image without a grace: the next listing may bring it back.
@@ -232,10 +248,6 @@ impl Memory {
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.remove(id);
         }
-    }
-
-    fn remembered(&self, id: &ImageId) -> Option<&Remembered> {
-        self.images.values().find_map(|images| images.get(id))
     }
 
     fn owner_of(&self, id: &ImageId) -> Option<Owner> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, Parameter, Trouble, Written, runs, tags};
+use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, Trouble, Written, runs, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -78,6 +78,12 @@ impl Parameters {
         }
     }
 
+    /// Whether a parameter was there when it was last read.
+    pub(super) fn exists(&self, name: &ParameterName) -> bool {
+        let shown = |r: &Remembered| matches!(&r.answer, Ok(Some(parameter)) if !parameter.value.is_empty());
+        self.read.get(name).is_some_and(shown)
+    }
+
     fn written(&self, name: &ParameterName) -> Option<Written> {
         self.read.get(name)?.answer.as_ref().ok()?.as_ref()?.written.clone()
     }
@@ -141,11 +147,13 @@ pub(super) async fn read(
     Ok(found)
 }
 
-/// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours.
+/// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours; where it is known to exist,
+/// nothing is written before they were read.
 pub(super) async fn put(
     aws: &Aws,
     region: &RegionName,
     name: &ParameterName,
+    exists: bool,
     image: &ImageId,
     owner: &Owner,
     channel: &ChannelName,
@@ -160,29 +168,38 @@ pub(super) async fn put(
     // PutParameter cannot be told apart from its repetition: a second one makes a second version. So it is not
     // retried blindly; after an unknown outcome it is looked for first.
     let once = || aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-    let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
-    match aws.call("PutParameter", region, create).await {
-        Ok(_) => return Ok(()),
-        Err(error) if error.code == "ParameterAlreadyExists" => {}
-        Err(error) => return Err(error.about(name.as_str())),
+    let known = if exists { is_there(require_ours(aws, region, name, owner).await)? } else { false };
+    if !known {
+        let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
+        match aws.call("PutParameter", region, create).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.code == "ParameterAlreadyExists" => require_ours(aws, region, name, owner).await?,
+            Err(error) => return Err(error.about(name.as_str())),
+        }
     }
-    require_ours(aws, region, name, owner).await?;
     let change = value().overwrite(true).customize().config_override(once()).send();
     aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| e.about(name.as_str()))
 }
 
 /// Removes a parameter, if its tags say that it is ours.
 pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
-    match require_ours(aws, region, name, owner).await {
-        // So SSM answers when it is asked for the tags of a parameter that does not exist.
-        Err(trouble) if trouble.code == "InvalidResourceId" => return Ok(()),
-        result => result?,
+    if !is_there(require_ours(aws, region, name, owner).await)? {
+        return Ok(());
     }
     let call = aws.lane(region).ssm.delete_parameter().name(name.as_str()).send();
     match aws.call("DeleteParameter", region, call).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_gone() => Ok(()),
         Err(error) => Err(error.about(name.as_str())),
+    }
+}
+
+/// Whether a parameter of ours is there at all.
+fn is_there(ours: Result<(), Trouble>) -> Result<bool, Trouble> {
+    match ours {
+        // So SSM answers when it is asked for the tags of a parameter that does not exist.
+        Err(trouble) if trouble.code == "InvalidResourceId" => Ok(false),
+        ours => ours.map(|()| true),
     }
 }
 
@@ -200,7 +217,7 @@ async fn require_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owne
          or tag it {}={owner} to hand it over",
         tags::OWNER
     );
-    Err(Trouble::new(Class::NeedsPerson, "ParameterNotOurs", message))
+    Err(Trouble::new(Class::NeedsPerson, PARAMETER_NOT_OURS, message))
 }
 
 #[cfg(test)]

@@ -189,6 +189,9 @@ impl std::fmt::Display for User {
     }
 }
 
+/// The code of the trouble that a parameter lacks the object's owner tag, so that it is neither changed nor removed.
+pub const PARAMETER_NOT_OURS: &str = "ParameterNotOurs";
+
 /// What kind of trouble an error is, and so when to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {

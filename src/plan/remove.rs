@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, RegionView, Snapshot, Trouble, Usage, User, runs};
+use super::observed::{Class, PARAMETER_NOT_OURS, RegionView, Snapshot, Trouble, Usage, User, runs};
 use super::replicate::LISTING_GRACE;
 use super::scene::Scene;
 use super::tags::owned_by;
@@ -78,7 +78,8 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
     let to_hand_back =
         || scene.desired.versions.iter().any(|v| v.source.region == *region && scene.taken_back(&v.source).is_some());
-    let published = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
+    let published =
+        |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None))) && !is_foreign(scene, region, p);
     view.is_current()
         && view.snapshot_trouble.is_none()
         && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
@@ -87,4 +88,10 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
         && !to_hand_back()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
         && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
+}
+
+/// Whether a parameter was to be removed and turned out to be somebody else's. It is left alone, so nothing waits for it.
+fn is_foreign(scene: &Scene, region: &RegionName, parameter: &ParameterName) -> bool {
+    let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
+    scene.observed.failures.get(&action.key()).is_some_and(|failure| failure.trouble.code == PARAMETER_NOT_OURS)
 }

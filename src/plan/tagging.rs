@@ -34,7 +34,8 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
     for version in scene.desired.versions.iter().filter(|v| seen.insert(&v.source)) {
         let region = &version.source.region;
         let current = scene.observed.regions.get(region).is_some_and(RegionView::is_current);
-        let Some(image) = scene.taken_back(&version.source).filter(|_| current) else { continue };
+        // What the last look has missed may be gone.
+        let Some(image) = scene.taken_back(&version.source).filter(|i| current && !i.missed) else { continue };
         let snapshots = image.snapshots.iter().map(|s| s.to_string());
         let action = Action::Tag {
             region: region.clone(),

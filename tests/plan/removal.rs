@@ -1,7 +1,7 @@
 //! The object on its way out, and the object that is suspended.
 
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Plan, Usage, User};
+use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Plan, Usage, User};
 
 use crate::fixtures::{self, *};
 
@@ -220,6 +220,27 @@ fn a_parameter_that_cannot_be_read_holds_the_object_and_is_told() {
     let plan = world.plan();
     assert!(!plan.all_gone);
     assert_eq!(problem(&plan, "AccessDenied").message, "not allowed to read it");
+}
+
+/// Somebody else made it under the name that the channel publishes. It is left alone, so it must not hold the object for ever.
+#[test]
+fn a_parameter_that_is_not_ours_does_not_hold_the_object() {
+    let mut world = empty();
+    world.parameter("eu-west-1", PROD, "ami-foreign");
+    let unpublish = world.plan().steps[0].action.key();
+    let trouble = trouble(PARAMETER_NOT_OURS, "it has no owner tag, so amiops leaves it alone");
+    let retry_at = now() + minutes(10);
+    world.observed.failures.insert(unpublish, Failure { trouble, count: 1, retry_at, generation: 1 });
+    assert!(world.plan().all_gone);
+}
+
+#[test]
+fn a_parameter_that_could_not_be_removed_holds_the_object() {
+    let mut world = empty();
+    world.parameter("eu-west-1", PROD, IMAGE);
+    let unpublish = world.plan().steps[0].action.key();
+    world.failed_before(unpublish, "not allowed to remove it", now() + minutes(10));
+    assert!(!world.plan().all_gone);
 }
 
 #[test]

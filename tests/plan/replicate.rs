@@ -332,6 +332,14 @@ fn taken_back() -> World {
 }
 
 #[test]
+fn a_source_that_the_last_look_missed_is_not_handed_back() {
+    let mut world = taken_back();
+    assert_eq!(sentences(&world.plan()).len(), 1);
+    world.image("us-east-1", "ami-src-1.4.2").missed = true;
+    assert!(world.plan().steps.is_empty(), "{:?}", world.steps());
+}
+
+#[test]
 fn a_source_of_another_account_cannot_be_adopted() {
     let mut world = world(ADOPT);
     world.observed.sources.get_mut(&source_ref("1.4.2")).unwrap().as_mut().unwrap().account = "222222222222".into();

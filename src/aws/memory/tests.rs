@@ -145,6 +145,19 @@ fn tags_that_were_just_written_are_believed_before_a_listing_that_may_be_older()
 }
 
 #[test]
+fn tags_of_snapshots_that_were_just_written_are_believed_before_a_listing_that_may_be_older() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let old = Snapshot { id: "snap-1".into(), started: Some(at(0)), pending: false, tags: Tags::new() };
+    let listing = BTreeMap::from([(old.id.clone(), old)]);
+    memory.retag(&["ami-1".into(), "snap-1".into()], &Tags::from([("team".into(), "web".into())]), at(5));
+    memory.apply_snapshots(listing.clone(), at(5));
+    assert_eq!(memory.view(&owner()).snapshots.unwrap()[0].tags["team"], "web");
+    memory.apply_snapshots(listing, at(7));
+    assert!(memory.view(&owner()).snapshots.unwrap()[0].tags.is_empty());
+}
+
+#[test]
 fn who_asked_about_a_region_is_told_when_it_cannot_be_seen_and_when_it_can_again() {
     let mut memory = Memory::default();
     memory.view(&owner());
@@ -170,7 +183,7 @@ fn snapshots_of_an_image_are_seen_even_without_their_tags() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     let snapshot = Snapshot { id: "snap-1".into(), started: Some(at(0)), pending: false, tags: Tags::new() };
-    let changed = memory.apply_snapshots(BTreeMap::from([(snapshot.id.clone(), snapshot.clone())]));
+    let changed = memory.apply_snapshots(BTreeMap::from([(snapshot.id.clone(), snapshot.clone())]), at(0));
     assert_eq!(changed, BTreeSet::from([owner()]));
     assert_eq!(memory.view(&owner()).snapshots.unwrap(), [snapshot]);
 }

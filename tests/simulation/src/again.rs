@@ -17,6 +17,9 @@ const ANSWER_LOST: Duration = Duration::from_secs(60);
 /// A history has some hundreds of calls.
 const CALLS: u64 = 30_000;
 
+/// A resource and a key, and the value of the tag.
+type Pair = ((String, String), String);
+
 /// A write: its operation, its region and what it is about.
 type Write = (String, String, String);
 
@@ -29,6 +32,8 @@ pub(crate) struct Done {
     put: BTreeMap<Write, (String, Duration, bool)>,
     /// What was removed, and the controller was told so.
     removed: BTreeSet<Write>,
+    /// The tags that were written, and the controller was told so: of a resource and a key, the value and when.
+    tagged: BTreeMap<(String, String), (String, Duration)>,
     /// When each copy was first asked for, by owner, version and region.
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
@@ -52,6 +57,14 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     if past.done.removed.contains(&write) {
         return Some("it was told that this is done".into());
     }
+    if call.operation == "CreateTags" {
+        let by_hand = |id: &str| past.by_hand.get(id).map(|(at, _)| *at);
+        let told = |((id, key), value): &Pair| {
+            let before = past.done.tagged.get(&(id.clone(), key.clone()));
+            before.is_some_and(|(written, at)| written == value && by_hand(id).is_none_or(|touched| touched < *at))
+        };
+        return tags(call).iter().all(told).then(|| "it was told that these tags are there".into());
+    }
     let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
     let before = past.done.put.insert(write, (value.to_owned(), now, false));
     // SSM may take some time to show what was written without an answer.
@@ -60,6 +73,20 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
         state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
     let named = here.any(|p| p.value == value);
     (named && !touched && !in_doubt).then(|| "the parameter names that image already".into())
+}
+
+/// The tags that a call writes, on each of its resources.
+fn tags(call: &Call) -> Vec<Pair> {
+    let tag = |(name, key): (&String, &String)| {
+        let number = name.strip_prefix("Tag.")?.strip_suffix(".Key")?;
+        Some((key.clone(), call.get(&format!("Tag.{number}.Value")).unwrap_or_default().to_owned()))
+    };
+    let tags: Vec<_> = call.parameters.iter().filter_map(tag).collect();
+    let on = |id: &str| {
+        let of = |(key, value): &(String, String)| ((id.to_owned(), key.clone()), value.clone());
+        tags.iter().map(of).collect::<Vec<_>>()
+    };
+    call.list("ResourceId").into_iter().flat_map(on).collect()
 }
 
 /// Whether another attempt to copy comes too soon.
@@ -80,6 +107,10 @@ pub(crate) fn note(world: &World, call: &Call) {
     match call.operation.as_str() {
         "DeregisterImage" | "DeleteSnapshot" | "DeleteParameter" => {
             past.done.removed.insert(write);
+        }
+        "CreateTags" => {
+            let now = world.elapsed();
+            past.done.tagged.extend(tags(call).into_iter().map(|(of, value)| (of, (value, now))));
         }
         "PutParameter" => {
             if let Some((_, _, told)) = past.done.put.get_mut(&write) {

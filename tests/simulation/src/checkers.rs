@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::door::Call;
-use crate::manifest::{ACCOUNT, Manifest, OBJECTS, REGIONS, SOURCES, Version};
+use crate::manifest::{ACCOUNT, LAST, Manifest, NAMESPACE, OBJECTS, REGIONS, Version};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked};
@@ -36,6 +36,15 @@ pub(crate) fn before(world: &World, call: &Call) {
     }
 }
 
+/// Checks that who changes AWS holds the lease.
+pub(crate) fn leads(world: &World, call: &Call, candidate: Option<&str>) {
+    let Some(candidate) = candidate else { return };
+    let lease = world.kube.get("leases", NAMESPACE, "amiops").unwrap_or_default();
+    if let Some(holder) = lease["spec"]["holderIdentity"].as_str().filter(|holder| *holder != candidate) {
+        world.violation(format!("{} in {}: {candidate} writes although {holder} leads", call.operation, call.region));
+    }
+}
+
 /// Checks what is there after a call has changed AWS.
 pub(crate) fn after(world: &World, call: &Call) {
     if call.operation != "CopyImage" {
@@ -43,7 +52,7 @@ pub(crate) fn after(world: &World, call: &Call) {
     }
     let state = world.state();
     for object in OBJECTS {
-        for number in 0..SOURCES {
+        for number in 0..=LAST {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
@@ -128,6 +137,10 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     let lately = world.lately(object);
     if !lately.iter().flatten().any(|m| m.lists(version) && m.regions.contains_key(call.region.as_str())) {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
+    }
+    let asked_for = |m: &Manifest| m.encrypted(&call.region) == call.get("KmsKeyId").is_some();
+    if !lately.iter().flatten().any(|m| m.lacks_its_key() || asked_for(m)) {
+        return Some(format!("{:?} is not the key that is asked for", call.get("KmsKeyId")));
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
     let live = live(world, state, &call.region, object, version);

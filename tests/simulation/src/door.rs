@@ -61,9 +61,9 @@ impl Call {
     }
 }
 
-/// The HTTP client to give to the program under test.
-pub(crate) fn http_client(world: &World, doctor: Option<Doctor>) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(Door { world: world.clone(), doctor });
+/// The HTTP client to give to the program under test, which goes by a name where there is an election.
+pub(crate) fn http_client(world: &World, doctor: Option<Doctor>, candidate: Option<String>) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(Door { world: world.clone(), doctor, candidate });
     http_client_fn(move |_, _| connector.clone())
 }
 
@@ -71,6 +71,7 @@ pub(crate) fn http_client(world: &World, doctor: Option<Doctor>) -> SharedHttpCl
 struct Door {
     world: World,
     doctor: Option<Doctor>,
+    candidate: Option<String>,
 }
 
 impl std::fmt::Debug for Door {
@@ -81,7 +82,7 @@ impl std::fmt::Debug for Door {
 
 impl HttpConnector for Door {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { world, doctor } = self.clone();
+        let Self { world, doctor, candidate } = self.clone();
         HttpConnectorFuture::new(async move {
             let Some(call) = Call::read(&request) else {
                 world.violation("a request to AWS that cannot be read".into());
@@ -98,6 +99,7 @@ impl HttpConnector for Door {
             let call = Call::read(&request).unwrap_or(call);
             if call.writes() {
                 checkers::before(&world, &call);
+                checkers::leads(&world, &call, candidate.as_deref());
             } else {
                 checkers::now_and_then(&world);
             }

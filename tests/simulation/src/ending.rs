@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::checkers;
 use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, Version, parameter};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::World;
+use crate::{checkers, told};
 
 /// Checks that every object has arrived where it can.
 pub(crate) fn check_settled(world: &World) {
@@ -16,7 +16,7 @@ pub(crate) fn check_settled(world: &World) {
     for object in OBJECTS {
         let found = world.kube.get("machineimages", NAMESPACE, object);
         match (world.manifest(object), found) {
-            (Some(manifest), Some(found)) => settled(world, &state, &manifest, &found["status"]),
+            (Some(manifest), Some(found)) => settled(world, &state, &manifest, &found),
             (Some(_), None) => world.violation(format!("{object} was applied and does not exist")),
             (None, Some(found)) => deleting(world, &state, object, &found),
             (None, None) => gone(world, &state, object),
@@ -29,12 +29,18 @@ fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|c| c["type"] == type_)
 }
 
-fn settled(world: &World, state: &State, manifest: &Manifest, status: &Value) {
+/// Whether a status says that the object is Ready.
+pub(crate) fn is_ready(status: &Value) -> bool {
+    condition(status, "Ready").is_some_and(|c| c["status"] == "True")
+}
+
+fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) {
     if manifest.suspend {
         return;
     }
+    let status = &found["status"];
     let object = manifest.object;
-    let ready = condition(status, "Ready").is_some_and(|c| c["status"] == "True");
+    let ready = is_ready(status);
     let lacking = lacking(state, manifest);
     match (ready, lacking) {
         (true, Some(lacking)) => world.violation(format!("{object} says that it is Ready, but {lacking}")),
@@ -47,14 +53,12 @@ fn settled(world: &World, state: &State, manifest: &Manifest, status: &Value) {
         }
         _ => {}
     }
-    if let Some(generation) = status["observedGeneration"].as_i64().filter(|g| *g < 1) {
-        world.violation(format!("{object} was never looked at: observedGeneration {generation}"));
-    }
+    told::check(world, state, manifest, found);
     overstaying(world, state, manifest);
 }
 
 /// What is not as the manifest asks for.
-fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
+pub(crate) fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
     let object = manifest.object;
     for region in manifest.regions.keys() {
         for version in &manifest.versions {
@@ -87,7 +91,7 @@ fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
 
 /// Whether something lasting stands in the way: a source that does not exist, content that changed, two copies, a foreign
 /// image with the name, a foreign parameter.
-fn excused(state: &State, manifest: &Manifest) -> bool {
+pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
     let no_source = |v: &Version| {
         let (region, id) = v.source(manifest.object);
         let image = state.image(&region, &id);

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
 
 use crate::manifest::{OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
-use crate::state::{Image, State, owner_of};
+use crate::state::{Image, Snapshot, State, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
@@ -16,6 +16,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let (region, subject) = match what {
         ByHand::OverwriteParameter | ByHand::DeleteParameter => (parameter(config, &state, what, pick).await, None),
         ByHand::LoseSource => (lose_source(config, pick).await, None),
+        ByHand::UntagSnapshot => (untag_snapshot(world, config, &state, pick).await, None),
         _ if ours.is_empty() => return,
         _ => {
             let chosen = ours[pick % ours.len()];
@@ -55,6 +56,10 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::Launch => {
             ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok();
         }
+        ByHand::Stop => {
+            let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
+            ec2.stop_instances().instance_ids(&instances.next()?.by).send().await.ok();
+        }
         ByHand::Terminate => {
             let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
             ec2.terminate_instances().instance_ids(&instances.next()?.by).send().await.ok();
@@ -81,7 +86,9 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::Disable => {
             ec2.disable_image().image_id(id).send().await.ok();
         }
-        ByHand::OverwriteParameter | ByHand::DeleteParameter | ByHand::LoseSource => return None,
+        ByHand::OverwriteParameter | ByHand::DeleteParameter | ByHand::LoseSource | ByHand::UntagSnapshot => {
+            return None;
+        }
     }
     Some(image.region.clone())
 }
@@ -91,6 +98,19 @@ async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
     ec2(config, REGIONS[0]).deregister_image().image_id(id).send().await.ok();
     Some(REGIONS[0].to_owned())
+}
+
+/// A snapshot is taken out of amiops's hands; mostly one that has lost its image, if there is one.
+async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: usize) -> Option<String> {
+    let held = |s: &Snapshot| state.images.iter().any(|i| i.region == s.region && i.snapshots.contains(&s.id));
+    let ours: Vec<_> = state.snapshots.iter().filter(|s| owner_of(&s.tags).is_some()).collect();
+    let lonely: Vec<_> = ours.iter().copied().filter(|s| !held(s)).collect();
+    let among = if lonely.is_empty() || pick.is_multiple_of(4) { ours } else { lonely };
+    let chosen = among.get(pick % among.len().max(1))?;
+    let tag = Tag::builder().key("amiops.dev/owner").build();
+    ec2(config, &chosen.region).delete_tags().resources(&chosen.id).tags(tag).send().await.ok();
+    world.past().by_hand.insert(chosen.id.clone(), (world.elapsed(), chosen.region.clone()));
+    Some(chosen.region.clone())
 }
 
 async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {

@@ -7,6 +7,7 @@ mod coverage;
 mod doctor;
 mod door;
 mod ending;
+mod epilogue;
 mod faults;
 mod fields;
 mod hands;
@@ -16,6 +17,7 @@ mod play;
 mod shrink;
 mod state;
 mod story;
+mod told;
 mod trace;
 mod world;
 

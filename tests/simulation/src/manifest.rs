@@ -17,6 +17,8 @@ pub(crate) const SOURCES: usize = 6;
 const CHAINED: usize = SOURCES - 1;
 /// The number of the source that another account owns and has shared.
 pub(crate) const FOREIGN: usize = SOURCES - 2;
+/// The number of the version that is asked for at the very end; before, nobody knows of it.
+pub(crate) const LAST: usize = SOURCES;
 /// The account of amiops, and another.
 pub(crate) const ACCOUNT: &str = "111111111111";
 pub(crate) const OTHER_ACCOUNT: &str = "222222222222";
@@ -111,12 +113,12 @@ impl Manifest {
     /// The manifest after somebody has edited it.
     pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        match rng.u8(..23) {
+        match rng.u8(..24) {
             0..=3 => manifest.add_version(rng),
             4..=7 => manifest.drop_version(rng),
             8..=12 => manifest.move_channel(rng),
             13 => manifest.keep_last = [None, Some(0), Some(1), Some(2)][rng.usize(..4)],
-            14 => {
+            14 | 22 => {
                 let key = format!("key{}", rng.u8(..3));
                 manifest.tags.insert(key, rng.u8(..3).to_string());
             }
@@ -173,6 +175,28 @@ impl Manifest {
         manifest
     }
 
+    /// The manifest as it is left before the object is deleted: mostly with its images to go, often without what was handed over
+    /// or a channel.
+    pub(crate) fn let_go(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        manifest.delete = rng.u8(..4) != 0;
+        if rng.bool() {
+            manifest.versions.iter_mut().for_each(|v| v.adopt = false);
+        }
+        if rng.u8(..3) == 0 {
+            manifest.channels.pop_last();
+        }
+        manifest
+    }
+
+    /// The manifest with a tag and a version more, one that was never asked for.
+    pub(crate) fn with_more(&self) -> Self {
+        let mut manifest = self.clone();
+        manifest.tags.insert("last".into(), "edit".into());
+        manifest.versions.push(Version { number: LAST, adopt: false, origin: Origin::Baked });
+        manifest
+    }
+
     fn move_channel(&mut self, rng: &mut Rng) {
         let channel = ["prod", "staging"][rng.usize(..2)];
         match rng.usize(..=self.versions.len()) {
@@ -220,6 +244,11 @@ impl Manifest {
     /// Whether it names a key that does not exist, so that copies fail as often as they are tried.
     pub(crate) fn lacks_its_key(&self) -> bool {
         self.fields.iter().any(|(pointer, _)| pointer.ends_with("/kmsKeyId"))
+    }
+
+    /// Whether the copies of a region are to be encrypted.
+    pub(crate) fn encrypted(&self, region: &str) -> bool {
+        self.regions.get(region).copied().unwrap_or_default()
     }
 
     /// Whether the manifest names an image as a source.

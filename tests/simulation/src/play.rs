@@ -26,13 +26,13 @@ use crate::state::INSTALLATION;
 use crate::story::{Act, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, World};
-use crate::{ending, hands};
+use crate::{ending, epilogue, hands};
 
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
 const SETTLE: Duration = Duration::from_mins(150);
 /// Copies that are begun then take no longer.
-const COPY_TIME: SignedDuration = SignedDuration::from_mins(10);
+const COPY_TIME: Duration = Duration::from_mins(10);
 /// How long it takes to make a cluster anew.
 const NEW_CLUSTER: Duration = Duration::from_mins(1);
 /// For this long nothing may be written then.
@@ -86,6 +86,9 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     world.kube.reset_log();
     sleep(QUIET).await;
     ending::check_quiet(&world, &before);
+    if story.has_epilogue() {
+        epilogue::play(&world, story.nature.copy_time.min(COPY_TIME)).await;
+    }
     let counts = world.trace.counts();
     let violations = std::mem::take(&mut world.past().violations);
     Outcome { violations, hash: world.trace.hash(), counts, latest: world.trace.latest() }
@@ -95,9 +98,9 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
 pub(crate) struct Stage {
     pub(crate) world: World,
     start: Instant,
-    /// The configuration that the controllers use, and the one of people's own hands.
-    config: SdkConfig,
+    /// The configuration of people's own hands; each controller has its own door.
     by_hand: SdkConfig,
+    doctor: Option<Doctor>,
     first: Option<Controller>,
     second: Option<(Instant, Controller)>,
     /// Whether controllers stand for election.
@@ -119,7 +122,7 @@ impl Stage {
         let mut stage = Self {
             world: world.clone(),
             start: Instant::now(),
-            config: sdk_config(http_client(world, doctor)).await,
+            doctor,
             by_hand: sdk_config(world.aws.http_client()).await,
             first: None,
             second: None,
@@ -137,9 +140,11 @@ impl Stage {
         let (shutdown, told) = watch::channel(false);
         let telemetry = Telemetry::default();
         let clock = self.world.clone();
+        let door = http_client(&self.world, self.doctor, self.elects.then(|| identity.to_owned()));
+        let config = self.by_hand.clone().into_builder().http_client(door).build();
         let doors = Doors {
             kube: self.world.kube.client(),
-            aws: Arc::new(Aws::new(self.config.clone(), telemetry.metrics.clone())),
+            aws: Arc::new(Aws::new(config, telemetry.metrics.clone())),
             clock: Clock::from_fn(move || clock.wrong_time()),
         };
         let world = self.world.clone();
@@ -282,7 +287,7 @@ impl Stage {
         self.world.note("quiet");
         self.world.aws.clear_faults();
         self.world.aws.configure(|c| {
-            c.copy_time = c.copy_time.min(COPY_TIME);
+            c.copy_time = c.copy_time.min(SignedDuration::try_from(COPY_TIME).unwrap_or_default());
             c.early_snapshots = c.copy_time / 2;
         });
         self.world.past().crash = None;

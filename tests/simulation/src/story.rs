@@ -77,8 +77,10 @@ impl Act {
 pub(crate) enum ByHand {
     ChangeTag,
     RemoveTags,
+    UntagSnapshot,
     Deregister,
     Launch,
+    Stop,
     Terminate,
     MakeTemplate,
     CopyWithTags,
@@ -181,6 +183,11 @@ impl Story {
         two || self.seed.is_multiple_of(4)
     }
 
+    /// Whether more is asked for when the world is quiet: in some stories only, since it takes time.
+    pub(crate) fn has_epilogue(&self) -> bool {
+        self.seed % 4 == 1
+    }
+
     /// The story of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -189,28 +196,82 @@ impl Story {
             .iter()
             .map(|m| Moment { at: Duration::from_secs(rng.u64(..600)), act: Act::Apply(m.clone()) })
             .collect();
-        for _ in 0..rng.usize(4..28) {
-            let at = Duration::from_millis(rng.u64(600_000..LENGTH.as_millis() as u64));
-            moments.push(Moment { at, act: Act::Request(OBJECTS[0]) });
-        }
         moments.sort_by_key(|m| m.at);
-        for moment in moments.iter_mut().filter(|m| matches!(m.act, Act::Request(_))) {
-            moment.act = act(&mut rng, &mut manifests);
+        for at in times(&mut rng) {
+            moments.extend(acts(&mut rng, &mut manifests).into_iter().map(|act| Moment { at, act }));
         }
         Self { seed, nature: Nature::draw(&mut rng), length: LENGTH, moments }
     }
 }
 
+/// When something happens. In half of the stories much of it comes in bursts, since it is the second blow that finds a program
+/// in the middle of something.
+fn times(rng: &mut Rng) -> Vec<Duration> {
+    let length = u64::try_from(LENGTH.as_millis()).unwrap_or(u64::MAX);
+    let mut times: Vec<_> = (0..rng.usize(4..28)).map(|_| Duration::from_millis(rng.u64(600_000..length))).collect();
+    times.sort();
+    if rng.bool() {
+        for later in 1..times.len() {
+            let soon = times[later - 1] + Duration::from_millis(rng.u64(..90_000));
+            if rng.bool() {
+                times[later] = times[later].min(soon);
+            }
+        }
+    }
+    times
+}
+
+/// What happens at a moment; where an object is deleted, often not that alone.
+fn acts(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
+    match rng.u8(..100) {
+        0..=4 => cleaning(rng, manifests),
+        _ => vec![act(rng, manifests)],
+    }
+}
+
+/// Somebody cleans up: the last edit, an image that goes by hand and a removal that is refused come with the deletion.
+fn cleaning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
+    let which = rng.usize(..OBJECTS.len());
+    let mut acts = Vec::new();
+    if rng.bool() {
+        manifests[which] = manifests[which].let_go(rng);
+        acts.push(Act::Apply(manifests[which].clone()));
+    }
+    if rng.u8(..3) == 0 {
+        acts.push(Act::ByHand(ByHand::Deregister, rng.usize(..64)));
+    }
+    if rng.bool() {
+        let operations = [
+            "DeregisterImage",
+            "DeleteSnapshot",
+            "DeleteParameter",
+            "CreateTags",
+            "DescribeSnapshots",
+            "GetParameters",
+        ];
+        let effects = [Effect::Deny, Effect::Throttle, Effect::DropReply];
+        let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..6)]);
+        acts.push(Act::Aws(Box::new(refusal), a_while(rng)));
+    }
+    acts.push(Act::Delete(OBJECTS[which]));
+    acts
+}
+
+fn a_while(rng: &mut Rng) -> Duration {
+    Duration::from_secs([20, 300, 3600, 4 * 3600][rng.usize(..4)])
+}
+
 fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
     let which = rng.usize(..OBJECTS.len());
-    let a_while = Duration::from_secs([20, 300, 3600, 4 * 3600][rng.usize(..4)]);
+    let a_while = a_while(rng);
     let region = REGIONS[rng.usize(..REGIONS.len())];
     match rng.u8(..100) {
-        0..=34 => {
+        0..=36 => {
             manifests[which] = manifests[which].edited(rng);
             Act::Apply(manifests[which].clone())
         }
-        35..=38 => Act::Delete(OBJECTS[which]),
+        37 => Act::Delete(OBJECTS[which]),
+        38 => Act::Request(OBJECTS[which]),
         39..=58 => Act::ByHand(by_hand(rng), rng.usize(..64)),
         59..=74 => Act::Aws(Box::new(fault(rng, region)), a_while),
         75..=76 => Act::KeyDisabled(region, a_while),
@@ -241,10 +302,12 @@ fn by_hand(rng: &mut Rng) -> ByHand {
         ChangeTag,
         ChangeTag,
         RemoveTags,
+        UntagSnapshot,
         Deregister,
         Launch,
         Launch,
         Launch,
+        Stop,
         Terminate,
         MakeTemplate,
         CopyWithTags,
@@ -273,6 +336,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         "DeregisterImage",
         "DeleteSnapshot",
         "PutParameter",
+        "DeleteParameter",
         "GetParameters",
         "DescribeImageAttribute",
         "*",

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::again::Done;
 use crate::asked::Asked;
 use crate::manifest::{
-    ACCOUNT, FOREIGN, KEY, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, SOURCES, source_id,
+    ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
 };
 use crate::state::{Image, State};
 use crate::story::Story;
@@ -150,12 +150,13 @@ impl World {
             self.expect("a key", self.aws.seed_key(key));
         }
         for object in OBJECTS {
-            for number in 0..SOURCES {
+            for number in 0..=LAST {
                 let image = SeedImage {
                     region: REGIONS[0].into(),
                     id: Some(source_id(object, number)),
                     name: Some(format!("baked-{object}-{number}")),
                     account: (number == FOREIGN).then(|| OTHER_ACCOUNT.to_owned()),
+                    volumes: if number.is_multiple_of(2) { 1 } else { 2 },
                     shared_with: if number == FOREIGN { vec![ACCOUNT.to_owned()] } else { Vec::new() },
                     ..Default::default()
                 };

@@ -1,0 +1,53 @@
+//! What is asked for in a quiet world arrives soon. Whoever waits for the next interval or the next listing where something
+//! has told, or could be looked at, is late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::ending;
+use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
+use crate::world::World;
+
+/// A copy is looked at every two minutes; the rest takes seconds.
+const SOON: Duration = Duration::from_mins(3);
+
+/// Asks for one more version and tag of each object that has arrived, and for a pass; looks whether they are there soon.
+pub(crate) async fn play(world: &World, copy_time: Duration) {
+    let asked: BTreeMap<_, _> = OBJECTS.into_iter().filter_map(|object| Some((object, ask(world, object)?))).collect();
+    sleep(SOON).await;
+    let now = |object| world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
+    for (object, (_, request)) in &asked {
+        let handled = &now(object)["status"]["lastHandledReconcileAt"];
+        if handled != request {
+            world.violation(format!("{object} was asked for a pass, {SOON:?} ago: {request}, not {handled}"));
+        }
+    }
+    sleep(copy_time).await;
+    let state = world.state();
+    for (object, (manifest, _)) in &asked {
+        if let Some(lacking) = ending::lacking(&state, manifest) {
+            world.violation(format!("{object} was asked for more in a quiet world, and {lacking}"));
+        }
+        let status = &now(object)["status"];
+        if !ending::is_ready(status) {
+            world.violation(format!("{object} has arrived, and does not say so: {status}"));
+        }
+    }
+}
+
+/// Asks an object for more; the answer is what was asked for, and the request for a pass.
+fn ask(world: &World, object: &'static str) -> Option<(Manifest, String)> {
+    let state = world.state();
+    let manifest = world.manifest(object).filter(|m| !m.suspend && ending::lacking(&state, m).is_none())?;
+    let more = manifest.with_more();
+    if ending::excused(&state, &more) {
+        return None;
+    }
+    world.apply(&more);
+    let request = world.now().to_string();
+    let patch = serde_json::json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
+    world.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok()?;
+    world.manifest(object).filter(|m| *m == more).map(|m| (m, request))
+}

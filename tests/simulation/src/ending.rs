@@ -1,7 +1,7 @@
 //! The rules that must hold at the end, when the world has fallen quiet: every object is what it says it is, or says what
 //! stands in the way; and then nothing more is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -189,7 +189,10 @@ fn gone(world: &World, state: &State, object: &str) {
     let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
     let Some(last) = last.filter(|m| m.delete && followed) else { return };
-    for region in last.regions.keys() {
+    // Of regions that have left the manifest a new cluster cannot know.
+    let life = world.last_life(object);
+    let regions: BTreeSet<_> = life.iter().flat_map(|m| m.regions.keys()).chain(last.regions.keys()).collect();
+    for region in regions {
         if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
         }
@@ -199,7 +202,8 @@ fn gone(world: &World, state: &State, object: &str) {
             world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }
         let published: Vec<_> = last.channels.keys().filter_map(|channel| last.published(channel)).collect();
-        let left = |p: &&Parameter| p.region == *region && published.contains(&p.name);
+        let asked = last.regions.contains_key(region);
+        let left = |p: &&Parameter| asked && p.region == *region && published.contains(&p.name);
         if let Some(parameter) = state.parameters.iter().find(left).filter(|p| owner_of(&p.tags) == Some(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", parameter.name));
         }

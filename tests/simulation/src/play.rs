@@ -272,6 +272,7 @@ impl Stage {
         self.killed();
         // What was on its way out is not applied again, and nobody can know of it any more.
         self.world.past().deleted.clear();
+        self.world.past().cluster_lost = self.world.elapsed();
         self.world.wipe_cluster();
         for object in OBJECTS {
             if let Some(manifest) = self.world.manifest(object) {

@@ -69,6 +69,8 @@ pub(crate) struct Past {
     pub(crate) asked: Asked,
     /// When somebody last did something by hand in a region, or to an image or snapshot; and the region.
     pub(crate) by_hand: BTreeMap<String, (Duration, String)>,
+    /// When the cluster was last lost.
+    pub(crate) cluster_lost: Duration,
     /// Since when objects do not decode, if nobody has written them anew.
     pub(crate) spoilt: BTreeMap<&'static str, Duration>,
     /// When a controller was last given a listing of a region's images.
@@ -252,6 +254,14 @@ impl World {
     pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
         let past = self.past();
         past.manifests.get(object)?.iter().rev().find_map(|asking| asking.manifest.clone())
+    }
+
+    /// What an object asked for from when it was last made until it was deleted, or since its cluster was lost.
+    pub(crate) fn last_life(&self, object: &str) -> Vec<Manifest> {
+        let past = self.past();
+        let lost = past.cluster_lost;
+        let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
+        all.map_while(|asking| asking.manifest.clone().filter(|_| asking.since >= lost)).collect()
     }
 
     /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied

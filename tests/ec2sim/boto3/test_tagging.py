@@ -1,6 +1,6 @@
 """Tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html"""
 
-from conftest import NO_SUCH_IMAGE, refused, tags
+from conftest import NO_SUCH_IMAGE, THERE, refused, tags
 
 
 def tag(aws, *resources, **pairs):
@@ -112,12 +112,6 @@ def test_deleting_a_tag_that_is_not_there_is_no_error(aws):
     aws.ec2().delete_tags(Resources=[aws.image()], Tags=[{"Key": "team"}])
 
 
-def test_others_cannot_tag_a_shared_image(aws):
-    image = aws.image(sharedWith=[aws.other])
-    with refused("AuthFailure"):
-        aws.ec2(account=aws.other).create_tags(Resources=[image], Tags=[{"Key": "a", "Value": "b"}])
-
-
 def test_tags_are_filtered_by_key_value_and_type(aws):
     image = aws.image(tags={"team": "web", "tier": "one"}, volumes=0)
     queries = [("key", "team"), ("value", "web"), ("tag:team", "web")]
@@ -143,3 +137,84 @@ def test_new_tags_can_be_seen_late(aws):
     assert found(aws, image) == {}
     aws.pass_time("5s")
     assert found(aws, image) == {"team": "web"}
+
+
+def tag_as(aws, account, *resources, **pairs):
+    listed = [{"Key": key, "Value": value} for key, value in pairs.items()]
+    aws.ec2(account=account).create_tags(Resources=list(resources), Tags=listed)
+
+
+def test_tags_that_others_give_to_a_shared_image_only_they_see(aws):
+    """Those of the owner they see only where these are marked as shared."""
+    image = aws.image(tags={"team": "web", "ec2:SharedTag/a": "1"}, public=True)
+    tag_as(aws, aws.other, image, team="db")
+    found = aws.describe(image, account=aws.other)["Tags"]
+    assert {t["Key"]: t["Value"] for t in found} == {"team": "db", "ec2:SharedTag/a": "1"}
+    found = aws.describe(image)["Tags"]
+    assert {t["Key"]: t["Value"] for t in found} == {"team": "web", "ec2:SharedTag/a": "1"}
+    found = aws.describe(image, account="999999999999")["Tags"]
+    assert found == [{"Key": "ec2:SharedTag/a", "Value": "1"}]
+
+
+def test_tags_that_others_give_are_found_by_them_alone(aws):
+    image = aws.image(sharedWith=[aws.other])
+    tag_as(aws, aws.other, image, team="db")
+    for name, value in [("tag:team", "db"), ("tag-key", "team")]:
+        query = [{"Name": name, "Values": [value]}]
+        counts = [
+            len(aws.ec2(account=account).describe_images(Filters=query, Owners=[aws.account])["Images"])
+            for account in [aws.other, aws.account]
+        ]
+        assert counts == [1, 0]
+    listed = aws.ec2(account=aws.other).describe_tags()["Tags"]
+    assert [(t["ResourceId"], t["ResourceType"]) for t in listed] == [(image, "image")]
+    assert found(aws, image) == {}
+
+
+def test_others_tag_a_shared_snapshot_for_themselves(aws):
+    image = aws.image(sharedWith=[aws.other], shareSnapshots=True)
+    [snapshot] = aws.snapshots(image)
+    tag_as(aws, aws.other, snapshot, team="db")
+    theirs = aws.ec2(account=aws.other).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    assert theirs["Tags"] == [{"Key": "team", "Value": "db"}]
+    assert "Tags" not in aws.ec2().describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    query = [{"Name": "tag:team", "Values": ["db"]}]
+    assert aws.ec2().describe_snapshots(Filters=query)["Snapshots"] == []
+    assert len(aws.ec2(account=aws.other).describe_snapshots(Filters=query)["Snapshots"]) == 1
+
+
+def test_owner_and_others_delete_only_their_own_tags(aws):
+    image = aws.image(sharedWith=[aws.other], tags={"team": "web"})
+    tag_as(aws, aws.other, image, team="db")
+    aws.ec2().delete_tags(Resources=[image])
+    assert aws.describe(image, account=aws.other)["Tags"] == [{"Key": "team", "Value": "db"}]
+    tag(aws, image, team="web")
+    aws.ec2(account=aws.other).delete_tags(Resources=[image], Tags=[{"Key": "team"}])
+    assert "Tags" not in aws.describe(image, account=aws.other)
+    assert found(aws, image) == {"team": "web"}
+
+
+def test_tags_of_others_are_not_shown_once_the_image_is_not_shared_with_them(aws):
+    image = aws.image(sharedWith=[aws.other])
+    tag_as(aws, aws.other, image, team="db")
+    remove = {"Remove": [{"UserId": aws.other}]}
+    aws.ec2().modify_image_attribute(ImageId=image, LaunchPermission=remove)
+    assert aws.ec2(account=aws.other).describe_tags()["Tags"] == []
+    with refused("InvalidAMIID.NotFound"):
+        tag_as(aws, aws.other, image, team="db")
+
+
+def test_what_is_not_shared_others_cannot_tag(aws):
+    image = aws.image()
+    with refused("InvalidAMIID.NotFound"):
+        tag_as(aws, aws.other, image, team="db")
+    with refused("InvalidSnapshot.NotFound"):
+        tag_as(aws, aws.other, *aws.snapshots(image), team="db")
+
+
+def test_a_copy_gets_the_tags_that_the_copying_account_gave(aws):
+    image = aws.image(sharedWith=[aws.other], shareSnapshots=True, tags={"team": "web"})
+    tag_as(aws, aws.other, image, tier="one")
+    copy = aws.copy(image, account=aws.other, CopyImageTags=True)
+    found = aws.describe(copy, THERE, account=aws.other)["Tags"]
+    assert found == [{"Key": "tier", "Value": "one"}]

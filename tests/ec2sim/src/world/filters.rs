@@ -32,9 +32,9 @@ pub(crate) trait Filtered: Sized + 'static {
 
     fn tags(&self) -> &Tags;
 
-    /// Whether an account sees a tag of it; a filter must not tell what it may not see.
-    fn shows_tag(&self, _viewer: &str, _key: &str) -> bool {
-        true
+    /// The tags of it that an account sees; a filter must not tell what it may not see.
+    fn tags_for(&self, _viewer: &str) -> Tags {
+        self.tags().clone()
     }
 }
 
@@ -65,12 +65,11 @@ impl<'f, T: Filtered> Matcher<'f, T> {
     pub(crate) fn passes(&self, resource: &T, viewer: &str) -> bool {
         self.0.iter().all(|(field, patterns)| {
             let any = |value: &str| patterns.iter().any(|pattern| pattern.matches(value));
-            let shown = |key: &str| resource.shows_tag(viewer, key);
             match field {
                 Field::Values(values) => values(resource).iter().any(|value| any(value)),
                 Field::Absent => false,
-                Field::TagKey => resource.tags().iter().any(|(key, _)| shown(key) && any(key)),
-                Field::TagValue(key) => resource.tags().get(key).is_some_and(|value| shown(key) && any(value)),
+                Field::TagKey => resource.tags_for(viewer).iter().any(|(key, _)| any(key)),
+                Field::TagValue(key) => resource.tags_for(viewer).get(key).is_some_and(any),
             }
         })
     }

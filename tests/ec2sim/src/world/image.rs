@@ -1,6 +1,6 @@
 //! An image: its state, who sees it, and how it is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::world::agenda::written_in_seconds as date;
 use crate::world::machine::{Machine, SharedMachine};
 use crate::world::performance::Performance;
 use crate::world::recycle_bin::Stay;
-use crate::world::tags::{self, Tags};
+use crate::world::tags::{self, Tags, TagsOfOthers};
 
 /// Where an image is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +161,10 @@ pub(crate) struct Image {
     pub(crate) devices: Vec<BlockDevice>,
     pub(crate) instance_stores: Vec<InstanceStore>,
     pub(crate) grants: BTreeSet<Grant>,
+    /// Those of the owner.
     pub(crate) tags: Tags,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags_of_others: TagsOfOthers,
     pub(crate) origin: Option<Box<Origin>>,
     /// Whether it does not show its snapshots while it is pending.
     pub(crate) bare: bool,
@@ -193,6 +196,7 @@ impl Image {
             instance_stores: Vec::new(),
             grants: BTreeSet::new(),
             tags: Tags::new(),
+            tags_of_others: TagsOfOthers::new(),
             origin: None,
             bare: false,
             source_instance: None,
@@ -326,11 +330,20 @@ impl Image {
         tags::write(x, &self.tags_for(&cx.account));
     }
 
-    /// The tags that an account sees: those of the owner, and of others only what is marked as shared.
+    /// The tags that an account gave, be it the owner or one that the image is shared with.
+    pub(crate) fn tags_by(&self, account: &str) -> Option<&Tags> {
+        if self.owner == account { Some(&self.tags) } else { self.tags_of_others.get(account) }
+    }
+
+    /// The tags that an account sees: its own, and of the owner's what is marked as shared.
     pub(crate) fn tags_for(&self, account: &str) -> Tags {
         let mut tags = self.tags.clone();
-        if self.owner != account {
-            tags.retain(|key, _| is_shared(key));
+        if self.owner == account {
+            return tags;
+        }
+        tags.retain(|key, _| is_shared(key));
+        if let Some(own) = self.tags_by(account) {
+            tags.extend(own.iter());
         }
         tags
     }
@@ -360,7 +373,7 @@ impl Image {
 
 /// Whether the accounts that an image is shared with see the tag:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#sharing-tags>.
-pub(crate) fn is_shared(tag: &str) -> bool {
+fn is_shared(tag: &str) -> bool {
     tag.starts_with("ec2:SharedTag/")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::world::agenda::written_in_seconds as date;
 use crate::world::filters::{Filtered, Values, maybe, one, written};
-use crate::world::image::{Image, is_shared};
+use crate::world::image::Image;
 use crate::world::tags::Tags;
 
 impl Filtered for Image {
@@ -61,7 +61,7 @@ impl Filtered for Image {
         &self.tags
     }
 
-    fn shows_tag(&self, viewer: &str, key: &str) -> bool {
-        self.owner == viewer || is_shared(key)
+    fn tags_for(&self, viewer: &str) -> Tags {
+        self.tags_for(viewer)
     }
 }

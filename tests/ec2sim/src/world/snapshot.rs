@@ -1,6 +1,6 @@
 //! A snapshot: its state, who may read it, and how it is written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::world::filters::{Filtered, Values, one, written};
 use crate::world::ids::SNAPSHOT;
 use crate::world::image::Grant;
 use crate::world::region::Region;
-use crate::world::tags::{self, Tags};
+use crate::world::tags::{self, Tags, TagsOfOthers};
 
 /// The volume id that AWS gives to snapshots which were copied.
 const COPIED_VOLUME: &str = "vol-ffffffff";
@@ -60,7 +60,10 @@ pub(crate) struct Snapshot {
     pub(crate) key: Option<String>,
     /// Who may make volumes and copies of it.
     pub(crate) grants: BTreeSet<Grant>,
+    /// Those of the owner.
     pub(crate) tags: Tags,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags_of_others: TagsOfOthers,
 }
 
 impl Snapshot {
@@ -82,6 +85,7 @@ impl Snapshot {
             key: None,
             grants: BTreeSet::new(),
             tags: Tags::new(),
+            tags_of_others: TagsOfOthers::new(),
         }
     }
 
@@ -134,9 +138,14 @@ impl Snapshot {
         if self.state == SnapshotState::Completed {
             x.text("completionTime", date(self.ends));
         }
-        if self.owner == cx.account {
-            tags::write(x, &self.tags);
+        if let Some(tags) = self.tags_by(&cx.account) {
+            tags::write(x, tags);
         }
+    }
+
+    /// The tags that an account gave, be it the owner or one that may read it: no other account sees them.
+    pub(crate) fn tags_by(&self, account: &str) -> Option<&Tags> {
+        if self.owner == account { Some(&self.tags) } else { self.tags_of_others.get(account) }
     }
 }
 
@@ -159,8 +168,8 @@ impl Filtered for Snapshot {
         &self.tags
     }
 
-    fn shows_tag(&self, viewer: &str, _: &str) -> bool {
-        self.owner == viewer
+    fn tags_for(&self, viewer: &str) -> Tags {
+        self.tags_by(viewer).cloned().unwrap_or_default()
     }
 }
 

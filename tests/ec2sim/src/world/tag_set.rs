@@ -12,6 +12,10 @@ type Entry = (Box<str>, Box<str>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tags(Option<Arc<Vec<Entry>>>);
 
+/// The tags that accounts gave to what another account shares with them. Each sees and changes only its own:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-resources>.
+pub(crate) type TagsOfOthers = BTreeMap<String, Tags>;
+
 impl Tags {
     pub(crate) const fn new() -> Self {
         Self(None)

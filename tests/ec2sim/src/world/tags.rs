@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub(crate) use super::tag_set::Tags;
+pub(crate) use super::tag_set::{Tags, TagsOfOthers};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
@@ -230,7 +230,7 @@ impl World {
     pub(crate) fn describe_tags(&mut self, cx: &Context, input: DescribeTags) -> Result<Xml, ApiError> {
         let paging = Paging::ec2(input.max_results, input.next_token.as_deref(), 5..=1000)?;
         let matcher = Matcher::new(&input.filters)?;
-        let all = all_tags(self.region(cx)?, &cx.account);
+        let all = all_tags(self.region(cx)?, cx);
         let (page, token) = paging.page(&all, |tag| matcher.passes(tag, &cx.account));
         let mut x = Xml::new();
         x.list("tagSet", page, |x, tag| {
@@ -252,12 +252,26 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
     kind.check(id)?;
+    // What is shared can be tagged too; those tags only the account sees that gave them.
     if kind.prefix == IMAGE.prefix {
-        return Ok(&mut region.owned_image(cx, id)?.tags);
+        region.visible_image(cx, id)?;
+    }
+    if kind.prefix == SNAPSHOT.prefix {
+        region.visible_snapshot(cx, id)?;
     }
     let owned = |owner: &String| *owner == cx.account;
+    let account = cx.account.clone();
     let tags = match kind.prefix {
-        "snap-" => region.snapshots.get_mut(id).filter(|s| owned(&s.owner)).map(|s| &mut s.tags),
+        "ami-" => region.images.get_mut(id).map(|image| {
+            if owned(&image.owner) { &mut image.tags } else { image.tags_of_others.entry(account).or_default() }
+        }),
+        "snap-" => region.snapshots.get_mut(id).map(|snapshot| {
+            if owned(&snapshot.owner) {
+                &mut snapshot.tags
+            } else {
+                snapshot.tags_of_others.entry(account).or_default()
+            }
+        }),
         "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
         "sg-" => region.holdings(&cx.account).security_groups.get_mut(id).map(|g| &mut g.tags),
         "key-" => {
@@ -270,13 +284,11 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
     tags.ok_or_else(|| kind.not_found(id))
 }
 
-/// Every tag of the account in the region, in an order that pages can follow.
-fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
+/// Every tag that the account gave in the region, in an order that pages can follow.
+fn all_tags(region: &Region, cx: &Context) -> BTreeMap<String, Tagged> {
+    let account = cx.account.as_str();
     let mut all = BTreeMap::new();
-    let mut take = |kind: &Kind, owner: &str, id: &str, tags: &Tags| {
-        if owner != account {
-            return;
-        }
+    let mut take = |kind: &Kind, id: &str, tags: &Tags| {
         for (key, value) in tags.iter() {
             let tag = Tagged {
                 key: key.to_owned(),
@@ -288,10 +300,20 @@ fn all_tags(region: &Region, account: &str) -> BTreeMap<String, Tagged> {
             all.insert(format!("{id} {key}"), tag);
         }
     };
-    region.images.values().filter(|i| i.deregistered.is_none()).for_each(|i| take(&IMAGE, &i.owner, &i.id, &i.tags));
-    region.snapshots.values().for_each(|s| take(&SNAPSHOT, &s.owner, &s.id, &s.tags));
-    region.instances.values().for_each(|i| take(&INSTANCE, &i.owner, &i.id, &i.tags));
-    region.volumes.values().for_each(|v| take(&VOLUME, &v.owner, &v.id, &v.tags));
-    region.launch_templates.values().for_each(|t| take(&LAUNCH_TEMPLATE, &t.owner, &t.id, &t.tags));
+    for image in region.images.values().filter(|image| image.deregistered.is_none()) {
+        let seen = image.owner == account || region.visible_image(cx, &image.id).is_ok();
+        if let Some(tags) = image.tags_by(account).filter(|_| seen) {
+            take(&IMAGE, &image.id, tags);
+        }
+    }
+    for snapshot in region.snapshots.values() {
+        if let Some(tags) = snapshot.tags_by(account).filter(|_| region.may_read(cx, snapshot)) {
+            take(&SNAPSHOT, &snapshot.id, tags);
+        }
+    }
+    let owned = |owner: &str| owner == account;
+    region.instances.values().filter(|i| owned(&i.owner)).for_each(|i| take(&INSTANCE, &i.id, &i.tags));
+    region.volumes.values().filter(|v| owned(&v.owner)).for_each(|v| take(&VOLUME, &v.id, &v.tags));
+    region.launch_templates.values().filter(|t| owned(&t.owner)).for_each(|t| take(&LAUNCH_TEMPLATE, &t.id, &t.tags));
     all
 }

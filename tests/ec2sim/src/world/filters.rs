@@ -8,6 +8,11 @@ use crate::error::ApiError;
 use crate::pattern::Pattern;
 use crate::world::tags::Tags;
 
+/// How many values the filters of a call may have together.
+const MAX_VALUES: usize = 200;
+/// How many characters a value may have: one less than that of a tag.
+const MAX_VALUE: usize = 255;
+
 /// One filter of a call: a resource passes if one of its values matches one of these.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -51,6 +56,7 @@ pub(crate) struct Matcher<'f, T>(Vec<(Field<'f, T>, Vec<Pattern>)>);
 impl<'f, T: Filtered> Matcher<'f, T> {
     /// Refuses a filter that the resource does not have.
     pub(crate) fn new(filters: &'f [Filter]) -> Result<Self, ApiError> {
+        check_limits(filters)?;
         filters
             .iter()
             .map(|filter| {
@@ -79,8 +85,9 @@ impl<'f, T: Filtered> Matcher<'f, T> {
 pub(crate) struct Apart(Vec<Vec<Pattern>>);
 
 impl Apart {
-    /// Takes them out of the filters of a call.
+    /// Takes them out of the filters of a call, all of which count towards its limits.
     pub(crate) fn take(filters: &mut Vec<Filter>, name: &str) -> Result<Self, ApiError> {
+        check_limits(filters)?;
         let taken: Vec<Filter> = filters.extract_if(.., |filter| filter.name == name).collect();
         taken.iter().try_for_each(Filter::check)?;
         let patterns = |filter: &Filter| filter.values.iter().map(|value| Pattern::new(value)).collect();
@@ -104,6 +111,19 @@ impl Filter {
         }
         Ok(())
     }
+}
+
+/// The limits of <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>. That page speaks of 200
+/// values for each filter; the sentence with which EC2 refuses counts those of a call.
+fn check_limits(filters: &[Filter]) -> Result<(), ApiError> {
+    let exceeded = |message| Err(ApiError::new("FilterLimitExceeded", message));
+    if filters.iter().map(|filter| filter.values.len()).sum::<usize>() > MAX_VALUES {
+        return exceeded(format!("The maximum number of filter values specified on a single call is {MAX_VALUES}"));
+    }
+    if filters.iter().flat_map(|filter| &filter.values).any(|value| value.chars().count() > MAX_VALUE) {
+        return exceeded(format!("The maximum length for a filter value is {MAX_VALUE} characters"));
+    }
+    Ok(())
 }
 
 fn field<T: Filtered>(filter: &Filter) -> Result<Field<'_, T>, ApiError> {

@@ -64,6 +64,41 @@ def test_a_name_outside_the_rules_is_refused(aws):
         put(aws, "/web site", "one")
 
 
+@pytest.mark.parametrize(
+    "name", ["/web site", "/web@1", "golden/web", "/web/", "/ssm-web", "SSM", "/web:1:2"]
+)
+def test_a_name_that_no_parameter_can_have_is_refused_when_it_is_read_or_deleted(aws, name):
+    ssm = aws.ssm()
+    for call in [ssm.get_parameter, ssm.get_parameter_history, ssm.delete_parameter]:
+        with refused("ValidationException", 400):
+            call(Name=name)
+    assert ssm.get_parameters(Names=[name])["InvalidParameters"] == [name]
+
+
+def test_the_refusal_of_a_name_says_what_a_name_can_be(aws):
+    with refused("ValidationException") as caught:
+        get(aws, "/web site")
+    message = caught.value.response["Error"]["Message"]
+    assert message.startswith('Parameter name: can\'t be prefixed with "ssm" (case-insensitive). If')
+
+
+def test_a_name_that_begins_with_aws_can_be_read(aws):
+    with refused("ParameterNotFound"):
+        get(aws, "/aws/service/web")
+
+
+def test_spaces_around_a_name_are_left_out(aws):
+    put(aws, "  /web ", "one")
+    assert get(aws, "/web")["Value"] == "one"
+
+
+def test_parameters_are_got_in_the_order_of_their_names(aws):
+    for name in ["/b", "/c", "/a"]:
+        put(aws, name, "x")
+    found = aws.ssm().get_parameters(Names=["/c", "/a", "/b"])["Parameters"]
+    assert [entry["Name"] for entry in found] == ["/a", "/b", "/c"]
+
+
 def test_an_older_version_is_read_by_its_number(aws):
     put(aws, "/web", "one")
     put(aws, "/web", "two", Overwrite=True)

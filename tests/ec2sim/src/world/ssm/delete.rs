@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
+use crate::world::ssm::names;
 use crate::world::ssm::{not_found, plain_name};
 
 #[derive(Debug, Deserialize)]
@@ -22,6 +23,7 @@ pub(crate) struct DeleteParameters {
 
 impl World {
     pub(crate) fn delete_parameter(&mut self, cx: &Context, input: DeleteParameter) -> Result<Value, ApiError> {
+        names::check_named(&input.name)?;
         self.parameters(cx)?.0.remove(&plain_name(&input.name)).ok_or_else(not_found)?;
         Ok(json!({}))
     }

@@ -3,6 +3,7 @@
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod labels;
+pub(crate) mod names;
 pub(crate) mod put;
 pub(crate) mod read;
 pub(crate) mod tagging;

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
+use crate::world::ssm::names;
 use crate::world::ssm::tagging::as_ssm_says;
 use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
 use crate::world::tags::{self, Tag, Tags};
@@ -20,9 +21,7 @@ const STANDARD: &str = "Standard";
 const ADVANCED: &str = "Advanced";
 const INTELLIGENT: &str = "Intelligent-Tiering";
 const MAX_VERSIONS: usize = 100;
-const MAX_NAME: usize = 1011;
 const MAX_DESCRIPTION: usize = 1024;
-const MAX_LEVELS: usize = 15;
 const MAX_STANDARD_VALUE: usize = 4096;
 const MAX_ADVANCED_VALUE: usize = 8192;
 
@@ -52,7 +51,9 @@ pub(crate) struct LandingParameter {
 }
 
 impl World {
-    pub(crate) fn put_parameter(&mut self, cx: &Context, input: PutParameter) -> Result<Value, ApiError> {
+    pub(crate) fn put_parameter(&mut self, cx: &Context, mut input: PutParameter) -> Result<Value, ApiError> {
+        // Spaces at its ends are not part of the name: so the API reference has it.
+        input.name = input.name.trim_matches(' ').to_owned();
         input.check()?;
         let mut tags = Tags::new();
         tags::add(&mut tags, &input.tags).map_err(as_ssm_says)?;
@@ -131,7 +132,7 @@ impl PutParameter {
 
     /// The rules of <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>.
     fn check(&self) -> Result<(), ApiError> {
-        check_name(&self.name)?;
+        names::check_new(&self.name)?;
         if self.overwrite && !self.tags.is_empty() {
             return Err(ApiError::validation(
                 "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please \
@@ -215,35 +216,6 @@ impl PutParameter {
         }
         Ok(())
     }
-}
-
-fn check_name(name: &str) -> Result<(), ApiError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) || name.ends_with('/') {
-        return Err(ApiError::validation(
-            "Invalid parameter name. Please use correct syntax for referencing a version/label \
-             <name>:<version/label>: only a mix of letters, numbers and the symbols .-_/",
-        ));
-    }
-    let first = name.trim_start_matches('/').to_ascii_lowercase();
-    if first.starts_with("aws") || first.starts_with("ssm") {
-        let message = "Parameter name: can't be prefixed with \"aws\" or \"ssm\" (case-insensitive).";
-        return Err(if first.starts_with("aws") {
-            ApiError::new("AccessDeniedException", format!("No access to reserved parameter name: {name}."))
-        } else {
-            ApiError::validation(message)
-        });
-    }
-    if name.contains('/') && !name.starts_with('/') {
-        return Err(ApiError::validation("Parameter name must be a fully qualified name: it must begin with /"));
-    }
-    if name.split('/').count() > MAX_LEVELS + 1 {
-        return Err(ApiError::new(
-            "HierarchyLevelLimitExceededException",
-            format!("A hierarchy can have at most {MAX_LEVELS} levels."),
-        ));
-    }
-    Ok(())
 }
 
 fn one_of(member: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), ApiError> {

@@ -8,6 +8,7 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::paging::Paging;
 use crate::world::ssm::describe::{ParameterFilter, check_filters};
+use crate::world::ssm::names;
 use crate::world::ssm::{Parameter, Version, arn, plain_name, seconds, without_nulls};
 
 const MAX_NAMES: usize = 10;
@@ -76,6 +77,7 @@ fn shown(parameter: &Parameter, version: &Version, decrypted: bool) -> String {
 
 impl World {
     pub(crate) fn get_parameter(&mut self, cx: &Context, input: GetParameter) -> Result<Value, ApiError> {
+        names::check_named(&input.name)?;
         let (parameter, version, selector) = self.parameters(cx)?.find(&input.name)?;
         Ok(json!({"Parameter": value(cx, parameter, version, selector, input.with_decryption)}))
     }
@@ -91,12 +93,16 @@ impl World {
         let mut invalid = Vec::new();
         for name in &input.names {
             match parameters.find(name) {
-                Ok((parameter, version, selector)) => {
-                    found.push(value(cx, parameter, version, selector, input.with_decryption))
-                }
+                Ok(one) => found.push(one),
                 Err(_) => invalid.push(name),
             }
         }
+        // In the order of the names, whatever the order of the call.
+        found.sort_by(|(one, ..), (other, ..)| one.name.cmp(&other.name));
+        let found: Vec<Value> = found
+            .into_iter()
+            .map(|(parameter, version, selector)| value(cx, parameter, version, selector, input.with_decryption))
+            .collect();
         Ok(json!({"Parameters": found, "InvalidParameters": invalid}))
     }
 
@@ -132,6 +138,7 @@ impl World {
         cx: &Context,
         input: GetParameterHistory,
     ) -> Result<Value, ApiError> {
+        names::check_named(&input.name)?;
         let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 50)?;
         let parameter = self.parameters(cx)?.get(&plain_name(&input.name))?;
         let versions = parameter.versions.iter().map(|(number, version)| (format!("{number:020}"), version)).collect();

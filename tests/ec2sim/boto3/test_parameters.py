@@ -244,6 +244,39 @@ def test_a_secret_is_read_only_with_decryption(aws):
     assert (found["Value"], found["Type"]) == ("word", "SecureString")
 
 
+def test_a_secret_needs_a_key_that_exists(aws):
+    for key in ["alias/none", "00000000-0000-0000-0000-000000000000"]:
+        with refused("InvalidKeyId", 400):
+            put(aws, "/secret", "word", Type="SecureString", KeyId=key)
+    with refused("ParameterNotFound"):
+        get(aws, "/secret")
+
+
+def test_a_secret_needs_a_key_that_is_enabled(aws):
+    kms = aws.kms()
+    for spoil in [
+        lambda key: kms.disable_key(KeyId=key),
+        lambda key: kms.schedule_key_deletion(KeyId=key),
+    ]:
+        key = aws.key()
+        put(aws, "/secret", "word", Type="SecureString", KeyId=key, Overwrite=True)
+        spoil(key)
+        with refused("InvalidKeyId", 400):
+            aws.ssm().put_parameter(Name="/secret", Value="other", KeyId=key, Overwrite=True)
+
+
+def test_a_secret_needs_a_key_that_the_account_may_use(aws):
+    key = aws.key(account=aws.other)
+    with refused("InvalidKeyId"):
+        put(aws, "/secret", "word", Type="SecureString", KeyId=key)
+
+
+def test_a_secret_without_a_key_has_that_of_ssm(aws):
+    put(aws, "/secret", "word", Type="SecureString")
+    found = aws.ssm().describe_parameters()["Parameters"]
+    assert [entry["KeyId"] for entry in found] == ["alias/aws/ssm"]
+
+
 def test_a_value_must_match_the_allowed_pattern(aws):
     put(aws, "/number", "12", AllowedPattern=r"\d+")
     with refused("ParameterPatternMismatchException"):

@@ -6,6 +6,7 @@ pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod put;
 pub(crate) mod read;
+pub(crate) mod secrets;
 pub(crate) mod tagging;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::ssm::names;
+use crate::world::ssm::secrets::{DEFAULT_KEY, SECRET};
 use crate::world::ssm::tagging::as_ssm_says;
 use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
 use crate::world::tags::{self, Tag, Tags};
@@ -57,11 +58,14 @@ impl World {
         input.check()?;
         let mut tags = Tags::new();
         tags::add(&mut tags, &input.tags).map_err(as_ssm_says)?;
-        let parameters = self.parameters(cx)?;
-        let existing = parameters.0.get(&input.name);
+        let existing = self.parameters(cx)?.0.get(&input.name);
         input.check_against(existing)?;
         let version = existing.and_then(Parameter::latest).map_or(1, |latest| latest.number + 1);
         let tier = input.tier_for(existing);
+        if input.r#type.as_deref().or(existing.map(|parameter| parameter.kind.as_str())) == Some(SECRET) {
+            let key = input.key_id.get_or_insert_with(|| DEFAULT_KEY.to_owned()).clone();
+            self.check_secret_key(cx, &key)?;
+        }
         if input.data_type.as_deref() == Some(IMAGE_TYPE) {
             let landing = LandingParameter { cx: cx.clone(), input, tags };
             if self.config.parameter_delay.is_zero() {
@@ -71,7 +75,7 @@ impl World {
                 self.agenda.add(at, Event::ParameterValidated(Box::new(landing)));
             }
         } else {
-            parameters.write(cx, cx.now, input, tags);
+            self.parameters(cx)?.write(cx, cx.now, input, tags);
         }
         Ok(json!({"Version": version, "Tier": tier}))
     }
@@ -140,7 +144,7 @@ impl PutParameter {
                  RemoveTagsFromResource.",
             ));
         }
-        one_of("Type", self.r#type.as_deref(), &["String", "StringList", "SecureString"])?;
+        one_of("Type", self.r#type.as_deref(), &["String", "StringList", SECRET])?;
         one_of("Tier", self.tier.as_deref(), &[STANDARD, ADVANCED, INTELLIGENT])?;
         one_of("DataType", self.data_type.as_deref(), &["text", IMAGE_TYPE])?;
         if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {

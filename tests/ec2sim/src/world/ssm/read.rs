@@ -9,6 +9,7 @@ use crate::world::World;
 use crate::world::paging::Paging;
 use crate::world::ssm::describe::{ParameterFilter, check_filters};
 use crate::world::ssm::names;
+use crate::world::ssm::secrets::SECRET;
 use crate::world::ssm::{Parameter, Version, arn, plain_name, seconds, without_nulls};
 
 const MAX_NAMES: usize = 10;
@@ -68,7 +69,7 @@ fn value(cx: &Context, parameter: &Parameter, version: &Version, selector: Optio
 
 /// The value, or of a secret what stands for its ciphertext.
 fn shown(parameter: &Parameter, version: &Version, decrypted: bool) -> String {
-    if parameter.kind != "SecureString" || decrypted {
+    if parameter.kind != SECRET || decrypted {
         return version.value.clone();
     }
     let hex: String = version.value.bytes().map(|b| format!("{b:02x}")).collect();

@@ -1,5 +1,7 @@
 """Parameter Store: https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-parameter-store.html"""
 
+import json
+
 import pytest
 from conftest import HERE, THERE, refused
 
@@ -339,6 +341,51 @@ def test_a_parameter_does_not_go_back_to_the_standard_tier(aws):
     aws.ssm().put_parameter(Tier="Advanced", **put)
     with refused("ValidationException"):
         aws.ssm().put_parameter(Tier="Standard", Overwrite=True, **put)
+
+
+EXPIRATION = {
+    "Type": "Expiration",
+    "Version": "1.0",
+    "Attributes": {"Timestamp": "2099-12-02T21:34:33.000Z"},
+}
+
+
+def policies_of(aws, name):
+    query = [{"Key": "Name", "Values": [name]}]
+    [found] = aws.ssm().describe_parameters(ParameterFilters=query)["Parameters"]
+    return [json.loads(policy["PolicyText"]) for policy in found["Policies"]]
+
+
+def test_an_advanced_parameter_has_policies_until_others_or_an_empty_one_are_sent(aws):
+    put(aws, "/web", "one", Tier="Advanced", Policies=json.dumps([EXPIRATION]))
+    assert policies_of(aws, "/web") == [EXPIRATION]
+    put(aws, "/web", "two", Overwrite=True)
+    assert policies_of(aws, "/web") == [EXPIRATION]
+    put(aws, "/web", "three", Overwrite=True, Policies="[{}]")
+    assert policies_of(aws, "/web") == []
+
+
+def test_a_policy_needs_the_advanced_tier(aws):
+    with refused("ValidationException"):
+        put(aws, "/web", "one", Policies=json.dumps([EXPIRATION]))
+    answer = put(aws, "/web", "1", Tier="Intelligent-Tiering", Policies=json.dumps([EXPIRATION]))
+    assert answer["Tier"] == "Advanced"
+
+
+@pytest.mark.parametrize(
+    "policies, code",
+    [
+        ("no json", "ValidationException"),
+        ("{}", "ValidationException"),
+        (json.dumps([{**EXPIRATION, "Type": "Other"}]), "InvalidPolicyTypeException"),
+        (json.dumps([{**EXPIRATION, "Attributes": {}}]), "InvalidPolicyAttributeException"),
+        (json.dumps([EXPIRATION, EXPIRATION]), "IncompatiblePolicyException"),
+        (json.dumps([EXPIRATION] * 11), "PoliciesLimitExceededException"),
+    ],
+)
+def test_a_policy_outside_the_rules_is_refused(aws, policies, code):
+    with refused(code, 400):
+        put(aws, "/web", "one", Tier="Advanced", Policies=policies)
 
 
 def test_tags_have_the_codes_of_ssm(aws):

@@ -7,6 +7,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::paging::Paging;
+use crate::world::ssm::policies;
 use crate::world::ssm::{Parameter, arn, seconds, without_nulls};
 
 #[derive(Debug, Deserialize)]
@@ -119,7 +120,7 @@ impl World {
                 "AllowedPattern": latest.allowed_pattern,
                 "Version": latest.number,
                 "Tier": parameter.tier,
-                "Policies": [],
+                "Policies": policies::written(&parameter.policies),
                 "DataType": latest.data_type,
             })))
         };

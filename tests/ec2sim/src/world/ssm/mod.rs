@@ -4,6 +4,7 @@ pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod labels;
 pub(crate) mod names;
+pub(crate) mod policies;
 pub(crate) mod put;
 pub(crate) mod read;
 pub(crate) mod secrets;
@@ -36,6 +37,8 @@ pub(crate) struct Parameter {
     pub(crate) tier: String,
     pub(crate) versions: BTreeMap<u64, Version>,
     pub(crate) tags: Tags,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) policies: Vec<Value>,
 }
 
 /// One version of a parameter.

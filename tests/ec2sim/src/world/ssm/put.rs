@@ -13,6 +13,7 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::ssm::names;
+use crate::world::ssm::policies;
 use crate::world::ssm::secrets::{DEFAULT_KEY, SECRET};
 use crate::world::ssm::tagging::as_ssm_says;
 use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
@@ -40,15 +41,24 @@ pub(crate) struct PutParameter {
     #[serde(default)]
     tags: Vec<Tag>,
     tier: Option<String>,
+    policies: Option<String>,
     data_type: Option<String>,
+}
+
+/// What is written once it is checked.
+#[derive(Debug)]
+struct Checked {
+    input: PutParameter,
+    tags: Tags,
+    /// Without them those stay that are there.
+    policies: Option<Vec<Value>>,
 }
 
 /// A parameter whose validation is under way.
 #[derive(Debug)]
 pub(crate) struct LandingParameter {
     cx: Context,
-    input: PutParameter,
-    tags: Tags,
+    checked: Checked,
 }
 
 impl World {
@@ -58,16 +68,25 @@ impl World {
         input.check()?;
         let mut tags = Tags::new();
         tags::add(&mut tags, &input.tags).map_err(as_ssm_says)?;
+        let policies = input.policies.as_deref().map(policies::read).transpose()?;
         let existing = self.parameters(cx)?.0.get(&input.name);
         input.check_against(existing)?;
         let version = existing.and_then(Parameter::latest).map_or(1, |latest| latest.number + 1);
         let tier = input.tier_for(existing);
+        if tier != ADVANCED && policies.as_ref().is_some_and(|policies| !policies.is_empty()) {
+            return Err(ApiError::validation(
+                "Standard tier parameters do not support parameter policies. To assign policies, upgrade the parameter to \
+                 use the advanced-parameter tier.",
+            ));
+        }
         if input.r#type.as_deref().or(existing.map(|parameter| parameter.kind.as_str())) == Some(SECRET) {
             let key = input.key_id.get_or_insert_with(|| DEFAULT_KEY.to_owned()).clone();
             self.check_secret_key(cx, &key)?;
         }
-        if input.data_type.as_deref() == Some(IMAGE_TYPE) {
-            let landing = LandingParameter { cx: cx.clone(), input, tags };
+        let validated = input.data_type.as_deref() == Some(IMAGE_TYPE);
+        let checked = Checked { input, tags, policies };
+        if validated {
+            let landing = LandingParameter { cx: cx.clone(), checked };
             if self.config.parameter_delay.is_zero() {
                 self.land_parameter(cx.now, landing);
             } else {
@@ -75,26 +94,27 @@ impl World {
                 self.agenda.add(at, Event::ParameterValidated(Box::new(landing)));
             }
         } else {
-            self.parameters(cx)?.write(cx, cx.now, input, tags);
+            self.parameters(cx)?.write(cx, cx.now, checked);
         }
         Ok(json!({"Version": version, "Tier": tier}))
     }
 
     /// Ends a validation: the value is written, or nobody ever hears of it again.
     pub(crate) fn land_parameter(&mut self, now: Timestamp, landing: LandingParameter) {
-        let LandingParameter { cx, input, tags } = landing;
+        let LandingParameter { cx, checked } = landing;
         let Ok(region) = self.region_mut(&cx) else {
             return;
         };
-        if region.is_launchable(&cx, &input.value) {
-            region.holdings(&cx.account).parameters.write(&cx, now, input, tags);
+        if region.is_launchable(&cx, &checked.input.value) {
+            region.holdings(&cx.account).parameters.write(&cx, now, checked);
         }
     }
 }
 
 impl Parameters {
     /// Writes a new version, and drops the oldest where there are too many.
-    fn write(&mut self, cx: &Context, now: Timestamp, input: PutParameter, tags: Tags) {
+    fn write(&mut self, cx: &Context, now: Timestamp, checked: Checked) {
+        let Checked { input, tags, policies } = checked;
         let tier = input.tier_for(self.0.get(&input.name));
         let parameter = self.0.entry(input.name.clone()).or_insert_with(|| Parameter {
             name: input.name.clone(),
@@ -102,8 +122,12 @@ impl Parameters {
             tier: STANDARD.to_owned(),
             versions: BTreeMap::new(),
             tags,
+            policies: Vec::new(),
         });
         parameter.tier = tier;
+        if let Some(policies) = policies {
+            parameter.policies = policies;
+        }
         let number = parameter.latest().map_or(1, |latest| latest.number + 1);
         let version = Version {
             number,
@@ -124,14 +148,19 @@ impl Parameters {
 }
 
 impl PutParameter {
-    /// The tier that the parameter gets: the one asked for, or what its size needs. It does not go back to standard.
+    /// The tier that the parameter gets: the one asked for, or what its size or policies need. It does not go back to standard.
     fn tier_for(&self, existing: Option<&Parameter>) -> String {
         let advanced = existing.is_some_and(|parameter| parameter.tier == ADVANCED)
             || match self.tier.as_deref() {
-                Some(INTELLIGENT) => self.value.len() > MAX_STANDARD_VALUE,
+                Some(INTELLIGENT) => self.value.len() > MAX_STANDARD_VALUE || self.has_policies(),
                 tier => tier == Some(ADVANCED),
             };
         if advanced { ADVANCED.to_owned() } else { STANDARD.to_owned() }
+    }
+
+    fn has_policies(&self) -> bool {
+        let policies = self.policies.as_deref().and_then(|text| policies::read(text).ok());
+        policies.is_some_and(|policies| !policies.is_empty())
     }
 
     /// The rules of <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>.

@@ -9,6 +9,7 @@ use crate::world::World;
 use crate::world::paging::Paging;
 use crate::world::ssm::describe::{ParameterFilter, check_filters};
 use crate::world::ssm::names;
+use crate::world::ssm::policies;
 use crate::world::ssm::secrets::SECRET;
 use crate::world::ssm::{Parameter, Version, arn, plain_name, seconds, without_nulls};
 
@@ -159,7 +160,7 @@ impl World {
                     "Version": version.number,
                     "Labels": version.labels,
                     "Tier": parameter.tier,
-                    "Policies": [],
+                    "Policies": policies::written(&parameter.policies),
                     "DataType": version.data_type,
                 }))
             })

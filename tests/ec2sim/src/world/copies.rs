@@ -9,6 +9,7 @@ use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
+use crate::world::create_image::check_places;
 use crate::world::ids::{IMAGE, SNAPSHOT};
 use crate::world::image::{BlockDevice, Image, ImageState, Origin, StateReason, unavailable};
 use crate::world::kms::Encryption;
@@ -37,6 +38,9 @@ pub(crate) struct CopyImage {
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
     snapshot_copy_completion_duration_minutes: Option<u32>,
+    destination_outpost_arn: Option<String>,
+    destination_availability_zone: Option<String>,
+    destination_availability_zone_id: Option<String>,
 }
 
 /// One volume of a copy: the snapshot that is made, and whether its key could be used when it was started.
@@ -234,6 +238,11 @@ impl CopyImage {
     fn check(&self) -> Result<(), ApiError> {
         IMAGE.check(&self.source_image_id)?;
         check_description(self.description.as_deref())?;
+        check_places(&[
+            ("DestinationOutpostArn", &self.destination_outpost_arn),
+            ("DestinationAvailabilityZone", &self.destination_availability_zone),
+            ("DestinationAvailabilityZoneId", &self.destination_availability_zone_id),
+        ])?;
         check_completion_duration(
             "SnapshotCopyCompletionDurationMinutes",
             self.snapshot_copy_completion_duration_minutes,

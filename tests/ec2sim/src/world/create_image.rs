@@ -135,3 +135,18 @@ pub(crate) fn check_location(location: Option<&str>) -> Result<(), ApiError> {
         Some(other) => Err(ApiError::invalid_value("SnapshotLocation", other)),
     }
 }
+
+/// Refuses a place that is named: an account has no Outposts here, and no Local Zones. At most one place can be named.
+pub(crate) fn check_places(places: &[(&str, &Option<String>)]) -> Result<(), ApiError> {
+    let named: Vec<(&str, &str)> =
+        places.iter().filter_map(|(parameter, value)| Some((*parameter, value.as_deref()?))).collect();
+    match named.as_slice() {
+        [] => Ok(()),
+        [(parameter, value)] => Err(ApiError::invalid(format!(
+            "Value ( {value} ) for parameter {parameter} is invalid. The account has no such Outpost or Local Zone."
+        ))),
+        [(one, _), (other, _), ..] => {
+            Err(ApiError::combination(format!("Only one of {one} and {other} can be specified")))
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::create_image::check_location;
+use crate::world::create_image::{check_location, check_places};
 use crate::world::ids::SNAPSHOT;
 use crate::world::snapshot::Snapshot;
 use crate::world::tags::{self, TagSpecification};
@@ -19,6 +19,7 @@ pub(crate) struct CreateSnapshots {
     description: Option<String>,
     copy_tags_from_source: Option<String>,
     location: Option<String>,
+    outpost_arn: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
 }
@@ -37,6 +38,7 @@ impl World {
     pub(crate) fn create_snapshots(&mut self, cx: &Context, input: CreateSnapshots) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
         check_location(input.location.as_deref())?;
+        check_places(&[("OutpostArn", &input.outpost_arn)])?;
         let wanted = input.instance_specification;
         let region = self.region(cx)?;
         let instance = region.owned_instance(cx, &wanted.instance_id)?;

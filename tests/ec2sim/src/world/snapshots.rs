@@ -8,7 +8,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
 use crate::world::copies::{KEY_NOT_ACCESSIBLE, check_completion_duration};
-use crate::world::create_image::check_location;
+use crate::world::create_image::{check_location, check_places};
 use crate::world::filters::{Apart, Filter, Matcher};
 use crate::world::ids::SNAPSHOT;
 use crate::world::kms::Encryption;
@@ -44,6 +44,7 @@ pub(crate) struct CreateSnapshot {
     volume_id: String,
     description: Option<String>,
     location: Option<String>,
+    outpost_arn: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
 }
@@ -57,6 +58,8 @@ pub(crate) struct CopySnapshot {
     encrypted: Option<bool>,
     kms_key_id: Option<String>,
     completion_duration_minutes: Option<u32>,
+    destination_outpost_arn: Option<String>,
+    destination_availability_zone: Option<String>,
     #[serde(rename = "DestinationRegion")]
     _destination_region: Option<String>,
     #[serde(rename = "PresignedUrl")]
@@ -124,6 +127,7 @@ impl World {
     pub(crate) fn create_snapshot(&mut self, cx: &Context, input: CreateSnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
         check_location(input.location.as_deref())?;
+        check_places(&[("OutpostArn", &input.outpost_arn)])?;
         let region = self.region(cx)?;
         let volume = region.owned_volume(cx, &input.volume_id)?.clone();
         let snapshot =
@@ -137,6 +141,10 @@ impl World {
     pub(crate) fn copy_snapshot(&mut self, cx: &Context, input: CopySnapshot) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SNAPSHOT], &SNAPSHOT)?;
         check_completion_duration("CompletionDurationMinutes", input.completion_duration_minutes)?;
+        check_places(&[
+            ("DestinationOutpostArn", &input.destination_outpost_arn),
+            ("DestinationAvailabilityZone", &input.destination_availability_zone),
+        ])?;
         let source =
             self.source_region(cx, &input.source_region)?.visible_snapshot(cx, &input.source_snapshot_id)?.clone();
         source.check_completed()?;

@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
+use crate::world::create_image::check_places;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::VOLUME;
 use crate::world::instance::Phase;
@@ -20,6 +21,7 @@ use crate::world::zones::check_zone;
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateVolume {
     availability_zone: Option<String>,
+    outpost_arn: Option<String>,
     size: Option<u32>,
     snapshot_id: Option<String>,
     volume_type: Option<String>,
@@ -100,6 +102,7 @@ impl World {
     fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<Volume, ApiError> {
         let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
+        check_places(&[("OutpostArn", &input.outpost_arn)])?;
         let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
         if input.multi_attach_enabled == Some(true) {
             return Err(ApiError::combination("Volumes that are attached to several instances are not simulated"));

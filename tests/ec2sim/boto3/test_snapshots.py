@@ -184,6 +184,13 @@ def test_snapshots_come_in_pages(aws):
     assert [len(page["Snapshots"]) for page in pages] == [5, 2]
 
 
+def test_more_snapshots_can_be_asked_for_than_come_in_a_page(aws):
+    ec2 = aws.ec2()
+    assert ec2.describe_snapshots(OwnerIds=["self"], MaxResults=1001)["Snapshots"] == []
+    with refused("InvalidParameterValue"):
+        ec2.describe_snapshots(MaxResults=4)
+
+
 def test_a_private_snapshot_is_invisible_to_others(aws):
     name = snapshot(aws)
     with refused("InvalidSnapshot.NotFound"):

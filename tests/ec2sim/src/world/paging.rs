@@ -54,8 +54,10 @@ impl Paging {
                 "The parameter {set} cannot be used with the parameter maxResults"
             )));
         }
-        // Images alone come in smaller pages too.
+        // Images alone come in smaller pages too, and of snapshots more can be asked for than come:
+        // <https://docs.aws.amazon.com/cli/latest/reference/ec2/describe-snapshots.html>.
         let least = if set == "imageIdSet" { 1 } else { 5 };
+        let max_results = if set == "snapshotSet" { max_results.map(|size| size.min(1000)) } else { max_results };
         Self::ec2(max_results, next_token, least..=1000)
     }
 

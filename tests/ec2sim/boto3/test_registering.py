@@ -144,3 +144,19 @@ def test_other_accounts_and_regions_have_names_of_their_own(aws):
     with refused("InvalidAMIName.Duplicate") as caught:
         aws.copy(image, name="web", region="us-east-1")
     assert f"AMI name web is already in use by AMI {image}" in str(caught.value)
+
+
+def test_an_image_is_not_registered_from_a_bucket(aws):
+    with refused("InvalidManifest", 400):
+        register(aws, ImageLocation="bucket/image.manifest.xml")
+
+
+def test_an_account_may_not_give_billing_products(aws):
+    with refused("OperationNotPermitted", 400):
+        register(aws, BillingProducts=["bp-6ba54002"])
+
+
+def test_an_account_may_not_give_product_codes(aws):
+    image = register(aws)
+    with refused("OperationNotPermitted", 400):
+        aws.ec2().modify_image_attribute(ImageId=image, ProductCodes=["774F4FF8"])

@@ -36,6 +36,8 @@ pub(crate) struct ModifyImageAttribute {
     imds_support: Option<Value>,
     launch_permission: Option<Changes>,
     operation_type: Option<String>,
+    #[serde(default, rename = "ProductCode")]
+    product_codes: Vec<String>,
     #[serde(default, rename = "UserId")]
     users: Vec<String>,
     #[serde(default, rename = "UserGroup")]
@@ -153,6 +155,9 @@ enum Change {
 
 impl ModifyImageAttribute {
     fn change(self) -> Result<Change, ApiError> {
+        if !self.product_codes.is_empty() || self.attribute.as_deref() == Some("productCodes") {
+            return Err(ApiError::new("OperationNotPermitted", "The account is not authorized to set product codes"));
+        }
         let listed = !(self.users.is_empty()
             && self.groups.is_empty()
             && self.organizations.is_empty()

@@ -30,6 +30,9 @@ pub(crate) struct RegisterImage {
     kernel_id: Option<String>,
     ramdisk_id: Option<String>,
     uefi_data: Option<String>,
+    image_location: Option<String>,
+    #[serde(default, rename = "BillingProduct")]
+    billing_products: Vec<String>,
     #[serde(default, rename = "BlockDeviceMapping")]
     devices: Vec<DeviceInput>,
     #[serde(default, rename = "TagSpecification")]
@@ -90,6 +93,17 @@ impl RegisterImage {
     /// The values that the members of the call can have.
     fn check(&self) -> Result<(), ApiError> {
         check_description(self.description.as_deref())?;
+        // There are no buckets here, and so no manifests in them.
+        if let Some(location) = &self.image_location {
+            let message = format!("The manifest at '{location}' cannot be read: there is no such bucket");
+            return Err(ApiError::new("InvalidManifest", message));
+        }
+        if !self.billing_products.is_empty() {
+            return Err(ApiError::new(
+                "OperationNotPermitted",
+                "The account is not authorized to specify billing product codes",
+            ));
+        }
         let architectures = ["i386", "x86_64", "arm64", "x86_64_mac", "arm64_mac"];
         let members: [(&str, &Option<String>, &[&str]); 5] = [
             ("architecture", &self.architecture, &architectures),

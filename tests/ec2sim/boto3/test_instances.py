@@ -335,6 +335,38 @@ def test_the_status_checks_of_a_running_instance_are_passed(aws):
     assert found["InstanceState"]["Name"] == "stopped"
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("availability-zone-id", "use1-az2"),
+        ("instance-status.reachability", "passed"),
+        ("system-status.reachability", "passed"),
+        ("attached-ebs-status.status", "ok"),
+    ],
+)
+def test_the_status_of_instances_is_filtered(aws, name, value):
+    ec2 = aws.ec2()
+    instance = aws.launch(aws.image(), Placement={"AvailabilityZone": f"{HERE}b"})["InstanceId"]
+    for values, expected in [([value], [instance]), (["other"], [])]:
+        query = {"Filters": [{"Name": name, "Values": values}], "IncludeAllInstances": True}
+        found = ec2.describe_instance_status(**query)["InstanceStatuses"]
+        assert [status["InstanceId"] for status in found] == expected
+    ec2.stop_instances(InstanceIds=[instance])
+    [stopped] = ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]
+    assert "Details" not in stopped["SystemStatus"]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("state", "applied"), ("http-endpoint", "enabled"), ("http-tokens", "required")]
+)
+def test_instances_are_filtered_by_what_they_show_of_the_metadata_service(aws, name, value):
+    shows = aws.launch(aws.image(machine={"imdsSupport": "v2.0"}))["InstanceId"]
+    aws.launch(aws.image(machine={"imdsSupport": None}))
+    query = [{"Name": f"metadata-options.{name}", "Values": [value]}]
+    found = aws.ec2().describe_instances(Filters=query)["Reservations"]
+    assert [i["InstanceId"] for r in found for i in r["Instances"]] == [shows]
+
+
 def test_a_type_of_the_other_architecture_is_refused(aws):
     x86 = aws.image(name="x86")
     arm = aws.image(name="arm", machine={"architecture": "arm64"})

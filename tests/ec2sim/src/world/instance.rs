@@ -132,7 +132,9 @@ impl Instance {
                 x.text("state", "applied")
                     .text("httpTokens", "required")
                     .text("httpPutResponseHopLimit", 2)
-                    .text("httpEndpoint", "enabled");
+                    .text("httpEndpoint", "enabled")
+                    .text("httpProtocolIpv6", "disabled")
+                    .text("instanceMetadataTags", "disabled");
             });
         }
         if let Some(reason) = &self.reason {

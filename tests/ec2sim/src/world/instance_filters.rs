@@ -1,5 +1,7 @@
 //! What instances can be filtered by.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::world::agenda::written_in_seconds as date;
@@ -73,6 +75,11 @@ impl Seen {
         }
     }
 
+    /// An option of the metadata service, which an instance shows only if its image asked for version 2.
+    fn metadata_option(&self, value: &'static str) -> Vec<Cow<'_, str>> {
+        maybe(self.instance.machine.imds_support.as_ref().map(|_| value))
+    }
+
     fn network(&self) -> Network {
         Network::of(&self.instance.owner, &self.region)
     }
@@ -108,7 +115,13 @@ impl Filtered for Seen {
         ("key-name", |i| maybe(i.instance.key_name.as_deref())),
         ("launch-index", |i| written(i.instance.launch_index)),
         ("launch-time", |i| written(date(i.instance.launched))),
-        ("metadata-options.http-tokens", |i| maybe(i.instance.machine.imds_support.as_ref().map(|_| "required"))),
+        ("metadata-options.http-endpoint", |i| i.metadata_option("enabled")),
+        ("metadata-options.http-protocol-ipv4", |i| i.metadata_option("enabled")),
+        ("metadata-options.http-protocol-ipv6", |i| i.metadata_option("disabled")),
+        ("metadata-options.http-put-response-hop-limit", |i| i.metadata_option("2")),
+        ("metadata-options.http-tokens", |i| i.metadata_option("required")),
+        ("metadata-options.instance-metadata-tags", |i| i.metadata_option("disabled")),
+        ("metadata-options.state", |i| i.metadata_option("applied")),
         ("monitoring-state", |_| one("disabled")),
         ("owner-id", |i| one(&i.instance.owner)),
         ("platform", |i| maybe(i.instance.machine.platform())),

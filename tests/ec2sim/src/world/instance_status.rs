@@ -6,12 +6,13 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::wire::xml::Xml;
 use crate::world::World;
-use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
+use crate::world::filters::{Filter, Filtered, Matcher, Values, maybe, one, written};
 use crate::world::instance_filters::Seen;
 use crate::world::paging::Paging;
 use crate::world::tags::Tags;
+use crate::world::zones::zone_id;
 
-const CHECKS: [&str; 2] = ["systemStatus", "instanceStatus"];
+const CHECKS: [&str; 3] = ["systemStatus", "instanceStatus", "attachedEbsStatus"];
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -39,19 +40,28 @@ impl Status {
     fn check(&self) -> &'static str {
         if self.is_running() { "ok" } else { "not-applicable" }
     }
+
+    /// How its one check went, if it was made.
+    fn reachability(&self) -> Option<&'static str> {
+        self.is_running().then_some("passed")
+    }
 }
 
 impl Filtered for Status {
     const FIELDS: &'static [(&'static str, Values<Self>)] = &[
         ("availability-zone", |status| one(&status.0.instance.zone)),
+        ("attached-ebs-status.status", |status| one(status.check())),
+        ("availability-zone-id", |status| written(zone_id(&status.0.instance.zone))),
         ("instance-state-code", |status| written(status.0.state.code)),
         ("instance-state-name", |status| one(status.0.state.name)),
+        ("instance-status.reachability", |status| maybe(status.reachability())),
         ("instance-status.status", |status| one(status.check())),
+        ("system-status.reachability", |status| maybe(status.reachability())),
         ("system-status.status", |status| one(status.check())),
     ];
 
     fn is_absent(name: &str) -> bool {
-        name.starts_with("event.") || name.starts_with("operator.")
+        ["application-status.", "event.", "operator."].iter().any(|of| name.starts_with(of))
     }
 
     fn tags(&self) -> &Tags {
@@ -81,10 +91,16 @@ impl World {
             let status = Status(Seen::new(region, instance, cx.now));
             x.text("instanceId", &instance.id)
                 .text("availabilityZone", &instance.zone)
+                .text("availabilityZoneId", zone_id(&instance.zone))
                 .nest("instanceState", |x| status.0.state.write(x));
             for check in CHECKS {
                 x.nest(check, |x| {
                     x.text("status", status.check());
+                    if let Some(passed) = status.reachability() {
+                        x.list("details", [passed], |x, passed| {
+                            x.text("name", "reachability").text("status", passed);
+                        });
+                    }
                 });
             }
         });

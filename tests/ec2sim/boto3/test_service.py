@@ -162,3 +162,29 @@ def test_allowed_images_criteria_name_known_providers(aws):
         replace(ImageCriteria=[{"ImageProviders": ["somebody"]}])
     with refused("InvalidParameterValue"):
         replace(ImageCriteria=[{"ImageProviders": ["amazon"]}] * 11)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["images", "snapshots", "volumes", "instances", "tags", "launch_templates", "security_groups"],
+)
+def test_the_filters_of_a_call_have_at_most_200_values(aws, call):
+    describe = getattr(aws.ec2(), f"describe_{call}")
+    half = [str(number) for number in range(100)]
+    filters = [{"Name": "tag:a", "Values": half}, {"Name": "tag-key", "Values": half}]
+    describe(Filters=filters)
+    with refused("FilterLimitExceeded", 400):
+        describe(Filters=[*filters, {"Name": "tag:b", "Values": ["one more"]}])
+
+
+def test_values_of_filters_that_need_the_moment_count_too(aws):
+    many = {"Name": "progress", "Values": ["100%"] * 150}
+    with refused("FilterLimitExceeded"):
+        aws.ec2().describe_snapshots(Filters=[many, {"Name": "tag-key", "Values": ["a"] * 51}])
+
+
+def test_a_filter_value_has_at_most_255_characters(aws):
+    ec2 = aws.ec2()
+    ec2.describe_images(Filters=[{"Name": "name", "Values": ["n" * 255]}])
+    with refused("FilterLimitExceeded", 400):
+        ec2.describe_images(Filters=[{"Name": "name", "Values": ["n" * 256]}])

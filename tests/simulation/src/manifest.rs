@@ -197,7 +197,8 @@ impl Manifest {
         manifest
     }
 
-    fn move_channel(&mut self, rng: &mut Rng) {
+    /// A channel comes to point to another version, or goes.
+    pub(crate) fn move_channel(&mut self, rng: &mut Rng) {
         let channel = ["prod", "staging"][rng.usize(..2)];
         match rng.usize(..=self.versions.len()) {
             0 => {

@@ -221,10 +221,11 @@ fn times(rng: &mut Rng) -> Vec<Duration> {
     times
 }
 
-/// What happens at a moment; where an object is deleted, often not that alone.
+/// What happens at a moment, sometimes more than one thing.
 fn acts(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     match rng.u8(..100) {
         0..=4 => cleaning(rng, manifests),
+        5 => blunder(rng, manifests),
         _ => vec![act(rng, manifests)],
     }
 }
@@ -255,6 +256,17 @@ fn cleaning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     }
     acts.push(Act::Delete(OBJECTS[which]));
     acts
+}
+
+/// Somebody deregisters an image by hand, and edits the manifest at the same time, in the belief that it is there.
+fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
+    let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
+    if rng.bool() {
+        *manifest = manifest.without_one(0, rng);
+    } else {
+        manifest.move_channel(rng);
+    }
+    vec![Act::ByHand(ByHand::Deregister, rng.usize(..64)), Act::Apply(manifest.clone())]
 }
 
 fn a_while(rng: &mut Rng) -> Duration {

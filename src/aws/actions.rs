@@ -201,8 +201,7 @@ async fn tag(
     }
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
-    for mut found in found {
-        found.tags.extend(tags.clone());
+    for found in found {
         inventory.note(region, |memory, now| memory.assume(found, now));
     }
     Ok(())

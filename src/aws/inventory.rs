@@ -103,6 +103,12 @@ impl Inventory {
         lock(&region.memory).view(owner)
     }
 
+    /// The regions in which an owner is known to have an image or a snapshot.
+    pub fn regions_of(&self, owner: &Owner) -> BTreeSet<RegionName> {
+        let regions = lock(&self.regions);
+        regions.values().filter(|r| lock(&r.memory).holds_of(owner)).map(|r| r.name.clone()).collect()
+    }
+
     /// Lists a region anew, snapshots included, and waits for that. Requests made at the same time share one listing.
     pub async fn refresh(self: &Arc<Self>, region: &RegionName) {
         let region = self.region(region);

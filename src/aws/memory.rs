@@ -91,6 +91,7 @@ impl Memory {
             return changed;
         }
         image.tags.extend(self.just_written(image.id.as_str(), now));
+        image.created = self.began(&image.id).filter(|at| *at <= now).or(image.created);
         let ownership = image.ownership();
         let former = self.owner_of(&image.id);
         let present = ownership.as_ref().map(|o| o.owner.clone());
@@ -173,7 +174,8 @@ impl Memory {
     }
 
     /// Remembers an image that a call has just made or changed, until EC2 lists it.
-    pub(super) fn assume(&mut self, image: Image, now: Timestamp) {
+    pub(super) fn assume(&mut self, mut image: Image, now: Timestamp) {
+        image.tags.extend(self.just_written(image.id.as_str(), now));
         let Some(ownership) = image.ownership() else { return };
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
@@ -250,6 +252,12 @@ impl Memory {
         }
     }
 
+    /// When an image was made, by our own clock if this process made it: what waits are measured against must not differ from
+    /// EC2's clock by hours.
+    fn began(&self, id: &ImageId) -> Option<Timestamp> {
+        self.images.values().find_map(|images| images.get(id))?.image.created
+    }
+
     fn owner_of(&self, id: &ImageId) -> Option<Owner> {
         self.images.iter().find(|(_, images)| images.contains_key(id)).map(|(owner, _)| owner.clone())
     }
@@ -268,6 +276,12 @@ impl Memory {
     /// The snapshots that images of ours have.
     pub(super) fn snapshots_of_images(&self) -> Vec<SnapshotId> {
         self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
+    }
+
+    /// Whether an owner is known to have an image or a snapshot here.
+    pub(super) fn holds_of(&self, owner: &Owner) -> bool {
+        let image = self.images.get(owner).is_some_and(|images| !images.is_empty());
+        image || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
     }
 
     /// How many images are in each state.

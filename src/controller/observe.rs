@@ -21,7 +21,7 @@ const SOURCE_LIMIT: Duration = Duration::from_secs(10);
 /// What a pass knows beside the manifest and AWS.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Regions that the last report named: where images may be, although the manifest names the region no more.
+    /// Regions where images or snapshots may be, although the manifest names the region no more.
     pub former_regions: BTreeSet<RegionName>,
     /// Images that other manifests name as a source.
     pub claimed: BTreeSet<ImageId>,

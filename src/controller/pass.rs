@@ -105,7 +105,7 @@ async fn rounds(
     let generation = object.metadata.generation.unwrap_or_default();
     let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
         && object.annotations().contains_key(RECONCILE_AT);
-    let former_regions = before.versions.iter().flat_map(|v| &v.regions).map(|r| RegionName::new(&r.region)).collect();
+    let former_regions = former_regions(context, desired, before);
     let mut surroundings = Surroundings { former_regions, requested, ..context.surroundings(&desired.owner) };
     if requested {
         // A region that does not answer is reported by its own listing.
@@ -141,6 +141,14 @@ async fn rounds(
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
+}
+
+/// Where images or snapshots of the object may be, although its manifest names the region no more: where the last report tells
+/// of any, or the inventory knows some.
+fn former_regions(context: &Context, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<RegionName> {
+    let images = before.versions.iter().flat_map(|v| &v.regions).map(|r| &r.region);
+    let reported = images.chain(before.pruning.iter().map(|p| &p.region)).map(RegionName::new);
+    reported.chain(context.inventory.regions_of(&desired.owner)).collect()
 }
 
 /// Lists the regions of an object anew, snapshots included, and waits for that.

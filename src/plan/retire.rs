@@ -254,14 +254,18 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
         if !is_left_behind(scene, view, snapshot, &ownership.version) {
             continue;
         }
-        let due = snapshot.started.map(|at| after(at, SNAPSHOT_GRACE));
-        if let Some(due) = due.filter(|due| *due > scene.now && !scene.desired.retires_all()) {
-            plan.look_again_at(due);
-            continue;
-        }
         let (version, id) = (ownership.version, snapshot.id.clone());
-        let action = Action::DeleteSnapshot { region: region.clone(), version: version.clone(), snapshot: id.clone() };
-        let blocked_by = scene.want(plan, action, Reason::LeftBehind);
+        let due = snapshot.started.map(|at| after(at, SNAPSHOT_GRACE));
+        let blocked_by = match due.filter(|due| *due > scene.now && !scene.desired.retires_all()) {
+            Some(due) => {
+                plan.look_again_at(due);
+                Some("it is not an hour old, and its image may still come to be listed".to_owned())
+            }
+            None => {
+                let (region, version) = (region.clone(), version.clone());
+                scene.want(plan, Action::DeleteSnapshot { region, version, snapshot: id.clone() }, Reason::LeftBehind)
+            }
+        };
         plan.departures.push(Departure {
             version,
             region: region.clone(),

@@ -145,6 +145,33 @@ fn tags_that_were_just_written_are_believed_before_a_listing_that_may_be_older()
 }
 
 #[test]
+fn tags_that_were_just_written_are_believed_when_more_are_written_and_the_image_is_looked_at() {
+    let mut memory = Memory::default();
+    let old = image("ami-1", ImageState::Available);
+    memory.apply_listing(vec![old.clone()], at(0));
+    for tag in ["team", "cost"] {
+        memory.retag(&["ami-1".into()], &Tags::from([(tag.into(), "web".into())]), at(5));
+        memory.assume(old.clone(), at(5));
+    }
+    let tags = memory.view(&owner()).images.unwrap().remove(0).tags;
+    assert_eq!((tags["team"].as_str(), tags["cost"].as_str()), ("web", "web"));
+}
+
+/// Otherwise the wait after a failed copy would be over at once where our clock runs ahead of EC2's.
+#[test]
+fn the_date_of_a_copy_that_we_began_is_by_our_own_clock_unless_that_was_put_back() {
+    let mut memory = Memory::default();
+    let began = Image { created: Some(at(180)), ..image("ami-1", ImageState::Pending) };
+    memory.assume(began, at(180));
+    let mut listed = |now| {
+        memory.apply_listing(vec![image("ami-1", ImageState::Failed)], now);
+        memory.view(&owner()).images.unwrap()[0].created
+    };
+    assert_eq!(listed(at(190)), Some(at(180)));
+    assert_eq!(listed(at(10)), Some(at(0)));
+}
+
+#[test]
 fn tags_of_snapshots_that_were_just_written_are_believed_before_a_listing_that_may_be_older() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));

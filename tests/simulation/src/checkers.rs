@@ -74,8 +74,9 @@ pub(crate) fn left_behind(world: &World, state: &State) {
     let now = world.elapsed();
     let to_delete = |s: &&Snapshot| {
         let held = state.images.iter().any(|i| i.region == s.region && i.snapshots.contains(&s.id));
-        let manifest = owner_of(&s.tags).and_then(|object| world.manifest(object));
-        !held && manifest.is_some_and(|m| m.regions.contains_key(s.region.as_str()) && !m.suspend)
+        let object = owner_of(&s.tags).unwrap_or_default();
+        let named = || world.last_life(object).iter().any(|m| m.regions.contains_key(s.region.as_str()));
+        !held && world.manifest(object).is_some_and(|m| !m.suspend) && named()
     };
     let lonely: Vec<_> = state.snapshots.iter().filter(to_delete).collect();
     let mut late = Vec::new();

@@ -118,17 +118,15 @@ impl Inventory {
         let _ = served.wait_for(|served| *served >= ticket).await;
     }
 
-    /// The parameters `wanted` of a region. What is older than the listing interval is read again, together with
-    /// what else is due among `others`.
+    /// The parameters `wanted` of a region. What is older than the listing interval is read again.
     pub async fn parameters(
         self: &Arc<Self>,
         region: &RegionName,
         wanted: &BTreeSet<ParameterName>,
-        others: &BTreeSet<ParameterName>,
     ) -> BTreeMap<ParameterName, Result<Option<crate::plan::Parameter>, Trouble>> {
         let region = self.region(region);
         let _reading = region.reading.lock().await;
-        let due = lock(&region.parameters).due(wanted, others, self.settings.listing, self.clock.now());
+        let due = lock(&region.parameters).due(wanted, self.settings.listing, self.clock.now());
         if !due.is_empty() {
             self.read_parameters(&region, &due).await;
         }

@@ -39,24 +39,15 @@ impl Remembered {
 
 impl Parameters {
     /// Which of `wanted` must be read, because they never were or not for `age`, or because SSM had not taken yet what was
-    /// written. If there is any, all that are due are given back, `others` too, so that ten of them share a call.
-    pub(super) fn due(
-        &self,
-        wanted: &BTreeSet<ParameterName>,
-        others: &BTreeSet<ParameterName>,
-        age: Duration,
-        now: Timestamp,
-    ) -> Vec<ParameterName> {
+    /// written.
+    pub(super) fn due(&self, wanted: &BTreeSet<ParameterName>, age: Duration, now: Timestamp) -> Vec<ParameterName> {
         let is_due = |name: &&ParameterName| {
             self.read.get(*name).is_none_or(|r| {
                 let age = if r.is_unconfirmed() { UNCONFIRMED.min(age) } else { age };
                 !runs(r.at + age, age, now)
             })
         };
-        if !wanted.iter().any(|name| is_due(&name)) {
-            return Vec::new();
-        }
-        wanted.union(others).filter(is_due).cloned().collect()
+        wanted.iter().filter(is_due).cloned().collect()
     }
 
     /// Takes in an answer.
@@ -251,13 +242,13 @@ mod tests {
 
     #[test]
     fn what_ssm_shows_is_read_again_after_the_interval() {
-        let due = |seconds| written("ami-2").due(&names(), &BTreeSet::new(), AGE, at(seconds)).len();
+        let due = |seconds| written("ami-2").due(&names(), AGE, at(seconds)).len();
         assert_eq!([due(5), due(599), due(600)], [0, 0, 1]);
     }
 
     #[test]
     fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
-        let due = |seconds| written("ami-1").due(&names(), &BTreeSet::new(), AGE, at(seconds)).len();
+        let due = |seconds| written("ami-1").due(&names(), AGE, at(seconds)).len();
         assert_eq!([due(4), due(5)], [0, 1]);
     }
 }

@@ -27,7 +27,7 @@ pub struct Surroundings {
     pub claimed: BTreeSet<ImageId>,
     /// Objects that do not decode, `<namespace>/<name>`: which images they name is not known.
     pub unreadable: BTreeSet<String>,
-    /// The parameters of all manifests, to be read together.
+    /// The parameters of all manifests.
     pub parameters: BTreeSet<ParameterName>,
     /// Actions that failed before.
     pub failures: BTreeMap<Key, Failure>,
@@ -83,10 +83,12 @@ async fn view(
     surroundings: &Surroundings,
     region: &RegionName,
 ) -> RegionView {
-    let wanted: BTreeSet<_> = desired.channels.iter().filter_map(|c| c.parameter.clone()).collect();
+    // Those of other objects too: what one of them names must stay.
+    let own = desired.channels.iter().filter_map(|c| c.parameter.as_ref());
+    let wanted: BTreeSet<_> = own.chain(&surroundings.parameters).cloned().collect();
     let mut view = inventory.view(region, &desired.owner).await;
     if view.images.is_some() && !wanted.is_empty() {
-        view.parameters = inventory.parameters(region, &wanted, &surroundings.parameters).await;
+        view.parameters = inventory.parameters(region, &wanted).await;
     }
     if view.images.is_none() && view.trouble.is_none() {
         let message = format!("the images of {region} have not been listed yet");

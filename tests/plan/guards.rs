@@ -219,6 +219,13 @@ fn a_disabled_image_goes_even_where_none_is_available() {
 }
 
 #[test]
+fn a_parameter_of_another_object_keeps_the_image_that_it_names() {
+    let mut world = nothing_keeps_it();
+    world.parameter("eu-west-1", "/golden/db/prod", OLD);
+    assert_eq!(departure(&world.plan(), OLD).blocked_by.as_deref(), Some("parameter /golden/db/prod names it"));
+}
+
+#[test]
 fn a_parameter_of_another_region_keeps_nothing_here() {
     let mut world = nothing_keeps_it();
     world.parameter("us-east-1", PROD, OLD);

@@ -56,7 +56,10 @@ impl Memory {
     /// Takes in a whole listing. The answer names the owners for whom something changed.
     pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
         let first_or_recovered = self.listed_since.is_none() || self.trouble.is_some();
-        self.listed_since.get_or_insert(now);
+        // A clock that has been put back begins these graces anew, once, instead of when it comes to their time again.
+        let since = self.listed_since.get_or_insert(now);
+        *since = (*since).min(now);
+        self.unknown.values_mut().for_each(|until| *until = (*until).min(now + LISTING_GRACE));
         self.trouble = None;
         self.removed.retain(|_, until| runs(*until, REMOVED_GRACE, now));
         self.written.retain(|_, (_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));

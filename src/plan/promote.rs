@@ -12,9 +12,9 @@ use super::scene::Scene;
 use crate::api::ReplicaState;
 
 /// SSM checks an image id after it has answered, and takes seconds for it.
-const SSM_CHECK: Duration = Duration::from_mins(1);
+pub(super) const SSM_CHECK: Duration = Duration::from_mins(1);
 /// How long a value that SSM did not take is left before it is written again.
-const SSM_REWRITE: Duration = Duration::from_mins(10);
+pub(super) const SSM_REWRITE: Duration = Duration::from_mins(10);
 
 /// Plans the moves of the channels, and tells how each stands in every region.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {

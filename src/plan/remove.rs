@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, PARAMETER_NOT_OURS, RegionView, Snapshot, Trouble, Usage, User, runs};
+use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage, User, runs};
+use super::promote::{SSM_CHECK, SSM_REWRITE};
 use super::replicate::LISTING_GRACE;
-use super::scene::Scene;
+use super::scene::{Scene, after};
 use super::tags::owned_by;
 use super::{Plan, tagging};
 
@@ -31,9 +32,12 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
     let mut parameters = BTreeSet::new();
     for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         match view.parameters.get(parameter) {
-            Some(Ok(Some(_))) => {
-                parameters.insert(parameter);
-            }
+            Some(Ok(Some(found))) => match may_appear_until(found, scene.now) {
+                Some(until) => await_parameter(scene, plan, region, parameter, until),
+                None => {
+                    parameters.insert(parameter);
+                }
+            },
             Some(Err(trouble)) => scene.trouble(plan, Concern::Prune, Some(region), None, trouble),
             Some(Ok(None)) | None => {}
         }
@@ -47,6 +51,24 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
         let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
         scene.want(plan, action, Reason::ObjectDeleted);
     }
+}
+
+/// Until when SSM may come to show a parameter that was written and is not there yet: it checks the image first.
+fn may_appear_until(parameter: &Parameter, now: Timestamp) -> Option<Timestamp> {
+    let written = parameter.written.as_ref().filter(|_| parameter.value.is_empty())?;
+    let until = after(written.at, SSM_REWRITE);
+    runs(until, SSM_REWRITE, now).then_some(until)
+}
+
+/// Says that the deletion waits for a parameter to be there: before that it cannot be removed, and would stay behind.
+fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, parameter: &ParameterName, until: Timestamp) {
+    plan.look_again_at(until.min(after(scene.now, SSM_CHECK)));
+    let message = format!(
+        "the deletion waits some minutes for {parameter} in {region}: SSM is checking what was just written to it, and it \
+         can be removed only then"
+    );
+    let trouble = Trouble::new(Class::Transient, "ParameterChecked", message);
+    scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
 }
 
 /// Says what the deletion waits for, where copies of an earlier process may still come to light.

@@ -1,7 +1,7 @@
 //! The object on its way out, and the object that is suspended.
 
 use amiops::plan::tags;
-use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Plan, Usage, User};
+use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Parameter, Plan, Usage, User, Written};
 
 use crate::fixtures::{self, *};
 
@@ -232,6 +232,23 @@ fn a_parameter_that_is_not_ours_does_not_hold_the_object() {
     let retry_at = now() + minutes(10);
     world.observed.failures.insert(unpublish, Failure { trouble, count: 1, retry_at, generation: 1 });
     assert!(world.plan().all_gone);
+}
+
+/// SSM checks the image of a new parameter for some minutes, and shows it only then.
+#[test]
+fn a_parameter_that_ssm_has_not_made_yet_holds_the_object_until_it_can_be_removed() {
+    let mut world = empty();
+    let written = Written { image: IMAGE.into(), at: now(), answered: true };
+    let parameter = Parameter { value: String::new(), modified: None, written: Some(written) };
+    world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(parameter)));
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.all_gone, plan.look_again), (vec![], false, Some(now() + minutes(1))));
+    assert!(
+        problem(&plan, "ParameterChecked").message.contains("the deletion waits some minutes for /golden/web/prod")
+    );
+
+    world.now = now() + minutes(10);
+    assert_eq!(verbs(&world.plan()), ["Unpublish"]);
 }
 
 #[test]

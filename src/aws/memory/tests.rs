@@ -85,6 +85,17 @@ fn a_clock_that_is_put_back_does_not_end_the_grace_of_an_image_that_was_just_mad
     assert!(ids(&mut memory).is_empty());
 }
 
+/// The first listing is what a deletion waits for, lest a copy of an earlier process comes to light.
+#[test]
+fn a_clock_that_is_put_back_begins_what_is_awaited_anew_at_once() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(180));
+    memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap(), at(180));
+    memory.apply_listing(vec![], at(5));
+    let view = memory.view(&owner());
+    assert_eq!((view.watched_since, view.awaited[&VersionName::from("1.4.2")]), (Some(at(5)), at(20)));
+}
+
 #[test]
 fn an_image_that_was_listed_gets_no_grace_by_being_tagged() {
     let mut memory = Memory::default();

@@ -9,7 +9,7 @@ use crate::world::World;
 
 /// A call that fails is tried again after seconds, then minutes, by the SDK three times each. A change of the manifest begins
 /// that anew.
-const TRIES_IN_AN_HOUR: usize = 100;
+const TRIES_IN_AN_HOUR: usize = 200;
 /// A copy that fails is tried again after a minute, then after twice as long each time.
 const ATTEMPTS_IN_AN_HOUR: usize = 12;
 /// So long a value is looked for that was written without an answer.

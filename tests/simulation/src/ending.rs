@@ -224,7 +224,8 @@ pub(crate) fn check_quiet(world: &World, before: &BTreeMap<String, u64>) {
     }
     for (request, count) in world.kube.writes() {
         if request.resource != "leases" {
-            world.violation(format!("{count} times {request:?}, although the world is quiet"));
+            let written = world.kube.get(&request.resource, &request.namespace, &request.name).unwrap_or_default();
+            world.violation(format!("{count} times {request:?}, although the world is quiet: {}", written["note"]));
         }
     }
 }

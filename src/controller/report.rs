@@ -26,6 +26,9 @@ const MOST_PRUNED: usize = 200;
 const MOST_VERSIONS: usize = 200;
 const MOST_HISTORY: usize = 10;
 
+/// What is said of an image in a region of which nothing is known since the controller was started.
+const UNSEEN: &str = "the region cannot be seen at present";
+
 /// The status after a pass.
 pub(super) fn status(
     object: &MachineImage,
@@ -41,9 +44,9 @@ pub(super) fn status(
         replicas: Some(replicas(plan)),
         promoted: (!promoted.is_empty()).then(|| promoted.join(",")),
         problems: problems(plan),
-        versions: versions(plan),
+        versions: versions(plan, before),
         channels,
-        pruning: pruning(plan),
+        pruning: pruning(plan, before),
         ..head(object)
     };
     status.conditions = conditions::of(object, desired, plan, &status, &before.conditions, now);
@@ -99,7 +102,7 @@ fn problems(plan: &Plan) -> Vec<Problem> {
     problems
 }
 
-fn versions(plan: &Plan) -> Vec<VersionStatus> {
+fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
     let mut by_version = BTreeMap::<&VersionName, Vec<&Replica>>::new();
     plan.replicas.iter().for_each(|r| by_version.entry(&r.version).or_default().push(r));
     let mut versions: Vec<_> = by_version
@@ -111,9 +114,34 @@ fn versions(plan: &Plan) -> Vec<VersionStatus> {
             regions: replicas.into_iter().map(replica).collect(),
         })
         .collect();
+    keep_unseen(&mut versions, plan, before);
     versions.sort_by(|a, b| (&b.released_at, &b.version).cmp(&(&a.released_at, &a.version)));
     versions.truncate(MOST_VERSIONS);
     versions
+}
+
+/// What was told of a region that cannot be seen since stays. Where its manifest does not name the region any more, nothing else
+/// remembers that images are there.
+fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineImageStatus) {
+    for former in &before.versions {
+        let lost = former.regions.iter().filter(|r| r.image_id.is_some() && is_unseen(plan, &r.region));
+        for replica in lost {
+            let known = versions.iter().position(|v| v.version == former.version).unwrap_or(versions.len());
+            if known == versions.len() {
+                versions.push(VersionStatus { listed: false, regions: Vec::new(), ..former.clone() });
+            }
+            let regions = &mut versions[known].regions;
+            if regions.iter().all(|r| r.region != replica.region) {
+                let error = Some(UNSEEN.to_owned());
+                regions.push(ReplicaStatus { state: ReplicaState::Unknown, error, ..replica.clone() });
+                regions.sort_by(|a, b| a.region.cmp(&b.region));
+            }
+        }
+    }
+}
+
+fn is_unseen(plan: &Plan, region: &str) -> bool {
+    plan.unseen.iter().any(|unseen| unseen.as_str() == region)
 }
 
 fn replica(replica: &Replica) -> ReplicaStatus {
@@ -170,7 +198,9 @@ fn landing(landing: &Landing) -> ChannelRegion {
     }
 }
 
-fn pruning(plan: &Plan) -> Vec<PruneStatus> {
+fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
+    let unseen = before.pruning.iter().filter(|former| is_unseen(plan, &former.region));
+    let unseen = unseen.map(|former| PruneStatus { blocked_by: Some(UNSEEN.into()), ..former.clone() });
     let mut pruning: Vec<_> = plan
         .departures
         .iter()
@@ -181,6 +211,7 @@ fn pruning(plan: &Plan) -> Vec<PruneStatus> {
             reason: d.reason.to_string(),
             blocked_by: d.blocked_by.clone(),
         })
+        .chain(unseen)
         .collect();
     pruning.sort_by(|a, b| (&a.version, &a.region, &a.id).cmp(&(&b.version, &b.region, &b.id)));
     pruning.truncate(MOST_PRUNED);

@@ -13,6 +13,8 @@ mod scene;
 mod tagging;
 pub mod tags;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 pub use action::{Action, Concern, Copy, Departure, Key, Landing, Problem, Reason, Replica, Step};
@@ -24,6 +26,7 @@ pub use observed::{
 pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::candidates;
 
+use ids::RegionName;
 use scene::Scene;
 
 /// What a pass would do, and how everything stands.
@@ -39,6 +42,8 @@ pub struct Plan {
     pub landings: Vec<Landing>,
     /// What goes, and what keeps it.
     pub departures: Vec<Departure>,
+    /// Where nothing is known of AWS yet, so that images may be there of which this plan does not tell.
+    pub unseen: BTreeSet<RegionName>,
     /// Whether an object that is deleted with its images has none left.
     pub all_gone: bool,
     /// When something is due that no event will tell of.
@@ -58,7 +63,8 @@ impl Plan {
 /// one that retires everything; with Retain, one without steps.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let scene = Scene::new(desired, observed, now);
-    let mut plan = Plan::default();
+    let unseen = observed.regions.iter().filter(|(_, view)| view.images.is_none());
+    let mut plan = Plan { unseen: unseen.map(|(region, _)| region.clone()).collect(), ..Plan::default() };
     replicate::plan(&scene, &mut plan);
     if !desired.deleting {
         tagging::plan(&scene, &mut plan);

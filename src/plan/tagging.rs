@@ -5,11 +5,13 @@
 use std::collections::BTreeSet;
 
 use super::Plan;
-use super::action::{Action, Reason};
+use super::action::{Action, Reason, Replica};
+use super::desired::Version;
 use super::ids::RegionName;
-use super::observed::{ImageState, RegionView};
+use super::observed::{Image, ImageState, RegionView};
 use super::scene::{Owned, Scene};
 use super::tags::{ADOPTED, HANDED_BACK, Tags, missing};
+use crate::api::ReplicaState;
 
 /// Plans the tags of what exists.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
@@ -34,8 +36,14 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
     for version in scene.desired.versions.iter().filter(|v| seen.insert(&v.source)) {
         let region = &version.source.region;
         let current = scene.observed.regions.get(region).is_some_and(RegionView::is_current);
+        let Some(image) = scene.taken_back(&version.source) else { continue };
+        if !scene.desired.regions.contains_key(region) {
+            plan.replicas.push(to_hand_back(scene, version, image));
+        }
         // What the last look has missed may be gone.
-        let Some(image) = scene.taken_back(&version.source).filter(|i| current && !i.missed) else { continue };
+        if !current || image.missed {
+            continue;
+        }
         let snapshots = image.snapshots.iter().map(|s| s.to_string());
         let action = Action::Tag {
             region: region.clone(),
@@ -45,6 +53,19 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
             tags: Tags::from([(ADOPTED.to_owned(), HANDED_BACK.to_owned())]),
         };
         scene.want(plan, action, Reason::TakenBack);
+    }
+}
+
+/// Tells of an image that still has to be given back, lest its region is forgotten where the manifest does not name it.
+fn to_hand_back(scene: &Scene, version: &Version, image: &Image) -> Replica {
+    Replica {
+        version: version.name.clone(),
+        region: version.source.region.clone(),
+        image: Some(image.id.clone()),
+        state: ReplicaState::Conflict,
+        error: Some("it was taken out of the manifest, and is to be handed back".into()),
+        wanted: false,
+        released_at: scene.released_at(&version.name),
     }
 }
 

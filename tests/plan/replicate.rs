@@ -331,6 +331,17 @@ fn taken_back() -> World {
     world
 }
 
+/// The status is all that a controller that has just been started knows of a region that the manifest does not name.
+#[test]
+fn a_source_that_is_still_to_be_handed_back_is_told_where_its_region_has_left_the_manifest() {
+    let mut world = taken_back();
+    world.desired.regions.remove(&"us-east-1".into());
+    world.region("us-east-1").trouble = Some(trouble("Timeout", "EC2 did not answer"));
+    let plan = world.plan();
+    let told = replica(&plan, "us-east-1", "1.4.2");
+    assert_eq!((told.image.as_ref().map(|i| i.as_str()), told.wanted), (Some("ami-src-1.4.2"), false));
+}
+
 #[test]
 fn a_source_that_the_last_look_missed_is_not_handed_back() {
     let mut world = taken_back();

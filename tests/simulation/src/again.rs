@@ -66,6 +66,8 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
         return tags(call).iter().all(told).then(|| "it was told that these tags are there".into());
     }
     let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
+    // Even without an answer it may be there again.
+    past.done.removed.remove(&("DeleteParameter".to_owned(), write.1.clone(), write.2.clone()));
     let before = past.done.put.insert(write, (value.to_owned(), now, false));
     // SSM may take some time to show what was written without an answer.
     let in_doubt = before.is_some_and(|(old, at, told)| old == value && !told && now - at >= ANSWER_LOST);
@@ -116,7 +118,6 @@ pub(crate) fn note(world: &World, call: &Call) {
             if let Some((_, _, told)) = past.done.put.get_mut(&write) {
                 *told = true;
             }
-            past.done.removed.remove(&("DeleteParameter".to_owned(), write.1, write.2));
         }
         _ => {}
     }

@@ -187,7 +187,7 @@ async fn a_snapshot_that_stayed_behind_is_deleted_once_it_can_be() {
 
     stage.apply(&keeping(0, &["1.1"])).await;
     stage.until_event(&["Warning SnapshotsLeft", &image, &snapshot]).await;
-    stage.until_condition("web", "Pruned", true, &[]).await;
+    stage.until_condition("web", "Pruned", false, &[&snapshot, "it is not an hour old"]).await;
     assert!(snapshots(&stage.sim, REGION).contains_key(&snapshot));
 
     stage.sim.advance(SignedDuration::from_mins(61));

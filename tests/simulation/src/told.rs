@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::manifest::{Manifest, parameter};
+use crate::manifest::Manifest;
 use crate::state::State;
 use crate::world::World;
 
@@ -59,8 +59,10 @@ fn replicas(manifest: &Manifest, status: &Value) -> Option<String> {
 /// What a channel names in a region is what its parameter does.
 fn channels(state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
     for channel in entries(status, "channels") {
+        // A channel without a parameter tells only where its version is.
+        let Some(name) = manifest.published(text(channel, "name")) else { continue };
         for landing in entries(channel, "regions") {
-            let (name, region) = (parameter(manifest.object, text(channel, "name")), text(landing, "region"));
+            let region = text(landing, "region");
             let value =
                 state.parameters.iter().find(|p| p.region == region && p.name == name).map(|p| p.value.as_str());
             if landing["imageId"].as_str() != value {

@@ -103,10 +103,11 @@ impl Inventory {
         lock(&region.memory).view(owner)
     }
 
-    /// The regions in which an owner is known to have an image or a snapshot.
-    pub fn regions_of(&self, owner: &Owner) -> BTreeSet<RegionName> {
+    /// The regions, but those left out, in which an owner is known to have an image or a snapshot.
+    pub fn regions_of(&self, owner: &Owner, but: impl Fn(&RegionName) -> bool) -> BTreeSet<RegionName> {
         let regions = lock(&self.regions);
-        regions.values().filter(|r| lock(&r.memory).holds_of(owner)).map(|r| r.name.clone()).collect()
+        let others = regions.values().filter(|region| !but(&region.name));
+        others.filter(|region| lock(&region.memory).holds_of(owner)).map(|region| region.name.clone()).collect()
     }
 
     /// Lists a region anew, snapshots included, and waits for that. Requests made at the same time share one listing.

@@ -71,7 +71,7 @@ impl Parameters {
 
     /// Whether a parameter was there when it was last read.
     pub(super) fn exists(&self, name: &ParameterName) -> bool {
-        let shown = |r: &Remembered| matches!(&r.answer, Ok(Some(parameter)) if !parameter.value.is_empty());
+        let shown = |r: &Remembered| matches!(&r.answer, Ok(Some(parameter)) if parameter.is_shown());
         self.read.get(name).is_some_and(shown)
     }
 

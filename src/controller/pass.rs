@@ -148,7 +148,9 @@ async fn rounds(
 fn former_regions(context: &Context, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<RegionName> {
     let images = before.versions.iter().flat_map(|v| &v.regions).map(|r| &r.region);
     let reported = images.chain(before.pruning.iter().map(|p| &p.region)).map(RegionName::new);
-    reported.chain(context.inventory.regions_of(&desired.owner)).collect()
+    let named = |region: &RegionName| desired.regions.contains_key(region);
+    let known = context.inventory.regions_of(&desired.owner, named);
+    reported.filter(|region| !named(region)).chain(known).collect()
 }
 
 /// Lists the regions of an object anew, snapshots included, and waits for that.

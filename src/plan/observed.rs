@@ -140,6 +140,13 @@ pub struct Parameter {
     pub written: Option<Written>,
 }
 
+impl Parameter {
+    /// Whether SSM shows it: one that has just been made is not there before its image is checked.
+    pub fn is_shown(&self) -> bool {
+        !self.value.is_empty()
+    }
+}
+
 /// An image that was written to a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written {

@@ -104,7 +104,7 @@ impl Spot<'_> {
         if let Some(waiting) = written.and_then(|written| self.unconfirmed(scene, plan, written)) {
             return Some(waiting);
         }
-        let from = current.map(|p| p.value.clone()).filter(|value| !value.is_empty());
+        let from = current.filter(|p| p.is_shown()).map(|p| p.value.clone());
         let action = Action::Publish {
             region: self.region.clone(),
             channel: self.channel.name.clone(),

@@ -55,7 +55,7 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
 
 /// Until when SSM may come to show a parameter that was written and is not there yet: it checks the image first.
 fn may_appear_until(parameter: &Parameter, now: Timestamp) -> Option<Timestamp> {
-    let written = parameter.written.as_ref().filter(|_| parameter.value.is_empty())?;
+    let written = parameter.written.as_ref().filter(|_| !parameter.is_shown())?;
     let until = after(written.at, SSM_REWRITE);
     runs(until, SSM_REWRITE, now).then_some(until)
 }

@@ -151,3 +151,14 @@ def tags(kind, **pairs):
     """A TagSpecification."""
     listed = [{"Key": key, "Value": value} for key, value in pairs.items()]
     return {"ResourceType": kind, "Tags": listed}
+
+
+def put(aws, name, value, **more):
+    """Writes a parameter."""
+    more = {"Type": "String", **more}
+    return aws.ssm().put_parameter(Name=name, Value=value, **more)
+
+
+def get(aws, name):
+    """The parameter of a name."""
+    return aws.ssm().get_parameter(Name=name)["Parameter"]

@@ -1,18 +1,9 @@
 """Parameter Store: https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-parameter-store.html"""
 
 import pytest
-from conftest import HERE, THERE, refused
+from conftest import HERE, THERE, get, put, refused
 
 IMAGE_TYPE = "aws:ec2:image"
-
-
-def put(aws, name, value, **more):
-    more = {"Type": "String", **more}
-    return aws.ssm().put_parameter(Name=name, Value=value, **more)
-
-
-def get(aws, name):
-    return aws.ssm().get_parameter(Name=name)["Parameter"]
 
 
 def test_a_parameter_is_put_and_got(aws):

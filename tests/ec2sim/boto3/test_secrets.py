@@ -4,22 +4,13 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-pol
 import json
 
 import pytest
-from conftest import refused
+from conftest import get, put, refused
 
 EXPIRATION = {
     "Type": "Expiration",
     "Version": "1.0",
     "Attributes": {"Timestamp": "2099-12-02T21:34:33.000Z"},
 }
-
-
-def put(aws, name, value, **more):
-    more = {"Type": "String", **more}
-    return aws.ssm().put_parameter(Name=name, Value=value, **more)
-
-
-def get(aws, name):
-    return aws.ssm().get_parameter(Name=name)["Parameter"]
 
 
 def test_a_secret_is_read_only_with_decryption(aws):

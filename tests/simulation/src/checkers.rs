@@ -73,10 +73,9 @@ pub(crate) fn now_and_then(world: &World) {
 pub(crate) fn left_behind(world: &World, state: &State) {
     let now = world.elapsed();
     let to_delete = |s: &&Snapshot| {
-        let held = state.images.iter().any(|i| i.region == s.region && i.snapshots.contains(&s.id));
         let object = owner_of(&s.tags).unwrap_or_default();
         let named = || world.last_life(object).iter().any(|m| m.regions.contains_key(s.region.as_str()));
-        !held && world.manifest(object).is_some_and(|m| !m.suspend) && named()
+        state.holder(s).is_none() && world.manifest(object).is_some_and(|m| !m.suspend) && named()
     };
     let lonely: Vec<_> = state.snapshots.iter().filter(to_delete).collect();
     let mut late = Vec::new();

@@ -171,8 +171,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
     let held = |s: &Snapshot| {
-        let holder = state.images.iter().find(|i| i.region == s.region && i.snapshots.contains(&s.id));
-        owner_of(&s.tags) == Some(object) && holder.is_some_and(|i| owner_of(&i.tags) != Some(object))
+        owner_of(&s.tags) == Some(object) && state.holder(s).is_some_and(|i| owner_of(&i.tags) != Some(object))
     };
     let kept = kept || state.snapshots.iter().any(held);
     let suspended = found["spec"]["suspend"] == true;
@@ -197,8 +196,8 @@ fn gone(world: &World, state: &State, object: &str) {
         if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
             world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
         }
-        let held = |id: &String| state.images.iter().any(|i| i.snapshots.contains(id));
-        let ours = |s: &&Snapshot| s.region == *region && owner_of(&s.tags) == Some(object) && !held(&s.id);
+        let lonely = |s: &Snapshot| owner_of(&s.tags) == Some(object) && state.holder(s).is_none();
+        let ours = |s: &&Snapshot| s.region == *region && lonely(s);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
             world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }

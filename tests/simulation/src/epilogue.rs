@@ -46,8 +46,6 @@ fn ask(world: &World, object: &'static str) -> Option<(Manifest, String)> {
         return None;
     }
     world.apply(&more);
-    let request = world.now().to_string();
-    let patch = serde_json::json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
-    world.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok()?;
+    let request = world.request(object)?;
     world.manifest(object).filter(|m| *m == more).map(|m| (m, request))
 }

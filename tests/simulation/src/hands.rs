@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
 
 use crate::manifest::{OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
-use crate::state::{Image, Snapshot, State, owner_of};
+use crate::state::{Image, State, Use, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
@@ -39,6 +39,8 @@ fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
 async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, pick: usize) -> Option<String> {
     let ec2 = ec2(config, &image.region);
     let id = image.id.as_str();
+    let is_instance = |u: &&Use| u.region == image.region && u.by.starts_with("i-");
+    let instance = || state.uses.iter().find(is_instance).map(|u| &u.by);
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
     match what {
         ByHand::ChangeTag => {
@@ -57,12 +59,10 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok();
         }
         ByHand::Stop => {
-            let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
-            ec2.stop_instances().instance_ids(&instances.next()?.by).send().await.ok();
+            ec2.stop_instances().instance_ids(instance()?).send().await.ok();
         }
         ByHand::Terminate => {
-            let mut instances = state.uses.iter().filter(|u| u.region == image.region && u.by.starts_with("i-"));
-            ec2.terminate_instances().instance_ids(&instances.next()?.by).send().await.ok();
+            ec2.terminate_instances().instance_ids(instance()?).send().await.ok();
         }
         ByHand::MakeTemplate => {
             let data = RequestLaunchTemplateData::builder().image_id(id).build();
@@ -102,9 +102,8 @@ async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
 
 /// A snapshot is taken out of amiops's hands; mostly one that has lost its image, if there is one.
 async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: usize) -> Option<String> {
-    let held = |s: &Snapshot| state.images.iter().any(|i| i.region == s.region && i.snapshots.contains(&s.id));
     let ours: Vec<_> = state.snapshots.iter().filter(|s| owner_of(&s.tags).is_some()).collect();
-    let lonely: Vec<_> = ours.iter().copied().filter(|s| !held(s)).collect();
+    let lonely: Vec<_> = ours.iter().copied().filter(|s| state.holder(s).is_none()).collect();
     let among = if lonely.is_empty() || pick.is_multiple_of(4) { ours } else { lonely };
     let chosen = among.get(pick % among.len().max(1))?;
     let tag = Tag::builder().key("amiops.dev/owner").build();

@@ -239,10 +239,7 @@ impl Stage {
             }
             Act::ClusterLost => self.lose_cluster(),
             Act::Request(object) => {
-                let patch = serde_json::json!({"metadata": {"annotations": {
-                    "amiops.dev/reconcile-at": self.world.now().to_string()
-                }}});
-                let _ = self.world.kube.merge_patch("machineimages", NAMESPACE, object, &patch);
+                let _ = self.world.request(object);
             }
             fault => self.begin(fault),
         }

@@ -87,6 +87,11 @@ impl State {
         self.images.iter().find(|i| i.region == region && i.id == id)
     }
 
+    /// The image that has a snapshot.
+    pub(crate) fn holder(&self, snapshot: &Snapshot) -> Option<&Image> {
+        self.images.iter().find(|i| i.region == snapshot.region && i.snapshots.contains(&snapshot.id))
+    }
+
     /// The images that amiops holds of a version of an object in a region, but failed ones.
     pub(crate) fn live(&self, region: &str, object: &str, version: &str) -> Vec<&Image> {
         let ours = |i: &&Image| i.region == region && i.belongs_to(object, version) && i.state != "failed";

@@ -29,7 +29,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// What is told to be available must be, and what is available must be told.
+/// What is told to be available must be. That nothing available goes untold shows in `Ready` and in the count.
 fn images(state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
     for version in entries(status, "versions") {
         for replica in entries(version, "regions").filter(|r| r["state"] == "Available") {

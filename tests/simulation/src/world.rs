@@ -278,6 +278,13 @@ impl World {
         }
     }
 
+    /// Somebody asks for a pass now; the answer is what the object then carries, if there is one.
+    pub(crate) fn request(&self, object: &str) -> Option<String> {
+        let request = self.now().to_string();
+        let patch = serde_json::json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
+        self.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok().map(|_| request)
+    }
+
     /// Somebody takes back the edit that was just made, if there is one to take back.
     pub(crate) fn take_back(&self) {
         let second_thought = self.past().second_thought.take();

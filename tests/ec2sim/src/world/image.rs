@@ -335,6 +335,11 @@ impl Image {
         if self.owner == account { Some(&self.tags) } else { self.tags_of_others.get(account) }
     }
 
+    /// The same, to be changed.
+    pub(crate) fn tags_by_mut(&mut self, account: &str) -> &mut Tags {
+        if self.owner == account { &mut self.tags } else { self.tags_of_others.entry(account.to_owned()).or_default() }
+    }
+
     /// The tags that an account sees: its own, and of the owner's what is marked as shared.
     pub(crate) fn tags_for(&self, account: &str) -> Tags {
         let mut tags = self.tags.clone();

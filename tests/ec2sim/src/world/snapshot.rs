@@ -147,6 +147,11 @@ impl Snapshot {
     pub(crate) fn tags_by(&self, account: &str) -> Option<&Tags> {
         if self.owner == account { Some(&self.tags) } else { self.tags_of_others.get(account) }
     }
+
+    /// The same, to be changed.
+    pub(crate) fn tags_by_mut(&mut self, account: &str) -> &mut Tags {
+        if self.owner == account { &mut self.tags } else { self.tags_of_others.entry(account.to_owned()).or_default() }
+    }
 }
 
 impl Filtered for Snapshot {

@@ -260,18 +260,9 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
         region.visible_snapshot(cx, id)?;
     }
     let owned = |owner: &String| *owner == cx.account;
-    let account = cx.account.clone();
     let tags = match kind.prefix {
-        "ami-" => region.images.get_mut(id).map(|image| {
-            if owned(&image.owner) { &mut image.tags } else { image.tags_of_others.entry(account).or_default() }
-        }),
-        "snap-" => region.snapshots.get_mut(id).map(|snapshot| {
-            if owned(&snapshot.owner) {
-                &mut snapshot.tags
-            } else {
-                snapshot.tags_of_others.entry(account).or_default()
-            }
-        }),
+        "ami-" => region.images.get_mut(id).map(|image| image.tags_by_mut(&cx.account)),
+        "snap-" => region.snapshots.get_mut(id).map(|snapshot| snapshot.tags_by_mut(&cx.account)),
         "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
         "sg-" => region.holdings(&cx.account).security_groups.get_mut(id).map(|g| &mut g.tags),
         "key-" => {

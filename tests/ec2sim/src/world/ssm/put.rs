@@ -72,8 +72,9 @@ impl World {
         let existing = self.parameters(cx)?.0.get(&input.name);
         input.check_against(existing)?;
         let version = existing.and_then(Parameter::latest).map_or(1, |latest| latest.number + 1);
-        let tier = input.tier_for(existing);
-        if tier != ADVANCED && policies.as_ref().is_some_and(|policies| !policies.is_empty()) {
+        let asked = policies.as_deref().unwrap_or_default();
+        let tier = input.tier_for(existing, asked);
+        if tier != ADVANCED && !asked.is_empty() {
             return Err(ApiError::validation(
                 "Standard tier parameters do not support parameter policies. To assign policies, upgrade the parameter to \
                  use the advanced-parameter tier.",
@@ -115,7 +116,7 @@ impl Parameters {
     /// Writes a new version, and drops the oldest where there are too many.
     fn write(&mut self, cx: &Context, now: Timestamp, checked: Checked) {
         let Checked { input, tags, policies } = checked;
-        let tier = input.tier_for(self.0.get(&input.name));
+        let tier = input.tier_for(self.0.get(&input.name), policies.as_deref().unwrap_or_default());
         let parameter = self.0.entry(input.name.clone()).or_insert_with(|| Parameter {
             name: input.name.clone(),
             kind: input.r#type.clone().unwrap_or_else(|| "String".to_owned()),
@@ -149,18 +150,13 @@ impl Parameters {
 
 impl PutParameter {
     /// The tier that the parameter gets: the one asked for, or what its size or policies need. It does not go back to standard.
-    fn tier_for(&self, existing: Option<&Parameter>) -> String {
+    fn tier_for(&self, existing: Option<&Parameter>, policies: &[Value]) -> String {
         let advanced = existing.is_some_and(|parameter| parameter.tier == ADVANCED)
             || match self.tier.as_deref() {
-                Some(INTELLIGENT) => self.value.len() > MAX_STANDARD_VALUE || self.has_policies(),
+                Some(INTELLIGENT) => self.value.len() > MAX_STANDARD_VALUE || !policies.is_empty(),
                 tier => tier == Some(ADVANCED),
             };
         if advanced { ADVANCED.to_owned() } else { STANDARD.to_owned() }
-    }
-
-    fn has_policies(&self) -> bool {
-        let policies = self.policies.as_deref().and_then(|text| policies::read(text).ok());
-        policies.is_some_and(|policies| !policies.is_empty())
     }
 
     /// The rules of <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::errors::CallError;
 use super::inventory::Inventory;
 use super::{images, parameters};
-use crate::plan::ids::{ImageId, Owner, RegionName, SnapshotId, VersionName};
+use crate::plan::ids::{ImageId, ImageRef, Owner, RegionName, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
 use crate::plan::{Action, Class, Copy, Image, ImageState, Trouble};
 
@@ -52,7 +52,7 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
                     inventory.note_parameters(region, |p, now| p.wrote(parameter, image, false, now));
                 }
                 // Somebody may have made it in between: read it before the next try.
-                Err(_) => inventory.note_parameters(region, |p, _| p.forget(parameter)),
+                Err(_) => inventory.note_parameters(region, |p, _| p.read_again(parameter)),
             }
             put?;
             inventory.read_back(region, parameter).await;
@@ -159,19 +159,19 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         images::named(inventory.aws(), region, name).await.map_err(|e| e.about(&format!("the image named {name}")))?;
     // EC2 may go on listing what we have just removed.
     let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) else { return Ok(None) };
-    let ours = holder.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
-    if ours && holder.state == ImageState::Failed {
+    let source = made_for(&holder, owner, copy);
+    if source.is_some() && holder.state == ImageState::Failed {
         deregister(inventory, owner, region, version, &holder.id).await?;
         return Ok(None);
     }
-    if ours && holder.made_from.as_ref() == Some(&copy.source) {
+    if source.as_ref() == Some(&copy.source) {
         let id = holder.id.clone();
         inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
         return Ok(Some(id));
     }
     let whose = holder.ownership().map_or_else(
         || "which amiops did not make".to_owned(),
-        |o| format!("which is version {} of {}", o.version, o.owner),
+        |o| format!("which carries the tags of version {} of {}", o.version, o.owner),
     );
     let message = format!(
         "{version} cannot be copied to {region}: the name '{name}' is taken by {}, {whose}. To mend: choose another \
@@ -179,6 +179,14 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         holder.id
     );
     Err(Trouble::new(Class::NeedsPerson, "NameTaken", message))
+}
+
+/// What an image of ours was copied from for the version that is to be copied. `None` if it is not such a copy: its tags name
+/// another version, or EC2's own record of its source does not agree with them, so that somebody copied or changed it.
+fn made_for(holder: &Image, owner: &Owner, copy: &Copy) -> Option<ImageRef> {
+    let ownership = holder.ownership().filter(|o| o.owner == *owner && o.version == copy.version && !o.adopted)?;
+    let source = ownership.source.unwrap_or_else(|| copy.source.clone());
+    (holder.made_from.as_ref() == Some(&source)).then_some(source)
 }
 
 async fn tag(
@@ -211,9 +219,7 @@ async fn tag(
 fn doubt(inventory: &Arc<Inventory>, region: &RegionName, image: &ImageId, error: &CallError) {
     match error.code.as_str() {
         "InvalidSnapshot.NotFound" => inventory.want_snapshots(region),
-        _ if error.is_gone() => inventory.note(region, |memory, now| {
-            memory.apply_look(std::slice::from_ref(image), Vec::new(), now);
-        }),
+        _ if error.is_gone() => inventory.note_look(region, std::slice::from_ref(image), Vec::new()),
         _ => {}
     }
 }
@@ -231,16 +237,16 @@ async fn deregister(
     let about = |error: CallError| error.about(&format!("{image} ({version})"));
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(about)?;
     let ours = |i: &Image| i.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
-    if let Some(found) = found.iter().find(|i| !ours(i)) {
-        let found = found.clone();
-        inventory.note(region, |memory, now| {
-            memory.apply_look(&[], vec![found], now);
-        });
-        return Err(Trouble::new(
-            Class::Transient,
-            "NotOursAnyMore",
-            format!("{image} in {region} does not carry the tags of {owner} {version} any more, so it was left alone"),
-        ));
+    let left_alone = |why: &str| {
+        Trouble::new(Class::Transient, "NotOursAnyMore", format!("{image} in {region} {why}, so it was left alone"))
+    };
+    let Some(found) = found.into_iter().next() else {
+        inventory.note_look(region, std::slice::from_ref(image), Vec::new());
+        return Err(left_alone("was not there when its tags were to be read once more"));
+    };
+    if !ours(&found) {
+        inventory.note_look(region, &[], vec![found]);
+        return Err(left_alone(&format!("does not carry the tags of {owner} {version} any more")));
     }
     let call =
         aws.lane(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();
@@ -277,9 +283,15 @@ async fn delete_snapshot(
     let aws = inventory.aws();
     let about = |error: CallError| error.about(snapshot.as_str());
     let found = images::snapshots_by_id(aws, region, std::slice::from_ref(snapshot)).await.map_err(about)?;
-    let ours = found.get(snapshot).is_none_or(|s| owned_by(&s.tags, owner));
+    if found.get(snapshot).is_some_and(|s| !owned_by(&s.tags, owner)) {
+        inventory.want_snapshots(region);
+        let message =
+            format!("snapshot {snapshot} in {region} does not carry the tag of {owner} any more, so it was left alone");
+        return Err(Trouble::new(Class::Transient, "NotOursAnyMore", message));
+    }
     let holder = images::with_snapshot(aws, region, snapshot).await.map_err(about)?;
-    if let Some(holder) = holder.filter(|_| ours) {
+    // EC2 may go on listing what we have just removed.
+    if let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) {
         let message = format!(
             "snapshot {snapshot} in {region} carries the tags of {owner}, but {} has it, which does not. It stays until that \
              image is gone; to mend: tag the image {}={owner} to hand it back, or remove the tags of the snapshot",
@@ -288,13 +300,11 @@ async fn delete_snapshot(
         );
         return Err(Trouble::new(Class::NeedsPerson, "SnapshotHeld", message));
     }
-    if ours {
-        let call = aws.lane(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
-        match aws.call("DeleteSnapshot", region, call).await {
-            Ok(_) => {}
-            Err(error) if error.is_gone() => {}
-            Err(error) => return Err(about(error)),
-        }
+    let call = aws.lane(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
+    match aws.call("DeleteSnapshot", region, call).await {
+        Ok(_) => {}
+        Err(error) if error.is_gone() => {}
+        Err(error) => return Err(about(error)),
     }
     inventory.note(region, |memory, now| memory.remove_snapshot(snapshot, now));
     Ok(())

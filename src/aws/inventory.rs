@@ -157,13 +157,16 @@ impl Inventory {
         let ids: Vec<_> = images.into_iter().map(|image| image.id).collect();
         match images::find(&self.aws, &region.name, &ids).await {
             Ok(found) => {
-                lock(&region.memory).apply_look(&ids, found, self.clock.now());
+                let mut changed = lock(&region.memory).apply_look(&ids, found, self.clock.now());
+                changed.remove(owner);
+                self.wake(changed);
+                lock(&region.memory).view(owner)
             }
             Err(error) => {
-                lock(&region.memory).fail(error.about("the images of amiops"));
+                let trouble = Some(error.about("the images of amiops"));
+                RegionView { trouble, ..lock(&region.memory).view(owner) }
             }
         }
-        lock(&region.memory).view(owner)
     }
 
     /// Asks who uses images. Never answered from memory.
@@ -175,6 +178,14 @@ impl Inventory {
     pub(super) fn note(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory, Timestamp)) {
         let region = self.region(region);
         change(&mut lock(&region.memory), self.clock.now());
+        region.called.notify_one();
+    }
+
+    /// Takes in a look at images that was made before a write, and wakes those whose images changed.
+    pub(super) fn note_look(self: &Arc<Self>, region: &RegionName, asked: &[ImageId], found: Vec<Image>) {
+        let region = self.region(region);
+        let changed = lock(&region.memory).apply_look(asked, found, self.clock.now());
+        self.wake(changed);
         region.called.notify_one();
     }
 
@@ -199,7 +210,9 @@ impl Inventory {
 
     /// Reads a parameter back after it was written.
     pub(super) async fn read_back(self: &Arc<Self>, region: &RegionName, name: &ParameterName) {
-        self.read_parameters(&self.region(region), std::slice::from_ref(name)).await;
+        let region = self.region(region);
+        let _reading = region.reading.lock().await;
+        self.read_parameters(&region, std::slice::from_ref(name)).await;
     }
 
     /// Has the snapshots of a region listed soon.

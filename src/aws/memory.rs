@@ -61,7 +61,8 @@ impl Memory {
         *since = (*since).min(now);
         self.unknown.values_mut().for_each(|until| *until = (*until).min(now + LISTING_GRACE));
         self.trouble = None;
-        self.removed.retain(|_, until| runs(*until, REMOVED_GRACE, now));
+        self.removed.values_mut().for_each(|until| *until = (*until).min(now + REMOVED_GRACE));
+        self.removed.retain(|_, until| *until > now);
         self.written.retain(|_, (_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
@@ -244,7 +245,7 @@ impl Memory {
 
     /// Whether a call has removed an image a short time ago.
     pub(super) fn has_removed(&self, id: &ImageId, now: Timestamp) -> bool {
-        self.removed.get(id.as_str()).is_some_and(|until| runs(*until, REMOVED_GRACE, now))
+        self.removed.get(id.as_str()).is_some_and(|until| *until > now)
     }
 
     /// Forgets a snapshot that a call has just removed.
@@ -281,10 +282,11 @@ impl Memory {
         self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
     }
 
-    /// Whether an owner is known to have an image or a snapshot here.
+    /// Whether an owner is known to have an image or a snapshot here, or a copy under an id that is not known.
     pub(super) fn holds_of(&self, owner: &Owner) -> bool {
         let image = self.images.get(owner).is_some_and(|images| !images.is_empty());
-        image || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
+        let awaited = self.unknown.keys().any(|(of, _)| of == owner);
+        image || awaited || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
     }
 
     /// How many images are in each state.

@@ -28,13 +28,9 @@ pub(super) struct Parameters {
 #[derive(Debug, Clone)]
 struct Remembered {
     answer: Result<Option<Parameter>, Trouble>,
+    /// What was written last, as long as SSM has not shown it: remembered beside the answer, which may be that reading failed.
+    written: Option<Written>,
     at: Timestamp,
-}
-
-impl Remembered {
-    fn is_unconfirmed(&self) -> bool {
-        matches!(&self.answer, Ok(Some(parameter)) if parameter.written.is_some())
-    }
 }
 
 impl Parameters {
@@ -43,7 +39,7 @@ impl Parameters {
     pub(super) fn due(&self, wanted: &BTreeSet<ParameterName>, age: Duration, now: Timestamp) -> Vec<ParameterName> {
         let is_due = |name: &&ParameterName| {
             self.read.get(*name).is_none_or(|r| {
-                let age = if r.is_unconfirmed() { UNCONFIRMED.min(age) } else { age };
+                let age = if r.written.is_some() { UNCONFIRMED.min(age) } else { age };
                 !runs(r.at + age, age, now)
             })
         };
@@ -58,14 +54,17 @@ impl Parameters {
         now: Timestamp,
     ) {
         for name in names {
-            let written = self.written(name);
-            let answer = match answer {
-                Ok(found) => Ok(found
-                    .get(name)
-                    .map_or_else(|| unconfirmed(written.clone()), |p| Some(settle(p.clone(), written.clone())))),
-                Err(trouble) => Err(trouble.clone()),
+            let before = self.read.get(name).and_then(|r| r.written.clone());
+            let remembered = match answer {
+                Ok(found) => {
+                    let parameter =
+                        found.get(name).map_or_else(|| unconfirmed(before.clone()), |p| Some(settle(p, &before)));
+                    let written = parameter.as_ref().and_then(|p| p.written.clone());
+                    Remembered { answer: Ok(parameter), written, at: now }
+                }
+                Err(trouble) => Remembered { answer: Err(trouble.clone()), written: before, at: now },
             };
-            self.read.insert(name.clone(), Remembered { answer, at: now });
+            self.read.insert(name.clone(), remembered);
         }
     }
 
@@ -75,20 +74,21 @@ impl Parameters {
         self.read.get(name).is_some_and(shown)
     }
 
-    fn written(&self, name: &ParameterName) -> Option<Written> {
-        self.read.get(name)?.answer.as_ref().ok()?.as_ref()?.written.clone()
-    }
-
     /// Remembers what has just been written, until it is shown. Without an answer it may have been written or not.
     pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, answered: bool, now: Timestamp) {
         let before = self.read.get(name).and_then(|r| r.answer.as_ref().ok().cloned().flatten());
         let written = Some(Written { image: image.clone(), at: now, answered });
         let parameter =
             before.map_or_else(|| unconfirmed(written.clone()), |p| Some(Parameter { written: written.clone(), ..p }));
-        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), at: now });
+        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), written, at: now });
     }
 
-    /// Forgets what was read, so that it is read again.
+    /// Has a parameter read again at the next question.
+    pub(super) fn read_again(&mut self, name: &ParameterName) {
+        self.read.get_mut(name).into_iter().for_each(|r| r.at = Timestamp::UNIX_EPOCH);
+    }
+
+    /// Forgets a parameter that was removed, so that it is read again.
     pub(super) fn forget(&mut self, name: &ParameterName) {
         self.read.remove(name);
     }
@@ -113,9 +113,9 @@ fn unconfirmed(written: Option<Written>) -> Option<Parameter> {
     written.map(|written| Parameter { value: String::new(), modified: None, written: Some(written) })
 }
 
-fn settle(found: Parameter, written: Option<Written>) -> Parameter {
-    let pending = written.filter(|written| written.image.as_str() != found.value);
-    Parameter { written: pending, ..found }
+fn settle(found: &Parameter, written: &Option<Written>) -> Parameter {
+    let pending = written.clone().filter(|written| written.image.as_str() != found.value);
+    Parameter { written: pending, ..found.clone() }
 }
 
 /// Reads parameters; one that does not exist is left out of the answer.
@@ -250,5 +250,15 @@ mod tests {
     fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
         let due = |seconds| written("ami-1").due(&names(), AGE, at(seconds)).len();
         assert_eq!([due(4), due(5)], [0, 1]);
+    }
+
+    #[test]
+    fn what_was_written_is_not_forgotten_when_a_reading_fails() {
+        let mut parameters = written("ami-1");
+        let names: Vec<_> = names().into_iter().collect();
+        parameters.apply(&names, &Err(Trouble::new(Class::Throttled, "ThrottlingException", "slow down")), at(5));
+        parameters.apply(&names, &shown("ami-1"), at(10));
+        let known = parameters.known(&self::names()).into_values().next().and_then(Result::ok).flatten();
+        assert_eq!(known.and_then(|p| p.written).map(|w| w.image), Some(ImageId::new("ami-2")));
     }
 }

@@ -63,10 +63,11 @@ async fn references(
     }
 }
 
-/// What a reference stands for. The ARN of a parameter ends with its path, which begins with the only slash after `parameter`.
+/// What a reference stands for. The ARN of a parameter leaves out the slash that its path begins with. A name of one level may
+/// have had none, so it cannot be told from the ARN; a person has to look.
 fn user(reference: &ImageReference) -> User {
     let arn = reference.arn().unwrap_or("unknown");
-    if let Some((_, path)) = arn.split_once(":parameter/") {
+    if let Some((_, path)) = arn.split_once(":parameter/").filter(|(_, path)| path.contains('/')) {
         return User::Parameter(ParameterName::new(format!("/{path}")));
     }
     let kind = reference.resource_type().map_or("resource", |t| t.as_str());

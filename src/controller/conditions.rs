@@ -31,7 +31,7 @@ pub(super) fn of(
 ) -> Vec<Condition> {
     let replicated = replicated(plan, status);
     let promoted = promoted(desired, plan, status);
-    let pruned = pruned(plan);
+    let pruned = pruned(plan, status);
     let ready = ready(desired, plan, &replicated, &promoted);
     let progress = progress(desired, plan, &ready);
     let mut verdicts = vec![("Promoted", promoted), ("Pruned", pruned)];
@@ -129,14 +129,14 @@ fn promoted(desired: &Desired, plan: &Plan, status: &MachineImageStatus) -> Verd
     }
 }
 
-fn pruned(plan: &Plan) -> Verdict {
+fn pruned(plan: &Plan, status: &MachineImageStatus) -> Verdict {
     if let Some(verdict) = trouble(plan, Concern::Prune) {
         return verdict;
     }
-    let Some(first) = plan.departures.first() else {
+    let Some(first) = status.pruning.first() else {
         return Verdict::new(true, "NothingToPrune", "no image is to be pruned");
     };
-    let more = match plan.departures.len() {
+    let more = match status.pruning.len() {
         1 => String::new(),
         n => format!(" (and {} more: see status.pruning)", n - 1),
     };

@@ -1,6 +1,6 @@
 //! Report: what a plan says, as the status of the object. Pure but for the one write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -175,18 +175,32 @@ fn channel_status(name: &str, landings: &[&Landing], former: Option<&ChannelStat
         regions: landings.iter().map(|l| landing(l)).collect(),
         history: former.map(|f| f.history.clone()).unwrap_or_default(),
     };
-    let published: BTreeSet<_> = landings.iter().map(|l| l.version.as_ref()).collect();
-    if let [Some(version)] = published.into_iter().collect::<Vec<_>>()[..]
-        && status.version.as_deref() != Some(version.as_str())
-    {
-        if let (Some(version), Some(since)) = (status.version.take(), status.since.take()) {
-            status.history.insert(0, ChannelHistory { version, since });
-            status.history.truncate(MOST_HISTORY);
-        }
+    let landed = landed(landings);
+    // What cannot be read at present does not speak against the former version; an image of another one does.
+    let published = |l: &&&Landing| l.image.as_ref().is_some_and(|id| !id.is_empty());
+    let former = status.version.as_deref();
+    let moved = match landed {
+        Some(version) => former != Some(version.as_str()),
+        None => landings.iter().filter(published).any(|l| l.version.as_ref().map(|v| v.as_str()) != former),
+    };
+    if !moved {
+        return status;
+    }
+    if let (Some(version), Some(since)) = (status.version.take(), status.since.take()) {
+        status.history.insert(0, ChannelHistory { version, since });
+        status.history.truncate(MOST_HISTORY);
+    }
+    if let Some(version) = landed {
         status.version = Some(version.to_string());
         status.since = Some(whole_seconds(landings.iter().filter_map(|l| l.since).max().unwrap_or(now)));
     }
     status
+}
+
+/// The version that every region publishes, if there is one.
+fn landed<'a>(landings: &[&'a Landing]) -> Option<&'a VersionName> {
+    let version = landings.first()?.version.as_ref()?;
+    landings.iter().all(|l| l.version.as_ref() == Some(version)).then_some(version)
 }
 
 fn landing(landing: &Landing) -> ChannelRegion {

@@ -1,7 +1,7 @@
 //! The rules that must hold at every step, checked at the door against what is really there. Written without the
 //! program's own types, so that a fault in them is not shared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::door::Call;
@@ -30,7 +30,10 @@ pub(crate) fn before(world: &World, call: &Call) {
         "DeleteParameter" => delete_parameter(world, &state, call),
         other => Some(format!("amiops has no business to call {other}")),
     };
-    let wrong = wrong.or_else(|| suspended(world, &state, call)).or_else(|| again::wrong(world, &state, call));
+    let wrong = wrong
+        .or_else(|| unheld(world, call))
+        .or_else(|| suspended(world, &state, call))
+        .or_else(|| again::wrong(world, &state, call));
     if let Some(wrong) = wrong.or_else(|| asked::lacking(world, &state, call)) {
         world.violation(format!("{} in {}: {wrong} [{:?}]", call.operation, call.region, call.parameters));
     }
@@ -138,6 +141,9 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     if !lately.iter().flatten().any(|m| m.lists(version) && m.regions.contains_key(call.region.as_str())) {
         return Some(format!("{version} of {object} is not asked for in {}", call.region));
     }
+    if !["image", "snapshot"].iter().all(|kind| call.list("TagSpecification").contains(kind)) {
+        return Some("a copy whose image or snapshots carry no tags".into());
+    }
     let asked_for = |m: &Manifest| m.encrypted(&call.region) == call.get("KmsKeyId").is_some();
     if !lately.iter().flatten().any(|m| m.lacks_its_key() || asked_for(m)) {
         return Some(format!("{:?} is not the key that is asked for", call.get("KmsKeyId")));
@@ -181,6 +187,14 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
     Some(format!("{} in {} holds other content of {version}", other.id, other.region))
 }
 
+/// An object without a finalizer can go at any moment, and what was made for it stays.
+fn unheld(world: &World, call: &Call) -> Option<String> {
+    let object = owner_in(call)?;
+    let found = world.kube.get("machineimages", NAMESPACE, object)?;
+    let held = found["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+    (!held).then(|| format!("{object} has no finalizer yet"))
+}
+
 /// Whether the object that the call acts for was suspended, and was so for a while.
 fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
     let name = call.get("ImageId").or(call.get("SnapshotId")).or(call.list("ResourceId").first().copied());
@@ -188,8 +202,9 @@ fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
     let snapshot = state.snapshots.iter().find(|s| Some(s.id.as_str()) == name).map(|s| &s.tags);
     let of_parameter = call.get("Name").and_then(|name| name.strip_prefix("/golden/")?.split('/').next());
     let object = owner_in(call).or(of_parameter).or(image.or(snapshot).and_then(owner_of))?;
-    let lately = world.lately(object);
-    let suspended = lately.iter().all(|m| m.as_ref().is_some_and(|m| m.suspend));
+    // What is suspended and deleted is suspended still.
+    let last = world.last_manifest(object);
+    let suspended = world.lately(object).iter().all(|m| m.as_ref().or(last.as_ref()).is_some_and(|m| m.suspend));
     suspended.then(|| format!("{object} is suspended"))
 }
 
@@ -198,6 +213,9 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     let image = state.image(&call.region, id);
     if let Some(other) = image.and_then(|image| held_for_another(call, image)).filter(|_| !world.touched_lately(id)) {
         return Some(format!("{id} is {other}"));
+    }
+    if let Some(wrong) = image.and_then(|image| later_date(world, state, call, image)) {
+        return Some(wrong);
     }
     if image.is_some_and(|i| owned(&i.tags)) || state.snapshots.iter().any(|s| s.id == id && owned(&s.tags)) {
         return None;
@@ -220,6 +238,18 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     (!ours && !excused).then(|| format!("{id} is not ours"))
 }
 
+/// The earliest date of release that the images of a version tell is the true one: each was given it, and some were changed.
+fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Option<String> {
+    let (date, object) = (tag_of(call, "amiops.dev/released-at")?, owner_of(&image.tags)?);
+    let version = image.version()?;
+    let date_of = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
+    let seen = |i: &&Image| i.belongs_to(object, version) && i.state == "available" && !world.touched_lately(&i.region);
+    let asked_in = |region: &str| world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
+    let earlier =
+        state.images.iter().filter(seen).find(|i| asked_in(&i.region) && date_of(i).is_some_and(|d| *d < *date));
+    earlier.map(|i| format!("{date} is later than what {} in {} tells", i.id, i.region))
+}
+
 /// What an image is already, if it is to become another version or another object's.
 fn held_for_another(call: &Call, image: &Image) -> Option<String> {
     let (object, version) = (owner_in(call)?, tag_of(call, "amiops.dev/version")?);
@@ -236,7 +266,7 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     let id = call.get("ImageId")?;
     let image = state.image(&call.region, id)?;
     let Some(object) = owner_of(&image.tags) else { return Some(format!("{id} is not ours")) };
-    if !image.is_of(object) {
+    if !image.is_of(object) && !made_for(world, object, image) {
         return Some(format!("{id} was copied by somebody, together with its tags"));
     }
     if image.state == "failed" {
@@ -267,6 +297,18 @@ fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
         .or_else(|| last_of_region(world, state, image, object, &lately))
 }
 
+/// Whether an image whose tag no longer tells its source was made from the one that the manifest names.
+fn made_for(world: &World, object: &str, image: &Image) -> bool {
+    let source = |v: &Version| {
+        Some(v.name().as_str()) == image.version() && {
+            let (region, id) = v.source(object);
+            image.made_from == Some(format!("{region}/{id}"))
+        }
+    };
+    !image.tags.contains_key("amiops.dev/source")
+        && world.last_manifest(object).is_some_and(|m| m.versions.iter().any(source))
+}
+
 /// Whether its version is among the newest of those that have left the list, which retention keeps. What is in regions that the
 /// manifest does not name may not be known.
 fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
@@ -277,8 +319,12 @@ fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Opti
         return None;
     }
     let keeps = |m: &Manifest, regions: &dyn Fn(&str) -> bool| {
-        let left = ours.iter().filter(|i| regions(&i.region) && i.version().is_some_and(|v| !m.lists(v)));
-        let newest: BTreeSet<_> = left.map(|i| (date(i), i.version())).collect();
+        let mut released = BTreeMap::new();
+        for left in ours.iter().filter(|i| regions(&i.region) && i.version().is_some_and(|v| !m.lists(v))) {
+            let earliest = released.entry(left.version()).or_insert(date(left));
+            *earliest = date(left).min(earliest.take());
+        }
+        let newest: BTreeSet<_> = released.into_iter().map(|(version, date)| (date, version)).collect();
         let keep_last = m.keep_last.map_or(usize::MAX, |n| n as usize);
         newest.iter().rev().take(keep_last).any(|(_, version)| *version == image.version())
     };

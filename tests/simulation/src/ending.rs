@@ -70,10 +70,16 @@ pub(crate) fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             let Some(image) = live.iter().filter(holds).find(|i| i.state == "available") else {
                 return Some(format!("{name} is not available in {region}"));
             };
+            if !image.tags.contains_key("amiops.dev/released-at") && state.image(&from, &id).is_some() {
+                return Some(format!("{} does not tell when it was released", image.id));
+            }
             let snapshots = state.snapshots.iter().filter(|s| image.snapshots.contains(&s.id));
             for (id, tags) in snapshots.map(|s| (&s.id, &s.tags)).chain([(&image.id, &image.tags)]) {
                 if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| tags.get(*key) != Some(value)) {
                     return Some(format!("{id} lacks the tag {key}"));
+                }
+                if owner_of(tags) != Some(object) {
+                    return Some(format!("{id} does not tell whose it is"));
                 }
             }
         }

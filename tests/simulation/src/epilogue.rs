@@ -13,8 +13,9 @@ use crate::world::World;
 /// A copy is looked at every two minutes; the rest takes seconds.
 const SOON: Duration = Duration::from_mins(3);
 
-/// Asks for one more version and tag of each object that has arrived, and for a pass; looks whether they are there soon.
-pub(crate) async fn play(world: &World, copy_time: Duration) {
+/// Asks for one more version and tag of each object that has arrived, for a channel to move to it, and for a pass; looks whether
+/// that is there soon after what AWS itself takes.
+pub(crate) async fn play(world: &World, aws_takes: Duration) {
     let asked: BTreeMap<_, _> = OBJECTS.into_iter().filter_map(|object| Some((object, ask(world, object)?))).collect();
     sleep(SOON).await;
     let now = |object| world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
@@ -24,7 +25,7 @@ pub(crate) async fn play(world: &World, copy_time: Duration) {
             world.violation(format!("{object} was asked for a pass, {SOON:?} ago: {request}, not {handled}"));
         }
     }
-    sleep(copy_time).await;
+    sleep(aws_takes).await;
     let state = world.state();
     for (object, (manifest, _)) in &asked {
         if let Some(lacking) = ending::lacking(&state, manifest) {

@@ -8,6 +8,10 @@ use crate::state::{Image, State, Use, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
+/// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
+const LATER: &str = "2033-03-03T03:03:03Z";
+const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
+
 /// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life, and what seems
 /// to have been refused may have been done all the same.
 pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: usize) {
@@ -48,8 +52,14 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             let tags = [tag("team", "somebody-else"), tag("note", "by hand")];
             ec2.create_tags().resources(resource).set_tags(Some(tags.into())).send().await.ok();
         }
+        ByHand::ChangeDate => {
+            ec2.create_tags().resources(id).tags(tag("amiops.dev/released-at", LATER)).send().await.ok();
+        }
+        ByHand::ChangeSource => {
+            ec2.create_tags().resources(id).tags(tag("amiops.dev/source", NOWHERE)).send().await.ok();
+        }
         ByHand::RemoveTags => {
-            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner"][pick % 3];
+            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner", "amiops.dev/source"][pick % 4];
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Deregister => {

@@ -3,6 +3,7 @@
 mod again;
 mod asked;
 mod checkers;
+mod coherent;
 mod coverage;
 mod doctor;
 mod door;

@@ -154,7 +154,9 @@ impl Manifest {
 
     /// A version comes to name the source of another one, or of one of the other object: that is senseless, since a version does not change its content.
     fn change_source(&mut self, rng: &mut Rng) {
-        let other = anything_baked(rng);
+        let another =
+            rng.choice(&self.versions).map(|v| Origin::Image(v.source(self.object).0, v.source(self.object).1));
+        let other = another.filter(|_| rng.bool()).unwrap_or_else(|| anything_baked(rng));
         if let Some(version) = rng.choice(&mut self.versions) {
             version.origin = other;
             version.adopt = rng.bool();
@@ -186,14 +188,25 @@ impl Manifest {
         if rng.u8(..3) == 0 {
             manifest.channels.pop_last();
         }
+        manifest.suspend |= rng.u8(..12) == 0;
         manifest
     }
 
-    /// The manifest with a tag and a version more, one that was never asked for.
+    /// The manifest without one of its regions, if it has more.
+    pub(crate) fn without_region(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        let gone = rng.choice(manifest.regions.keys().copied()).filter(|_| manifest.regions.len() > 1);
+        manifest.regions.retain(|region, _| Some(*region) != gone);
+        manifest.mend_adoption();
+        manifest
+    }
+
+    /// The manifest with a tag and a version more, one that was never asked for, and a channel that points to it.
     pub(crate) fn with_more(&self) -> Self {
         let mut manifest = self.clone();
         manifest.tags.insert("last".into(), "edit".into());
         manifest.versions.push(Version { number: LAST, adopt: false, origin: Origin::Baked });
+        manifest.channels.insert("prod", LAST);
         manifest
     }
 

@@ -26,7 +26,7 @@ use crate::state::INSTALLATION;
 use crate::story::{Act, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, World};
-use crate::{ending, epilogue, hands};
+use crate::{coherent, ending, epilogue, hands};
 
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
@@ -87,7 +87,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     sleep(QUIET).await;
     ending::check_quiet(&world, &before);
     if story.has_epilogue() {
-        epilogue::play(&world, story.nature.copy_time.min(COPY_TIME)).await;
+        epilogue::play(&world, story.nature.copy_time.min(COPY_TIME) + story.nature.parameter_delay).await;
     }
     let counts = world.trace.counts();
     let violations = std::mem::take(&mut world.past().violations);
@@ -217,7 +217,10 @@ impl Stage {
         self.world.trace.count(format!("act: {}", act.sort()));
         for object in OBJECTS {
             let found = self.world.kube.get("machineimages", NAMESPACE, object);
-            found.iter().for_each(|found| read_report(&self.world.trace, &found["status"]));
+            if let Some(found) = found {
+                read_report(&self.world.trace, &found["status"]);
+                coherent::check(&self.world, &found);
+            }
         }
         match act {
             Act::Apply(manifest) => self.world.apply(&self.world.resolve(manifest)),

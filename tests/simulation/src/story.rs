@@ -76,6 +76,8 @@ impl Act {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ByHand {
     ChangeTag,
+    ChangeDate,
+    ChangeSource,
     RemoveTags,
     UntagSnapshot,
     Deregister,
@@ -200,7 +202,11 @@ impl Story {
         for at in times(&mut rng) {
             moments.extend(acts(&mut rng, &mut manifests).into_iter().map(|act| Moment { at, act }));
         }
-        Self { seed, nature: Nature::draw(&mut rng), length: LENGTH, moments }
+        let nature = Nature::draw(&mut rng);
+        if rng.bool() {
+            moments.extend(last_acts(&mut rng, &manifests));
+        }
+        Self { seed, nature, length: LENGTH, moments }
     }
 }
 
@@ -269,6 +275,28 @@ fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     vec![Act::ByHand(ByHand::Deregister, rng.usize(..64)), Act::Apply(manifest.clone())]
 }
 
+/// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.
+fn last_acts(rng: &mut Rng, manifests: &[Manifest; 2]) -> Vec<Moment> {
+    let which = rng.usize(..OBJECTS.len());
+    let before = Duration::from_secs(rng.u64(..600));
+    let at = LENGTH - before;
+    let manifest = &manifests[which];
+    let acts = match rng.u8(..6) {
+        0..=1 => vec![Act::Apply(manifest.let_go(rng)), Act::Delete(OBJECTS[which])],
+        2 => vec![Act::Apply(manifest.without_one(0, rng)), Act::Delete(OBJECTS[which])],
+        3 => vec![Act::Apply(manifest.without_one(rng.u32(..2), rng))],
+        4 => vec![Act::Apply(manifest.without_region(rng))],
+        _ => vec![Act::Apply(manifest.edited(rng))],
+    };
+    let mut moments: Vec<_> = acts.into_iter().map(|act| Moment { at, act }).collect();
+    if rng.u8(..3) != 0 {
+        let crash =
+            Act::Crash { calls: rng.u64(..12), after_commit: rng.bool(), restart_after: Duration::from_secs(1) };
+        moments.push(Moment { at: at + before / 2, act: crash });
+    }
+    moments
+}
+
 fn a_while(rng: &mut Rng) -> Duration {
     Duration::from_secs([20, 300, 3600, 4 * 3600][rng.usize(..4)])
 }
@@ -312,7 +340,7 @@ fn by_hand(rng: &mut Rng) -> ByHand {
     use ByHand::*;
     let all = [
         ChangeTag,
-        ChangeTag,
+        ChangeDate,
         RemoveTags,
         UntagSnapshot,
         Deregister,
@@ -329,7 +357,11 @@ fn by_hand(rng: &mut Rng) -> ByHand {
         Share,
         Disable,
     ];
-    if rng.u8(..60) == 0 { LoseSource } else { all[rng.usize(..all.len())] }
+    match rng.u8(..60) {
+        0 => LoseSource,
+        1 => ChangeSource,
+        _ => all[rng.usize(..all.len())],
+    }
 }
 
 fn kube_fault(rng: &mut Rng) -> KubeFault {

@@ -1,10 +1,13 @@
 //! What the status tells must be true, at the end of a history: which images there are, what each channel names, how many
 //! replicas are available, and that it speaks of the manifest as it is now.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
+use crate::coherent::{self, entries};
 use crate::manifest::Manifest;
-use crate::state::State;
+use crate::state::{Image, State};
 use crate::world::World;
 
 /// Checks what an object tells of itself, when the world has been quiet for long.
@@ -14,15 +17,14 @@ pub(crate) fn check(world: &World, state: &State, manifest: &Manifest, found: &V
     let wrong = (status["observedGeneration"] != *generation)
         .then(|| format!("it tells of generation {}, not of {generation}", status["observedGeneration"]))
         .or_else(|| images(state, manifest, status))
+        .or_else(|| untold(world, state, manifest, status))
+        .or_else(|| unexplained(state, manifest, status))
         .or_else(|| replicas(manifest, status))
         .or_else(|| channels(state, manifest, status));
+    coherent::check(world, found);
     if let Some(wrong) = wrong {
         world.violation(format!("{} does not tell the truth: {wrong}: {status}", manifest.object));
     }
-}
-
-fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value[key].as_array().into_iter().flatten()
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -40,6 +42,32 @@ fn images(state: &State, manifest: &Manifest, status: &Value) -> Option<String> 
         }
     }
     None
+}
+
+/// Every image of the object that is there must be told of, also where the manifest does not name its region any more.
+fn untold(world: &World, state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
+    let life = world.last_life(manifest.object);
+    let known = |region: &str| life.iter().any(|m| m.regions.contains_key(region));
+    let replicas = entries(status, "versions").flat_map(|v| entries(v, "regions")).map(|r| text(r, "imageId"));
+    let told: BTreeSet<_> = replicas.chain(entries(status, "pruning").map(|p| text(p, "id"))).collect();
+    let ours = |i: &&Image| i.is_of(manifest.object) && i.state == "available" && known(&i.region);
+    let image = state.images.iter().filter(ours).find(|i| !told.contains(i.id.as_str()))?;
+    Some(format!("{} in {} is not told of", image.id, image.region))
+}
+
+/// Every replica that is lacking needs a problem that names its place.
+fn unexplained(state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
+    let places = manifest.regions.keys().flat_map(|region| manifest.versions.iter().map(move |v| (region, v.name())));
+    let available = |region: &str, version: &str| {
+        state.live(region, manifest.object, version).iter().any(|i| i.state == "available")
+    };
+    let names = |problem: &Value, key: &str, value: &str| problem[key].is_null() || problem[key] == value;
+    let explained = |region: &str, version: &str| {
+        entries(status, "problems").any(|p| names(p, "region", region) && names(p, "version", version))
+    };
+    let (region, version) =
+        places.into_iter().find(|(region, version)| !available(region, version) && !explained(region, version))?;
+    Some(format!("why {version} is not available in {region} is not told"))
 }
 
 /// The replicas that are counted are those that are told of one by one.

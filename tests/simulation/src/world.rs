@@ -75,6 +75,8 @@ pub(crate) struct Past {
     pub(crate) spoilt: BTreeMap<&'static str, Duration>,
     /// When a controller was last given a listing of a region's images.
     pub(crate) listed: BTreeMap<String, Duration>,
+    /// The conditions that each object was last seen with, by its uid.
+    pub(crate) told: BTreeMap<String, serde_json::Value>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.

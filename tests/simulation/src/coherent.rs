@@ -1,0 +1,88 @@
+//! What a status says must agree with itself and with the manifest that it speaks of, at any moment, whatever AWS is like.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// Checks the status of an object, and that its conditions are dated anew where they have changed since the last look.
+pub(crate) fn check(world: &World, found: &Value) {
+    let status = &found["status"];
+    let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| dates(world, found));
+    if let Some(wrong) = wrong {
+        let name = &found["metadata"]["name"];
+        world.violation(format!("the status of {name} contradicts itself: {wrong}: {status}"));
+    }
+}
+
+pub(crate) fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+/// Whether a condition holds; `None` if it is not there.
+pub(crate) fn holds(status: &Value, condition: &str) -> Option<bool> {
+    Some(entries(status, "conditions").find(|c| c["type"] == condition)?["status"] == "True")
+}
+
+/// Ready sums up Replicated and Promoted, but of what is being deleted.
+fn summary(found: &Value) -> Option<String> {
+    let status = &found["status"];
+    let (ready, replicated, promoted) =
+        (holds(status, "Ready")?, holds(status, "Replicated")?, holds(status, "Promoted")?);
+    let deleting = !found["metadata"]["deletionTimestamp"].is_null();
+    let wrong = ready != (replicated && promoted) && !(deleting && !ready);
+    wrong.then(|| format!("Ready is {ready}, Replicated {replicated}, Promoted {promoted}"))
+}
+
+/// What each concern says of itself, in conditions and lists.
+fn concerns(found: &Value) -> Option<String> {
+    let status = &found["status"];
+    let current = status["observedGeneration"] == found["metadata"]["generation"];
+    let asked = |r: &&Value| entries(&found["spec"], "regions").any(|region| region["region"] == r["region"]);
+    let replicas = entries(status, "versions").filter(|v| v["listed"] == true).flat_map(|v| entries(v, "regions"));
+    let mut unsound = replicas.filter(asked).filter(|r| r["state"] != "Available" || !r["error"].is_null());
+    if current
+        && holds(status, "Replicated") == Some(true)
+        && let Some(replica) = unsound.next()
+    {
+        return Some(format!("it is Replicated, but {replica}"));
+    }
+    if holds(status, "Pruned") == Some(true)
+        && let Some(image) = entries(status, "pruning").next()
+    {
+        return Some(format!("it is Pruned, but {image}"));
+    }
+    entries(status, "channels").find_map(|channel| {
+        let spec = entries(&found["spec"], "channels").find(|c| c["name"] == channel["name"]);
+        let pointed_to = spec.map_or(&Value::Null, |spec| &spec["version"]);
+        let waits = |r: &&Value| !r["error"].is_null() || r["version"] != *pointed_to;
+        let promoted = current && holds(status, "Promoted") == Some(true);
+        let landed = &channel["version"];
+        let differs = |r: &&Value| !r["imageId"].is_null() && r["version"] != *landed;
+        let late = entries(channel, "regions").find(waits).filter(|_| promoted);
+        let other = entries(channel, "regions").find(differs).filter(|_| !landed.is_null());
+        late.map(|region| format!("it is Promoted, but {region}"))
+            .or_else(|| other.map(|region| format!("{} publishes {landed}, but {region}", channel["name"])))
+    })
+}
+
+/// What is not as it should be moves, or waits for a person; never both.
+fn progress(status: &Value) -> Option<String> {
+    let told = ["Reconciling", "Stalled"].map(|condition| holds(status, condition) == Some(true));
+    let suspended = entries(status, "conditions").any(|c| c["type"] == "Ready" && c["reason"] == "Suspended");
+    let expected = usize::from(holds(status, "Ready")? == false && !suspended);
+    let count = told.iter().filter(|told| **told).count();
+    (count != expected).then(|| format!("Reconciling is {}, Stalled {}", told[0], told[1]))
+}
+
+/// The date of a condition changes with its status.
+fn dates(world: &World, found: &Value) -> Option<String> {
+    let key = found["metadata"]["uid"].to_string();
+    let before = world.past().told.insert(key, found["status"]["conditions"].clone())?;
+    let former = |c: &Value| before.as_array()?.iter().find(|former| former["type"] == c["type"]).cloned();
+    entries(&found["status"], "conditions").find_map(|condition| {
+        let former = former(condition)?;
+        let same_date = former["lastTransitionTime"] == condition["lastTransitionTime"];
+        let same = former["status"] == condition["status"];
+        (same_date && !same).then(|| format!("{condition} has the date of {former}"))
+    })
+}

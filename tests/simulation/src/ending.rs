@@ -8,21 +8,37 @@ use serde_json::Value;
 use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, Version, parameter};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::World;
-use crate::{checkers, told};
+use crate::{checkers, coherent, told};
 
 /// Checks that every object has arrived where it can.
 pub(crate) fn check_settled(world: &World) {
     let state = world.state();
-    for object in OBJECTS {
+    unsettled(world, &state).into_iter().for_each(|wrong| world.violation(wrong));
+    checkers::left_behind(world, &state);
+    for found in OBJECTS.iter().filter_map(|object| world.kube.get("machineimages", NAMESPACE, object)) {
+        coherent::check(world, &found);
+    }
+}
+
+/// Whether every object has arrived, so that nothing is left to wait for.
+pub(crate) fn has_arrived(world: &World) -> bool {
+    let state = world.state();
+    let lonely = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none();
+    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
+}
+
+/// What is not as it should be once the world has been quiet for long.
+fn unsettled(world: &World, state: &State) -> Vec<String> {
+    let of = |object: &'static str| {
         let found = world.kube.get("machineimages", NAMESPACE, object);
         match (world.manifest(object), found) {
-            (Some(manifest), Some(found)) => settled(world, &state, &manifest, &found),
-            (Some(_), None) => world.violation(format!("{object} was applied and does not exist")),
-            (None, Some(found)) => deleting(world, &state, object, &found),
-            (None, None) => gone(world, &state, object),
+            (Some(manifest), Some(found)) => settled(world, state, &manifest, &found),
+            (Some(_), None) => vec![format!("{object} was applied and does not exist")],
+            (None, Some(found)) => deleting(world, state, object, &found),
+            (None, None) => gone(world, state, object),
         }
-    }
-    checkers::left_behind(world, &state);
+    };
+    OBJECTS.into_iter().flat_map(of).collect()
 }
 
 fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
@@ -34,27 +50,25 @@ pub(crate) fn is_ready(status: &Value) -> bool {
     condition(status, "Ready").is_some_and(|c| c["status"] == "True")
 }
 
-fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) {
+fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) -> Vec<String> {
     if manifest.suspend {
-        return;
+        return Vec::new();
     }
     let status = &found["status"];
     let object = manifest.object;
-    let ready = is_ready(status);
-    let lacking = lacking(state, manifest);
-    match (ready, lacking) {
-        (true, Some(lacking)) => world.violation(format!("{object} says that it is Ready, but {lacking}")),
-        (false, None) => world.violation(format!("{object} is as asked for, but not Ready: {status}")),
+    let wrong = match (is_ready(status), lacking(state, manifest)) {
+        (true, Some(lacking)) => Some(format!("{object} says that it is Ready, but {lacking}")),
+        (false, None) => Some(format!("{object} is as asked for, but not Ready: {status}")),
         (false, Some(lacking)) if status["problems"].as_array().is_none_or(Vec::is_empty) => {
-            world.violation(format!("{object} does not say why {lacking}: {status}"));
+            Some(format!("{object} does not say why {lacking}: {status}"))
         }
         (false, Some(lacking)) if !excused(state, manifest) => {
-            world.violation(format!("{object}: nothing stands in the way any more, but {lacking}: {status}"));
+            Some(format!("{object}: nothing stands in the way any more, but {lacking}: {status}"))
         }
-        _ => {}
-    }
-    told::check(world, state, manifest, found);
-    overstaying(world, state, manifest);
+        _ => None,
+    };
+    let untrue = told::wrong(world, state, manifest, found);
+    wrong.into_iter().chain(untrue).chain(overstaying(world, state, manifest)).collect()
 }
 
 /// What is not as the manifest asks for.
@@ -130,17 +144,17 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
 }
 
 /// Versions that left the list and should have gone, although nothing keeps them.
-fn overstaying(world: &World, state: &State, manifest: &Manifest) {
+fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String> {
     let unwanted = |i: &&Image| {
         i.state == "failed"
             && manifest.regions.contains_key(i.region.as_str())
             && !manifest.lists(i.version().unwrap_or_default())
     };
-    let failed = state.images.iter().filter(|i| i.is_of(manifest.object) && !i.protected).find(unwanted);
-    if let Some(image) = failed.filter(|i| !OBJECTS.iter().any(|o| is_source(world, o, &i.id))) {
-        world.violation(format!("{} in {} is a failed copy that nobody wants", image.id, image.region));
-    }
-    let Some(keep_last) = manifest.keep_last else { return };
+    let is_free = |i: &&Image| !i.protected && !OBJECTS.iter().any(|o| is_source(world, o, &i.id));
+    let failed = state.images.iter().filter(|i| i.is_of(manifest.object)).filter(is_free).find(unwanted);
+    let failed = failed.map(|i| format!("{} in {} is a failed copy that nobody wants", i.id, i.region));
+    let mut wrong: Vec<_> = failed.into_iter().collect();
+    let Some(keep_last) = manifest.keep_last else { return wrong };
     let ready = lacking(state, manifest).is_none();
     for region in manifest.regions.keys().filter(|_| ready) {
         let used = |id: &str| {
@@ -152,14 +166,15 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) {
             .iter()
             .filter(|i| i.region == *region && i.is_of(manifest.object) && i.state == "available")
             .filter(|i| !manifest.lists(i.version().unwrap_or_default()))
-            .filter(|i| !i.protected && !i.shared && !used(&i.id))
-            .filter(|i| !OBJECTS.iter().any(|o| is_source(world, o, &i.id)))
+            .filter(|i| !i.shared && !used(&i.id))
+            .filter(is_free)
             .collect();
         if left.len() > keep_last as usize {
             let ids: Vec<_> = left.iter().map(|i| format!("{} ({})", i.id, i.version().unwrap_or_default())).collect();
-            world.violation(format!("{}: {region} keeps {ids:?}, more than {keep_last}", manifest.object));
+            wrong.push(format!("{}: {region} keeps {ids:?}, more than {keep_last}", manifest.object));
         }
     }
+    wrong
 }
 
 /// Whether an object names an image as a source; one that is being deleted does so until it is gone.
@@ -169,7 +184,8 @@ fn is_source(world: &World, object: &str, id: &str) -> bool {
 }
 
 /// An object that is being deleted and is still there must say what keeps it, and something must.
-fn deleting(world: &World, state: &State, object: &str, found: &Value) {
+fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
     let kept = state.images.iter().any(|i| {
         let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
         let sourced = OBJECTS.iter().any(|o| *o != object && is_source(world, o, &i.id));
@@ -182,38 +198,41 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) {
     let kept = kept || state.snapshots.iter().any(held);
     let suspended = found["spec"]["suspend"] == true;
     if !kept && !suspended {
-        world.violation(format!("{object} was deleted and nothing keeps it, but it is there: {}", found["status"]));
+        wrong.push(format!("{object} was deleted and nothing keeps it, but it is there: {}", found["status"]));
     }
     let ready = condition(&found["status"], "Ready");
     if ready.is_none_or(|c| c["message"].as_str().is_none_or(str::is_empty)) {
-        world.violation(format!("{object} is being deleted and does not say what keeps it: {}", found["status"]));
+        wrong.push(format!("{object} is being deleted and does not say what keeps it: {}", found["status"]));
     }
+    wrong
 }
 
 /// An object that is gone under the policy Delete leaves nothing behind.
-fn gone(world: &World, state: &State, object: &str) {
+fn gone(world: &World, state: &State, object: &str) -> Vec<String> {
+    let mut left = Vec::new();
     let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
-    let Some(last) = last.filter(|m| m.delete && followed) else { return };
+    let Some(last) = last.filter(|m| m.delete && followed) else { return left };
     // Of regions that have left the manifest a new cluster cannot know.
     let life = world.last_life(object);
     let regions: BTreeSet<_> = life.iter().flat_map(|m| m.regions.keys()).chain(last.regions.keys()).collect();
     for region in regions {
         if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
-            world.violation(format!("{object} is gone, but {} in {region} is not", image.id));
+            left.push(format!("{object} is gone, but {} in {region} is not", image.id));
         }
         let lonely = |s: &Snapshot| owner_of(&s.tags) == Some(object) && state.holder(s).is_none();
         let ours = |s: &&Snapshot| s.region == *region && lonely(s);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
-            world.violation(format!("{object} is gone, but {} in {region} is not", snapshot.id));
+            left.push(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }
         let published: Vec<_> = last.channels.keys().filter_map(|channel| last.published(channel)).collect();
         let asked = last.regions.contains_key(region);
-        let left = |p: &&Parameter| asked && p.region == *region && published.contains(&p.name);
-        if let Some(parameter) = state.parameters.iter().find(left).filter(|p| owner_of(&p.tags) == Some(object)) {
-            world.violation(format!("{object} is gone, but {} in {region} is not", parameter.name));
+        let stays = |p: &&Parameter| asked && p.region == *region && published.contains(&p.name);
+        if let Some(parameter) = state.parameters.iter().find(stays).filter(|p| owner_of(&p.tags) == Some(object)) {
+            left.push(format!("{object} is gone, but {} in {region} is not", parameter.name));
         }
     }
+    left
 }
 
 /// Checks that nothing was written in the quiet, and that nothing has been left behind.

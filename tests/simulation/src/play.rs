@@ -31,6 +31,8 @@ use crate::{coherent, ending, epilogue, hands};
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
 const SETTLE: Duration = Duration::from_mins(150);
+/// What has written nothing for so long rests: by then all is listed anew, and what AWS has refused was tried again.
+const REST: Duration = Duration::from_mins(65);
 /// Copies that are begun then take no longer.
 const COPY_TIME: Duration = Duration::from_mins(10);
 /// How long it takes to make a cluster anew.
@@ -79,7 +81,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     }
     stage.until(story.length).await;
     stage.calm().await;
-    sleep(SETTLE + story.nature.copy_time).await;
+    settle(&world, story).await;
     ending::check_settled(&world);
     world.trace.add("call to Kubernetes", world.kube.read_log(<[_]>::len) as u64);
     let before = world.trace.counts();
@@ -92,6 +94,19 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     let counts = world.trace.counts();
     let violations = std::mem::take(&mut world.past().violations);
     Outcome { violations, hash: world.trace.hash(), counts, latest: world.trace.latest() }
+}
+
+/// Lets the world settle. What has arrived and rests need not wait longer; some stories do, since what is done late counts too.
+async fn settle(world: &World, story: &Story) {
+    let end = Instant::now() + SETTLE + story.nature.copy_time;
+    while Instant::now() < end {
+        let writes = world.trace.counts().get("write").copied();
+        sleep(REST.min(end - Instant::now())).await;
+        let rests = writes == world.trace.counts().get("write").copied();
+        if rests && story.may_end_early() && ending::has_arrived(world) {
+            return;
+        }
+    }
 }
 
 /// The controllers on the stage, and the means to act on them.
@@ -313,7 +328,7 @@ fn settings(identity: &str, elects: bool) -> Settings {
         // Thirty times the defaults: over many hours, renewing would cost more than all else.
         duration: Duration::from_secs(450),
         renew_deadline: Duration::from_secs(300),
-        retry: Duration::from_secs(60),
+        retry: Duration::from_secs(120),
     };
     Settings {
         namespace: None,

@@ -67,15 +67,13 @@ impl State {
         let dump = sim.dump();
         let mut state = Self::default();
         for (region, content) in dump.as_object().into_iter().flatten() {
-            let list = |key: &str| content[key].as_array().cloned().unwrap_or_default();
-            state
-                .images
-                .extend(list("images").iter().filter(|i| i["deregistered"].is_null()).map(|i| image(region, i)));
-            state.snapshots.extend(list("snapshots").iter().map(|s| snapshot(region, s)));
-            state
-                .uses
-                .extend(list("instances").iter().filter(|i| i["terminated"].is_null()).map(|i| instance(region, i)));
-            state.uses.extend(list("launchTemplates").iter().flat_map(|t| template(region, t)));
+            let list = |key: &str| content[key].as_array().into_iter().flatten();
+            let images = list("images").filter(|i| i["deregistered"].is_null());
+            state.images.extend(images.map(|i| image(region, i)));
+            state.snapshots.extend(list("snapshots").map(|s| snapshot(region, s)));
+            let instances = list("instances").filter(|i| i["terminated"].is_null());
+            state.uses.extend(instances.map(|i| instance(region, i)));
+            state.uses.extend(list("launchTemplates").flat_map(|t| template(region, t)));
             let accounts = content["parameters"].as_object().into_iter().flatten();
             let parameters = accounts.flat_map(|(_, names)| names.as_object().into_iter().flatten());
             state.parameters.extend(parameters.map(|(name, p)| parameter(region, name, p)));
@@ -141,7 +139,7 @@ fn tags(value: &Value) -> BTreeMap<String, String> {
 
 fn image(region: &str, value: &Value) -> Image {
     let origin = &value["origin"];
-    let devices = value["devices"].as_array().cloned().unwrap_or_default();
+    let devices = value["devices"].as_array().into_iter().flatten();
     Image {
         region: region.into(),
         id: text(&value["id"]),
@@ -151,7 +149,7 @@ fn image(region: &str, value: &Value) -> Image {
         protected: value["protection"] != "off",
         shared: value["grants"].as_array().is_some_and(|grants| !grants.is_empty()),
         made_from: origin["image"].as_str().map(|id| format!("{}/{id}", text(&origin["region"]))),
-        snapshots: devices.iter().filter_map(|d| d["snapshot"].as_str()).map(str::to_owned).collect(),
+        snapshots: devices.filter_map(|d| d["snapshot"].as_str()).map(str::to_owned).collect(),
         tags: tags(value),
     }
 }
@@ -178,8 +176,8 @@ fn template(region: &str, value: &Value) -> Vec<Use> {
 
 fn parameter(region: &str, name: &str, value: &Value) -> Parameter {
     let versions = value["versions"].as_object();
-    let newest = versions.and_then(|v| v.values().max_by_key(|version| version["number"].as_u64()));
-    let newest = newest.cloned().unwrap_or_default();
+    let newest =
+        versions.and_then(|v| v.values().max_by_key(|version| version["number"].as_u64())).unwrap_or(&Value::Null);
     Parameter {
         region: region.into(),
         name: name.into(),

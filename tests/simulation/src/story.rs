@@ -8,7 +8,7 @@ use fastrand::Rng;
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 
 /// How long fate has its way in most stories.
-const LENGTH: Duration = Duration::from_hours(4);
+const LENGTH: Duration = Duration::from_hours(3);
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
@@ -183,6 +183,11 @@ impl Story {
     pub(crate) fn elects(&self) -> bool {
         let two = self.moments.iter().any(|m| matches!(m.act, Act::SecondController(_)));
         two || self.seed.is_multiple_of(4)
+    }
+
+    /// Whether the story may end as soon as everything has arrived: most may, since waiting takes time.
+    pub(crate) fn may_end_early(&self) -> bool {
+        !self.seed.is_multiple_of(4)
     }
 
     /// Whether more is asked for when the world is quiet: in some stories only, since it takes time.

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::coherent::{self, entries};
+use crate::coherent::entries;
 use crate::manifest::Manifest;
 use crate::state::{Image, State};
 use crate::world::World;
 
-/// Checks what an object tells of itself, when the world has been quiet for long.
-pub(crate) fn check(world: &World, state: &State, manifest: &Manifest, found: &Value) {
+/// What is not true of what an object tells of itself, when the world has been quiet for long.
+pub(crate) fn wrong(world: &World, state: &State, manifest: &Manifest, found: &Value) -> Option<String> {
     let status = &found["status"];
     let generation = &found["metadata"]["generation"];
     let wrong = (status["observedGeneration"] != *generation)
@@ -21,10 +21,7 @@ pub(crate) fn check(world: &World, state: &State, manifest: &Manifest, found: &V
         .or_else(|| unexplained(state, manifest, status))
         .or_else(|| replicas(manifest, status))
         .or_else(|| channels(state, manifest, status));
-    coherent::check(world, found);
-    if let Some(wrong) = wrong {
-        world.violation(format!("{} does not tell the truth: {wrong}: {status}", manifest.object));
-    }
+    wrong.map(|wrong| format!("{} does not tell the truth: {wrong}: {status}", manifest.object))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

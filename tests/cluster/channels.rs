@@ -100,6 +100,22 @@ async fn a_parameter_that_exists_and_is_not_ours_is_left_alone_and_said_so() {
 }
 
 #[tokio::test]
+async fn a_channel_is_not_told_to_publish_a_version_when_a_region_names_another_image() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0", "1.1"]);
+    stage.apply(&prod("1.1")).await;
+    stage.until_ready("web").await;
+
+    ssm(&stage.sim, "eu-west-1", "DeleteParameter", json!({"Name": PARAMETER}));
+    ssm(&stage.sim, "eu-west-1", "PutParameter", json!({"Name": PARAMETER, "Value": "theirs", "Type": "String"}));
+    let status = stage.reconcile("web").await.status.unwrap();
+    assert_eq!((status.promoted, &status.channels[0].version), (None, &None));
+    let history: Vec<_> = status.channels[0].history.iter().map(|h| h.version.as_str()).collect();
+    assert_eq!(history, ["1.1"]);
+}
+
+#[tokio::test]
 async fn a_parameter_that_was_changed_by_hand_is_put_back() {
     let stage = Stage::new().await;
     let _controller = InProcess::start(&stage).await;

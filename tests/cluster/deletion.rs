@@ -65,6 +65,25 @@ async fn a_parameter_that_somebody_has_removed_unnoticed_does_not_hold_the_delet
 }
 
 #[tokio::test]
+async fn a_parameter_of_one_level_holds_the_deletion_and_nothing_is_removed_in_its_place() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    made(&stage, "Delete").await;
+    let image = stage.replica("web", "1.0", "eu-west-1").await;
+    let named = json!({"Name": "golden", "Value": image, "Type": "String", "DataType": "aws:ec2:image"});
+    ssm(&stage.sim, "eu-west-1", "PutParameter", named);
+    stage.until_aws("SSM has checked it", |sim| parameter(sim, "eu-west-1", "golden").is_some()).await;
+
+    stage.delete("web").await;
+    stage.until_condition("web", "Ready", false, &[&image, "in use by", "golden"]).await;
+    assert!(!stage.events().await.iter().any(|event| event.contains("/golden in")), "another parameter was meant");
+
+    ssm(&stage.sim, "eu-west-1", "DeleteParameter", json!({"Name": "golden"}));
+    stage.touch("web").await;
+    stage.until_gone("web").await;
+}
+
+#[tokio::test]
 async fn delete_waits_for_what_is_in_use_says_so_and_ends_when_it_is_free() {
     let stage = Stage::new().await;
     let _controller = InProcess::start(&stage).await;

@@ -139,6 +139,29 @@ async fn a_name_that_somebody_else_holds_is_named_and_the_copy_made_once_it_is_f
 }
 
 #[tokio::test]
+async fn a_copy_whose_tags_were_made_to_name_another_source_holds_the_name_and_that_is_told() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0"]);
+    stage.apply(&manifest("web", &["1.0"], &[HERE, THERE])).await;
+    stage.until_ready("web").await;
+    let copy = stage.replica("web", "1.0", THERE).await;
+
+    // For a minute, what was just written is believed before what EC2 shows.
+    stage.sim.advance(jiff::SignedDuration::from_secs(61));
+    let source = [("ResourceId.1", copy.as_str()), ("Tag.1.Key", "amiops.dev/source")];
+    let nowhere = ("Tag.1.Value", "us-east-1/ami-0dead0dead0dead00");
+    crate::fixtures::aws::ec2(&stage.sim, THERE, "CreateTags", &[&source[..], &[nowhere]].concat());
+    stage.reconcile("web").await;
+    told(&stage, "NameTaken", &[THERE, "'web-1.0' is taken by", &copy, "carries the tags of version 1.0"]).await;
+
+    crate::fixtures::aws::ec2(&stage.sim, THERE, "DeleteTags", &source);
+    stage.reconcile("web").await;
+    stage.until_ready("web").await;
+    assert_eq!(stage.replica("web", "1.0", THERE).await, copy);
+}
+
+#[tokio::test]
 async fn a_reply_that_is_lost_after_the_copy_began_makes_no_second_copy() {
     one_copy_each(|_| {}).await;
 }

@@ -238,3 +238,25 @@ fn an_image_that_was_just_adopted_may_show_its_tags_late_but_is_gone_when_ec2_do
     memory.apply_look(&["ami-1".into()], vec![], at(4));
     assert!(ids(&mut memory).is_empty());
 }
+
+#[test]
+fn what_was_removed_is_not_believed_again_when_the_clock_is_put_back() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(60));
+    memory.remove_image(&"ami-1".into(), at(60));
+    assert!(memory.has_removed(&"ami-1".into(), at(0)));
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    assert_eq!(ids(&mut memory), [""; 0]);
+    // The grace begins anew, once.
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(16));
+    assert_eq!(ids(&mut memory), ["ami-1"]);
+}
+
+#[test]
+fn a_region_with_a_copy_under_an_unknown_id_is_not_forgotten() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(0));
+    assert!(!memory.holds_of(&owner()));
+    memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap(), at(0));
+    assert!(memory.holds_of(&owner()));
+}

@@ -29,7 +29,7 @@ fn summary(found: &Value) -> Option<String> {
     let (ready, replicated, promoted) =
         (holds(status, "Ready")?, holds(status, "Replicated")?, holds(status, "Promoted")?);
     let deleting = !found["metadata"]["deletionTimestamp"].is_null();
-    let wrong = ready != (replicated && promoted) && !(deleting && !ready);
+    let wrong = if deleting { ready } else { ready != (replicated && promoted) };
     wrong.then(|| format!("Ready is {ready}, Replicated {replicated}, Promoted {promoted}"))
 }
 
@@ -69,7 +69,7 @@ fn concerns(found: &Value) -> Option<String> {
 fn progress(status: &Value) -> Option<String> {
     let told = ["Reconciling", "Stalled"].map(|condition| holds(status, condition) == Some(true));
     let suspended = entries(status, "conditions").any(|c| c["type"] == "Ready" && c["reason"] == "Suspended");
-    let expected = usize::from(holds(status, "Ready")? == false && !suspended);
+    let expected = usize::from(!holds(status, "Ready")? && !suspended);
     let count = told.iter().filter(|told| **told).count();
     (count != expected).then(|| format!("Reconciling is {}, Stalled {}", told[0], told[1]))
 }

@@ -20,11 +20,12 @@ pub(crate) fn check_settled(world: &World) {
     }
 }
 
-/// Whether every object has arrived, so that nothing is left to wait for.
+/// Whether every object has arrived and no copy is on its way, so that nothing is left to wait for.
 pub(crate) fn has_arrived(world: &World) -> bool {
     let state = world.state();
     let lonely = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none();
-    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
+    let on_its_way = state.images.iter().any(|i| i.state == "pending");
+    !on_its_way && unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
 }
 
 /// What is not as it should be once the world has been quiet for long.
@@ -140,7 +141,7 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
     };
     manifest.lacks_its_key()
         || manifest.versions.iter().any(|v| no_source(v) || unlike(v))
-        || manifest.channels.keys().any(|c| foreign(&c))
+        || manifest.channels.keys().any(|c| manifest.silent != Some(*c) && foreign(&c))
 }
 
 /// Versions that left the list and should have gone, although nothing keeps them.

@@ -171,6 +171,7 @@ fn usual() -> Manifest {
         regions: [(REGIONS[0], false), (REGIONS[1], false)].into(),
         tags: [("team".to_owned(), "web".to_owned())].into(),
         channels: [("prod", 0)].into(),
+        silent: None,
         keep_last: Some(0),
         delete: false,
         suspend: false,

@@ -32,8 +32,10 @@ pub(crate) struct Manifest {
     pub(crate) versions: Vec<Version>,
     pub(crate) regions: BTreeMap<&'static str, bool>,
     pub(crate) tags: BTreeMap<String, String>,
-    /// Channel and the number of its version; each publishes a parameter of its own.
+    /// Channel and the number of its version; each publishes a parameter of its own, but a silent one.
     pub(crate) channels: BTreeMap<&'static str, usize>,
+    /// The channel that publishes no parameter, if there is one.
+    pub(crate) silent: Option<&'static str>,
     pub(crate) keep_last: Option<u32>,
     pub(crate) delete: bool,
     pub(crate) suspend: bool,
@@ -97,6 +99,7 @@ impl Manifest {
             regions: REGIONS.into_iter().map(|r| (r, rng.u8(..4) == 0)).collect(),
             tags: BTreeMap::from([("team".into(), object.into())]),
             channels: BTreeMap::from([("prod", versions[0].number)]),
+            silent: [None, None, Some("staging"), Some("prod")][rng.usize(..4)],
             versions,
             keep_last: [None, Some(0), Some(0), Some(1)][rng.usize(..4)],
             delete: rng.bool(),
@@ -124,7 +127,7 @@ impl Manifest {
             }
             15 => manifest.toggle_region(rng),
             16 => manifest.suspend = !manifest.suspend,
-            21 => manifest.change_source(rng),
+            21 => manifest = self.with_other_source(rng),
             17..=20 => manifest = self.without_one([0, 0, 1][rng.usize(..3)], rng),
             _ => manifest.delete = !manifest.delete,
         }
@@ -152,15 +155,19 @@ impl Manifest {
         }
     }
 
-    /// A version comes to name the source of another one, or of one of the other object: that is senseless, since a version does not change its content.
-    fn change_source(&mut self, rng: &mut Rng) {
-        let another =
-            rng.choice(&self.versions).map(|v| Origin::Image(v.source(self.object).0, v.source(self.object).1));
-        let other = another.filter(|_| rng.bool()).unwrap_or_else(|| anything_baked(rng));
-        if let Some(version) = rng.choice(&mut self.versions) {
+    /// The manifest in which a version names the source of another one, or of one of the other object: that is senseless, since a
+    /// version does not change its content.
+    pub(crate) fn with_other_source(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        let another = rng.choice(&self.versions).map(|v| v.source(self.object));
+        let another = another.map(|(region, id)| Origin::Image(region, id)).filter(|_| rng.bool());
+        let other = another.unwrap_or_else(|| anything_baked(rng));
+        if let Some(version) = rng.choice(&mut manifest.versions) {
             version.origin = other;
             version.adopt = rng.bool();
         }
+        manifest.mend_adoption();
+        manifest
     }
 
     /// The manifest without a version that no channel points to, and with another retention.
@@ -288,8 +295,13 @@ impl Manifest {
             false => json!({"region": region}),
         };
         let channel = |(name, number): (&&str, &usize)| {
-            let parameter = parameter(self.object, name);
-            json!({"name": name, "version": format!("1.{number}"), "publish": {"ssmParameter": parameter}})
+            let version = format!("1.{number}");
+            match self.silent == Some(*name) {
+                true => json!({"name": name, "version": version}),
+                false => {
+                    json!({"name": name, "version": version, "publish": {"ssmParameter": parameter(self.object, name)}})
+                }
+            }
         };
         let mut spec = json!({
             "versions": versions,

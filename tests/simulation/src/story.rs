@@ -1,14 +1,11 @@
-//! A story: what people and fate do, and when. It is drawn from a seed, and can be shortened.
+//! A story: what people and fate do, and when.
 
 use std::time::Duration;
 
-use ec2sim::{Effect, Fault, ReplayDead};
+use ec2sim::{Fault, ReplayDead};
 use fastrand::Rng;
 
-use crate::manifest::{Manifest, OBJECTS, REGIONS};
-
-/// How long fate has its way in most stories.
-const LENGTH: Duration = Duration::from_hours(3);
+use crate::manifest::Manifest;
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
@@ -150,7 +147,7 @@ impl Nature {
         }
     }
 
-    fn draw(rng: &mut Rng) -> Self {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
         let mut nature = Self {
             copy_time: seconds([5, 120, 900, 4500]),
@@ -194,219 +191,6 @@ impl Story {
     pub(crate) fn has_epilogue(&self) -> bool {
         self.seed % 4 == 1
     }
-
-    /// The story of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let mut manifests = OBJECTS.map(|object| Manifest::first(object, &mut rng));
-        let mut moments: Vec<_> = manifests
-            .iter()
-            .map(|m| Moment { at: Duration::from_secs(rng.u64(..600)), act: Act::Apply(m.clone()) })
-            .collect();
-        moments.sort_by_key(|m| m.at);
-        for at in times(&mut rng) {
-            moments.extend(acts(&mut rng, &mut manifests).into_iter().map(|act| Moment { at, act }));
-        }
-        let nature = Nature::draw(&mut rng);
-        if rng.bool() {
-            moments.extend(last_acts(&mut rng, &manifests));
-        }
-        Self { seed, nature, length: LENGTH, moments }
-    }
-}
-
-/// When something happens. In half of the stories much of it comes in bursts, since it is the second blow that finds a program
-/// in the middle of something.
-fn times(rng: &mut Rng) -> Vec<Duration> {
-    let length = u64::try_from(LENGTH.as_millis()).unwrap_or(u64::MAX);
-    let mut times: Vec<_> = (0..rng.usize(4..28)).map(|_| Duration::from_millis(rng.u64(600_000..length))).collect();
-    times.sort();
-    if rng.bool() {
-        for later in 1..times.len() {
-            let soon = times[later - 1] + Duration::from_millis(rng.u64(..90_000));
-            if rng.bool() {
-                times[later] = times[later].min(soon);
-            }
-        }
-    }
-    times
-}
-
-/// What happens at a moment, sometimes more than one thing.
-fn acts(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
-    match rng.u8(..100) {
-        0..=4 => cleaning(rng, manifests),
-        5 => blunder(rng, manifests),
-        _ => vec![act(rng, manifests)],
-    }
-}
-
-/// Somebody cleans up: the last edit, an image that goes by hand and a removal that is refused come with the deletion.
-fn cleaning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
-    let which = rng.usize(..OBJECTS.len());
-    let mut acts = Vec::new();
-    if rng.bool() {
-        manifests[which] = manifests[which].let_go(rng);
-        acts.push(Act::Apply(manifests[which].clone()));
-    }
-    if rng.u8(..3) == 0 {
-        acts.push(Act::ByHand(ByHand::Deregister, rng.usize(..64)));
-    }
-    if rng.bool() {
-        let operations = [
-            "DeregisterImage",
-            "DeleteSnapshot",
-            "DeleteParameter",
-            "CreateTags",
-            "DescribeSnapshots",
-            "GetParameters",
-        ];
-        let effects = [Effect::Deny, Effect::Throttle, Effect::DropReply];
-        let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..6)]);
-        acts.push(Act::Aws(Box::new(refusal), a_while(rng)));
-    }
-    acts.push(Act::Delete(OBJECTS[which]));
-    acts
-}
-
-/// Somebody deregisters an image by hand, and edits the manifest at the same time, in the belief that it is there.
-fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
-    let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
-    if rng.bool() {
-        *manifest = manifest.without_one(0, rng);
-    } else {
-        manifest.move_channel(rng);
-    }
-    vec![Act::ByHand(ByHand::Deregister, rng.usize(..64)), Act::Apply(manifest.clone())]
-}
-
-/// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.
-fn last_acts(rng: &mut Rng, manifests: &[Manifest; 2]) -> Vec<Moment> {
-    let which = rng.usize(..OBJECTS.len());
-    let before = Duration::from_secs(rng.u64(..600));
-    let at = LENGTH - before;
-    let manifest = &manifests[which];
-    let acts = match rng.u8(..6) {
-        0..=1 => vec![Act::Apply(manifest.let_go(rng)), Act::Delete(OBJECTS[which])],
-        2 => vec![Act::Apply(manifest.without_one(0, rng)), Act::Delete(OBJECTS[which])],
-        3 => vec![Act::Apply(manifest.without_one(rng.u32(..2), rng))],
-        4 => vec![Act::Apply(manifest.without_region(rng))],
-        _ => vec![Act::Apply(manifest.edited(rng))],
-    };
-    let mut moments: Vec<_> = acts.into_iter().map(|act| Moment { at, act }).collect();
-    if rng.u8(..3) != 0 {
-        let crash =
-            Act::Crash { calls: rng.u64(..12), after_commit: rng.bool(), restart_after: Duration::from_secs(1) };
-        moments.push(Moment { at: at + before / 2, act: crash });
-    }
-    moments
-}
-
-fn a_while(rng: &mut Rng) -> Duration {
-    Duration::from_secs([20, 300, 3600, 4 * 3600][rng.usize(..4)])
-}
-
-fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
-    let which = rng.usize(..OBJECTS.len());
-    let a_while = a_while(rng);
-    let region = REGIONS[rng.usize(..REGIONS.len())];
-    match rng.u8(..100) {
-        0..=36 => {
-            manifests[which] = manifests[which].edited(rng);
-            Act::Apply(manifests[which].clone())
-        }
-        37 => Act::Delete(OBJECTS[which]),
-        38 => Act::Request(OBJECTS[which]),
-        39..=58 => Act::ByHand(by_hand(rng), rng.usize(..64)),
-        59..=74 => Act::Aws(Box::new(fault(rng, region)), a_while),
-        75..=76 => Act::KeyDisabled(region, a_while),
-        77..=78 => Act::LateListing(Duration::from_secs(rng.u64(1..300)), a_while),
-        79 => Act::ClockJump([-10_800, -600, -30, 30, 600, 10_800][rng.usize(..6)], a_while),
-        80 => Act::Spoil(OBJECTS[which], a_while),
-        81..=86 => Act::Kube(kube_fault(rng), a_while.min(Duration::from_mins(10))),
-        87..=94 => Act::Crash {
-            calls: rng.u64(..12),
-            after_commit: rng.bool(),
-            restart_after: Duration::from_secs([1, 30, 1200][rng.usize(..3)]),
-        },
-        95..=96 => Act::SecondController(a_while),
-        97 => Act::ClusterLost,
-        98 => regret(rng, &manifests[which]),
-        _ => Act::Request(OBJECTS[which]),
-    }
-}
-
-/// What is dropped here would be pruned at once.
-fn regret(rng: &mut Rng, manifest: &Manifest) -> Act {
-    Act::Regret { edit: manifest.without_one(0, rng), instead: manifest.clone(), calls: rng.u64(..12) }
-}
-
-fn by_hand(rng: &mut Rng) -> ByHand {
-    use ByHand::*;
-    let all = [
-        ChangeTag,
-        ChangeDate,
-        RemoveTags,
-        UntagSnapshot,
-        Deregister,
-        Launch,
-        Launch,
-        Launch,
-        Stop,
-        Terminate,
-        MakeTemplate,
-        CopyWithTags,
-        OverwriteParameter,
-        DeleteParameter,
-        Protect,
-        Share,
-        Disable,
-    ];
-    match rng.u8(..60) {
-        0 => LoseSource,
-        1 => ChangeSource,
-        _ => all[rng.usize(..all.len())],
-    }
-}
-
-fn kube_fault(rng: &mut Rng) -> KubeFault {
-    use KubeFault::*;
-    [DropBefore, DropAfter, Slow, Stale, Down, Cut][rng.usize(..6)]
-}
-
-fn fault(rng: &mut Rng, region: &str) -> Fault {
-    let operations = [
-        "CopyImage",
-        "CopyImage",
-        "DescribeImages",
-        "DescribeSnapshots",
-        "DescribeImageReferences",
-        "CreateTags",
-        "DeregisterImage",
-        "DeleteSnapshot",
-        "PutParameter",
-        "DeleteParameter",
-        "GetParameters",
-        "DescribeImageAttribute",
-        "*",
-    ];
-    let operation = operations[rng.usize(..operations.len())];
-    let effect = match rng.u8(..10) {
-        0..=1 => Effect::Throttle,
-        2 => Effect::Delay(rng.u32(100..30_000)),
-        3 => Effect::DropRequest,
-        4..=5 => Effect::DropReply,
-        6..=7 => Effect::Deny,
-        8 => Effect::RegionDown,
-        _ => {
-            return Fault::new(Effect::FailCopy { reason: "the copy broke off".into() })
-                .operation("CopyImage")
-                .region(region);
-        }
-    };
-    let fault = Fault::new(effect).operation(operation);
-    let fault = if rng.u8(..4) == 0 { fault } else { fault.region(region) };
-    if rng.bool() { fault.times(rng.u32(1..6)) } else { fault }
 }
 
 impl std::fmt::Display for Story {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::coherent::entries;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Version};
 use crate::state::{Image, State};
 use crate::world::World;
 
@@ -33,12 +33,23 @@ fn images(state: &State, manifest: &Manifest, status: &Value) -> Option<String> 
     for version in entries(status, "versions") {
         for replica in entries(version, "regions").filter(|r| r["state"] == "Available") {
             let (name, region, id) = (text(version, "version"), text(replica, "region"), text(replica, "imageId"));
-            if !state.live(region, manifest.object, name).iter().any(|i| i.id == id && i.state == "available") {
+            let holds = |i: &&Image| i.id == id && i.state == "available" && has_content(i, manifest, name);
+            if !state.live(region, manifest.object, name).into_iter().any(|i| holds(&i)) {
                 return Some(format!("'{id}' in {region} is no available image of {name}"));
             }
         }
     }
     None
+}
+
+/// Whether an image holds what the manifest names as the source of its version, if it lists that.
+fn has_content(image: &Image, manifest: &Manifest, version: &str) -> bool {
+    let source = |v: &Version| {
+        let (region, id) = v.source(manifest.object);
+        format!("{region}/{id}")
+    };
+    let listed = manifest.versions.iter().find(|v| v.name() == version);
+    listed.is_none_or(|v| image.tags.get("amiops.dev/source") == Some(&source(v)))
 }
 
 /// Every image of the object that is there must be told of, also where the manifest does not name its region any more.
@@ -84,8 +95,12 @@ fn replicas(manifest: &Manifest, status: &Value) -> Option<String> {
 /// What a channel names in a region is what its parameter does.
 fn channels(state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
     for channel in entries(status, "channels") {
-        // A channel without a parameter tells only where its version is.
-        let Some(name) = manifest.published(text(channel, "name")) else { continue };
+        let Some(name) = manifest.published(text(channel, "name")) else {
+            if let Some(wrong) = silent_channel(state, manifest, channel) {
+                return Some(wrong);
+            }
+            continue;
+        };
         for landing in entries(channel, "regions") {
             let region = text(landing, "region");
             let value =
@@ -103,4 +118,12 @@ fn channels(state: &State, manifest: &Manifest, status: &Value) -> Option<String
         }
     }
     None
+}
+
+/// A channel without a parameter tells of a version only when all regions have it.
+fn silent_channel(state: &State, manifest: &Manifest, channel: &Value) -> Option<String> {
+    let version = entries(channel, "regions").find_map(|landing| landing["version"].as_str())?;
+    let has = |region: &&&str| state.live(region, manifest.object, version).iter().any(|i| i.state == "available");
+    let lacking = manifest.regions.keys().find(|region| !has(region))?;
+    Some(format!("{} has landed with {version}, which is not available in {lacking}", channel["name"]))
 }

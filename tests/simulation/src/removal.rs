@@ -1,0 +1,153 @@
+//! The rules of what is taken away: images, snapshots and parameters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::asked;
+use crate::checkers::is_handed_over;
+use crate::door::Call;
+use crate::manifest::{Manifest, OBJECTS, REGIONS, Version};
+use crate::state::{Image, Parameter, Snapshot, State, owner_of};
+use crate::world::{LATELY, World};
+
+/// What is wrong with deregistering an image.
+pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
+    let id = call.get("ImageId")?;
+    let image = state.image(&call.region, id)?;
+    let Some(object) = owner_of(&image.tags) else { return Some(format!("{id} is not ours")) };
+    if !image.is_of(object) && !made_for(world, object, image) {
+        return Some(format!("{id} was copied by somebody, together with its tags"));
+    }
+    if image.protected && !world.touched_lately(&image.region) {
+        return Some(format!("{id} is protected"));
+    }
+    if image.state == "failed" {
+        return None;
+    }
+    if let Some(spoilt) = world.spoilt_long() {
+        return Some(format!("{spoilt} does not decode, so it may name {id}"));
+    }
+    let version = image.version().unwrap_or_default();
+    let lately = world.lately(object);
+    let may_all_go =
+        lately.iter().any(|m| m.as_ref().is_none_or(|m| m.delete)) && world.past().deleted.contains(object);
+    if may_all_go {
+        if is_taken_back(world, image, object) {
+            return Some(format!("{id} is a source that is not handed over any more"));
+        }
+        return used(world, state, image).or_else(|| sourced(world, id, Some(object)));
+    }
+    // The manifest was read just before, whatever the watch has told by then.
+    let known = asked::known_manifests(world, object).unwrap_or_else(|| lately.clone());
+    if known.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
+        return Some(format!("{version} of {object} is listed"));
+    }
+    if known.iter().all(|m| m.as_ref().is_some_and(|m| m.keep_last.is_none() || m.suspend)) {
+        return Some("nothing asks for pruning".into());
+    }
+    used(world, state, image)
+        .or_else(|| kept(world, state, image, object, &known))
+        .or_else(|| named(world, state, image))
+        .or_else(|| sourced(world, id, None))
+        .or_else(|| last_of_region(world, state, image, object, &lately))
+}
+
+/// Whether an image was adopted, and the manifest of its deleted object names it as a source that is to be left alone.
+fn is_taken_back(world: &World, image: &Image, object: &str) -> bool {
+    let adopted = image.tags.get("amiops.dev/source") == Some(&format!("{}/{}", image.region, image.id));
+    let last = world.last_manifest(object).filter(|m| m.has_source(&image.id) && !m.hands_over(&image.id));
+    let known = asked::known_manifests(world, object).is_some_and(|known| known.iter().all(Option::is_none));
+    adopted && known && last.is_some()
+}
+
+/// Whether an image whose tag no longer tells its source was made from the one that the manifest names.
+fn made_for(world: &World, object: &str, image: &Image) -> bool {
+    let source = |v: &Version| {
+        Some(v.name().as_str()) == image.version() && {
+            let (region, id) = v.source(object);
+            image.made_from == Some(format!("{region}/{id}"))
+        }
+    };
+    !image.tags.contains_key("amiops.dev/source")
+        && world.last_manifest(object).is_some_and(|m| m.versions.iter().any(source))
+}
+
+/// Whether its version is among the newest of those that have left the list, which retention keeps. What is in regions that the
+/// manifest does not name may not be known.
+fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
+    let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
+    let ours: Vec<_> = state.images.iter().filter(|i| i.is_of(object) && i.state != "failed").collect();
+    let in_doubt = REGIONS.iter().any(|region| world.touched_lately(region));
+    if in_doubt || ours.iter().any(|i| date(i).is_none()) {
+        return None;
+    }
+    let keeps = |m: &Manifest, regions: &dyn Fn(&str) -> bool| {
+        let mut released = BTreeMap::new();
+        for left in ours.iter().filter(|i| regions(&i.region) && i.version().is_some_and(|v| !m.lists(v))) {
+            let earliest = released.entry(left.version()).or_insert(date(left));
+            *earliest = date(left).min(earliest.take());
+        }
+        let newest: BTreeSet<_> = released.into_iter().map(|(version, date)| (date, version)).collect();
+        let keep_last = m.keep_last.map_or(usize::MAX, |n| n as usize);
+        newest.iter().rev().take(keep_last).any(|(_, version)| *version == image.version())
+    };
+    let surely = |m: &Manifest| keeps(m, &|_| true) && keeps(m, &|region| m.regions.contains_key(region));
+    let all = known.iter().all(|m| m.as_ref().is_some_and(surely));
+    all.then(|| format!("{} is among the newest that retention keeps", image.version().unwrap_or_default()))
+}
+
+fn used(world: &World, state: &State, image: &Image) -> Option<String> {
+    let lately = world.now() - LATELY;
+    let used = state.uses.iter().find(|u| u.image == image.id && u.region == image.region && u.since < lately);
+    used.map(|u| format!("{} is in use by {} since {}", image.id, u.by, u.since))
+        .or_else(|| (image.shared && !world.touched_lately(&image.region)).then(|| "it is shared".into()))
+}
+
+/// Whether a manifest names the image as a source, and has done so for a while.
+fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
+    let names = |object: &&&str| world.lately(object).iter().all(|m| m.as_ref().is_some_and(|m| m.has_source(id)));
+    let object = OBJECTS.iter().filter(|o| Some(**o) != but).find(names)?;
+    Some(format!("{id} is a source of {object}"))
+}
+
+fn named(world: &World, state: &State, image: &Image) -> Option<String> {
+    let lately = world.now() - LATELY;
+    let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately;
+    state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
+}
+
+fn last_of_region(
+    world: &World,
+    state: &State,
+    image: &Image,
+    object: &str,
+    lately: &[Option<Manifest>],
+) -> Option<String> {
+    let ours = |i: &Image| i.is_of(object) || is_handed_over(world, object, &i.id);
+    let another = |i: &&Image| i.region == image.region && i.id != image.id && ours(i) && i.state == "available";
+    let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
+    let asked = lately.iter().flatten().all(|m| m.regions.contains_key(image.region.as_str()));
+    let to_blame = !world.touched_lately(&image.region) || !asked::sees_another(world, image);
+    (lone && asked && to_blame).then(|| format!("{} is the last available image", image.id))
+}
+
+/// What is wrong with deleting a snapshot.
+pub(crate) fn delete_snapshot(state: &State, call: &Call) -> Option<String> {
+    let id = call.get("SnapshotId")?;
+    let snapshot: &Snapshot = state.snapshots.iter().find(|s| s.id == id && s.region == call.region)?;
+    if owner_of(&snapshot.tags).is_none() {
+        return Some(format!("{id} is not ours"));
+    }
+    let held = state.images.iter().find(|i| owner_of(&i.tags).is_some() && i.snapshots.iter().any(|s| s == id));
+    held.map(|i| format!("{id} belongs to {}", i.id))
+}
+
+/// What is wrong with removing a parameter.
+pub(crate) fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {
+    let name = call.get("Name")?;
+    let object = name.split('/').nth(2).unwrap_or_default();
+    let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name)?;
+    if owner_of(&existing.tags) != Some(object) {
+        return Some(format!("{name} is not ours"));
+    }
+    (!world.past().deleted.contains(object)).then(|| format!("{object} is not being deleted"))
+}

@@ -76,7 +76,7 @@ pub(crate) fn left_behind(world: &World, state: &State) {
     let now = world.elapsed();
     let to_delete = |s: &&Snapshot| {
         let object = owner_of(&s.tags).unwrap_or_default();
-        let named = || world.last_life(object).iter().any(|m| m.regions.contains_key(s.region.as_str()));
+        let named = || world.known_regions(object).contains(s.region.as_str());
         state.holder(s).is_none() && world.manifest(object).is_some_and(|m| !m.suspend) && named()
     };
     let lonely: Vec<_> = state.snapshots.iter().filter(to_delete).collect();

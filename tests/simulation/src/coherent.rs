@@ -7,11 +7,20 @@ use crate::world::World;
 /// Checks the status of an object, and that its conditions are dated anew where they have changed since the last look.
 pub(crate) fn check(world: &World, found: &Value) {
     let status = &found["status"];
+    note_regions(world, found);
     let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| dates(world, found));
     if let Some(wrong) = wrong {
         let name = &found["metadata"]["name"];
         world.violation(format!("the status of {name} contradicts itself: {wrong}: {status}"));
     }
+}
+
+/// Notes the regions that a status tells of.
+fn note_regions(world: &World, found: &Value) {
+    let object = found["metadata"]["name"].as_str().unwrap_or_default();
+    let replicas = entries(&found["status"], "versions").flat_map(|version| entries(version, "regions"));
+    let told = replicas.filter_map(|replica| replica["region"].as_str());
+    world.past().regions_told.extend(told.map(|region| (object.to_owned(), region.to_owned())));
 }
 
 pub(crate) fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -29,7 +38,8 @@ fn summary(found: &Value) -> Option<String> {
     let (ready, replicated, promoted) =
         (holds(status, "Ready")?, holds(status, "Replicated")?, holds(status, "Promoted")?);
     let deleting = !found["metadata"]["deletionTimestamp"].is_null();
-    let wrong = if deleting { ready } else { ready != (replicated && promoted) };
+    let sum = replicated && promoted;
+    let wrong = if ready { !sum } else { sum && !deleting };
     wrong.then(|| format!("Ready is {ready}, Replicated {replicated}, Promoted {promoted}"))
 }
 

@@ -1,7 +1,7 @@
 //! The rules that must hold at the end, when the world has fallen quiet: every object is what it says it is, or says what
 //! stands in the way; and then nothing more is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -214,21 +214,20 @@ fn gone(world: &World, state: &State, object: &str) -> Vec<String> {
     let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
     let Some(last) = last.filter(|m| m.delete && followed) else { return left };
-    // Of regions that have left the manifest a new cluster cannot know.
-    let life = world.last_life(object);
-    let regions: BTreeSet<_> = life.iter().flat_map(|m| m.regions.keys()).chain(last.regions.keys()).collect();
+    let mut regions = world.known_regions(object);
+    regions.extend(last.regions.keys());
     for region in regions {
-        if let Some(image) = state.images.iter().find(|i| i.region == *region && i.is_of(object)) {
+        if let Some(image) = state.images.iter().find(|i| i.region == region && i.is_of(object)) {
             left.push(format!("{object} is gone, but {} in {region} is not", image.id));
         }
         let lonely = |s: &Snapshot| owner_of(&s.tags) == Some(object) && state.holder(s).is_none();
-        let ours = |s: &&Snapshot| s.region == *region && lonely(s);
+        let ours = |s: &&Snapshot| s.region == region && lonely(s);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
             left.push(format!("{object} is gone, but {} in {region} is not", snapshot.id));
         }
         let published: Vec<_> = last.channels.keys().filter_map(|channel| last.published(channel)).collect();
         let asked = last.regions.contains_key(region);
-        let stays = |p: &&Parameter| asked && p.region == *region && published.contains(&p.name);
+        let stays = |p: &&Parameter| asked && p.region == region && published.contains(&p.name);
         if let Some(parameter) = state.parameters.iter().find(stays).filter(|p| owner_of(&p.tags) == Some(object)) {
             left.push(format!("{object} is gone, but {} in {region} is not", parameter.name));
         }

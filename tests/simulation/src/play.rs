@@ -288,6 +288,7 @@ impl Stage {
         // What was on its way out is not applied again, and nobody can know of it any more.
         self.world.past().deleted.clear();
         self.world.past().cluster_lost = self.world.elapsed();
+        self.world.past().regions_told.clear();
         self.world.wipe_cluster();
         for object in OBJECTS {
             if let Some(manifest) = self.world.manifest(object) {

@@ -54,11 +54,10 @@ fn has_content(image: &Image, manifest: &Manifest, version: &str) -> bool {
 
 /// Every image of the object that is there must be told of, also where the manifest does not name its region any more.
 fn untold(world: &World, state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
-    let life = world.last_life(manifest.object);
-    let known = |region: &str| life.iter().any(|m| m.regions.contains_key(region));
+    let known = world.known_regions(manifest.object);
     let replicas = entries(status, "versions").flat_map(|v| entries(v, "regions")).map(|r| text(r, "imageId"));
     let told: BTreeSet<_> = replicas.chain(entries(status, "pruning").map(|p| text(p, "id"))).collect();
-    let ours = |i: &&Image| i.is_of(manifest.object) && i.state == "available" && known(&i.region);
+    let ours = |i: &&Image| i.is_of(manifest.object) && i.state == "available" && known.contains(i.region.as_str());
     let image = state.images.iter().filter(ours).find(|i| !told.contains(i.id.as_str()))?;
     Some(format!("{} in {} is not told of", image.id, image.region))
 }

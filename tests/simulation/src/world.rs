@@ -77,6 +77,8 @@ pub(crate) struct Past {
     pub(crate) listed: BTreeMap<String, Duration>,
     /// The conditions that each object was last seen with, by its uid.
     pub(crate) told: BTreeMap<String, serde_json::Value>,
+    /// The regions that the status of each object has told of since the cluster was last lost.
+    pub(crate) regions_told: BTreeSet<(String, String)>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.
@@ -258,12 +260,16 @@ impl World {
         past.manifests.get(object)?.iter().rev().find_map(|asking| asking.manifest.clone())
     }
 
-    /// What an object asked for from when it was last made until it was deleted, or since its cluster was lost.
-    pub(crate) fn last_life(&self, object: &str) -> Vec<Manifest> {
+    /// The regions that an object has named since it was last made, until it was deleted. Of one that has left the
+    /// manifest a new cluster can know only if a report there told of it.
+    pub(crate) fn known_regions(&self, object: &str) -> BTreeSet<&'static str> {
         let past = self.past();
-        let lost = past.cluster_lost;
         let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
-        all.map_while(|asking| asking.manifest.clone().filter(|_| asking.since >= lost)).collect()
+        let life = all.map_while(|asking| asking.manifest.as_ref().filter(|_| asking.since >= past.cluster_lost));
+        let told = |region: &&str| {
+            past.cluster_lost.is_zero() || past.regions_told.contains(&(object.into(), (*region).into()))
+        };
+        life.flat_map(|manifest| manifest.regions.keys().copied()).filter(told).collect()
     }
 
     /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied

@@ -237,10 +237,14 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     (!ours && !excused).then(|| format!("{id} is not ours"))
 }
 
-/// The earliest date of release that the images of a version tell is the true one: each was given it, and some were changed.
+/// The earliest date of release that the images of a version tell is the true one, unless the manifest says another: each
+/// was given it, and some were changed.
 fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Option<String> {
     let (date, object) = (tag_of(call, "amiops.dev/released-at")?, owner_of(&image.tags)?);
     let version = image.version()?;
+    if world.lately(object).iter().flatten().any(Manifest::dates_versions) {
+        return None;
+    }
     let date_of = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
     let seen = |i: &&Image| i.belongs_to(object, version) && i.state == "available" && !world.touched_lately(&i.region);
     let asked_in = |region: &str| world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));

@@ -250,6 +250,11 @@ impl Manifest {
         self.fields.push((pointer, value));
     }
 
+    /// Whether it says itself when a version was released.
+    pub(crate) fn dates_versions(&self) -> bool {
+        self.fields.iter().any(|(pointer, _)| pointer.ends_with("/releasedAt"))
+    }
+
     /// Leaves a field of the spec out.
     pub(crate) fn drop_field(&mut self, pointer: &'static str) {
         self.fields.push((pointer, Value::Null));

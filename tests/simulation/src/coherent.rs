@@ -1,5 +1,6 @@
 //! What a status says must agree with itself and with the manifest that it speaks of, at any moment, whatever AWS is like.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::world::World;
@@ -84,13 +85,16 @@ fn progress(status: &Value) -> Option<String> {
     (count != expected).then(|| format!("Reconciling is {}, Stalled {}", told[0], told[1]))
 }
 
-/// The date of a condition changes with its status.
+/// The date of a condition changes with its status. Dates are in seconds, so that of a condition as young as that may stay.
 fn dates(world: &World, found: &Value) -> Option<String> {
     let key = found["metadata"]["uid"].to_string();
-    let before = world.past().told.insert(key, found["status"]["conditions"].clone())?;
+    let now = (found["status"]["conditions"].clone(), world.wrong_time());
+    let (before, seen) = world.past().told.insert(key, now)?;
+    let date = |c: &Value| c["lastTransitionTime"].as_str().and_then(|date| date.parse::<Timestamp>().ok());
+    let settled = |c: &Value| date(c).is_some_and(|date| date.as_second() < seen.as_second());
     let former = |c: &Value| before.as_array()?.iter().find(|former| former["type"] == c["type"]).cloned();
     entries(&found["status"], "conditions").find_map(|condition| {
-        let former = former(condition)?;
+        let former = former(condition).filter(settled)?;
         let same_date = former["lastTransitionTime"] == condition["lastTransitionTime"];
         let same = former["status"] == condition["status"];
         (same_date && !same).then(|| format!("{condition} has the date of {former}"))

@@ -179,12 +179,12 @@ impl Story {
     /// Whether controllers stand for election: where there are two, and in some others. Renewing costs much over many hours.
     pub(crate) fn elects(&self) -> bool {
         let two = self.moments.iter().any(|m| matches!(m.act, Act::SecondController(_)));
-        two || self.seed.is_multiple_of(4)
+        two || self.seed.is_multiple_of(8)
     }
 
     /// Whether the story may end as soon as everything has arrived: most may, since waiting takes time.
     pub(crate) fn may_end_early(&self) -> bool {
-        !self.seed.is_multiple_of(4)
+        !self.seed.is_multiple_of(8)
     }
 
     /// Whether more is asked for when the world is quiet: in some stories only, since it takes time.

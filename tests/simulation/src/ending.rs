@@ -20,12 +20,17 @@ pub(crate) fn check_settled(world: &World) {
     }
 }
 
-/// Whether every object has arrived and no copy is on its way, so that nothing is left to wait for.
+/// Whether every object has arrived, so that nothing is left to wait for.
 pub(crate) fn has_arrived(world: &World) -> bool {
     let state = world.state();
     let lonely = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none();
-    let on_its_way = state.images.iter().any(|i| i.state == "pending");
-    !on_its_way && unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
+    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
+}
+
+/// Whether every object that there is says that it is Ready.
+pub(crate) fn all_ready(world: &World) -> bool {
+    let objects = OBJECTS.into_iter().filter_map(|object| world.kube.get("machineimages", NAMESPACE, object));
+    objects.into_iter().all(|found| is_ready(&found["status"]))
 }
 
 /// What is not as it should be once the world has been quiet for long.

@@ -31,8 +31,9 @@ use crate::{coherent, ending, epilogue, hands};
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
 const SETTLE: Duration = Duration::from_mins(150);
-/// What has written nothing for so long rests: by then all is listed anew, and what AWS has refused was tried again.
-const REST: Duration = Duration::from_mins(65);
+/// What has written nothing for so long rests: by then all is listed anew. What AWS has refused is tried again after an hour
+/// at most, so that an object that is not Ready must rest twice.
+const REST: Duration = Duration::from_mins(35);
 /// Copies that are begun then take no longer.
 const COPY_TIME: Duration = Duration::from_mins(10);
 /// How long it takes to make a cluster anew.
@@ -99,11 +100,15 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
 /// Lets the world settle. What has arrived and rests need not wait longer; some stories do, since what is done late counts too.
 async fn settle(world: &World, story: &Story) {
     let end = Instant::now() + SETTLE + story.nature.copy_time;
+    let mut rests = 0;
     while Instant::now() < end {
         let writes = world.trace.counts().get("write").copied();
+        let moves = world.state().images.iter().any(|image| image.state == "pending");
         sleep(REST.min(end - Instant::now())).await;
-        let rests = writes == world.trace.counts().get("write").copied();
-        if rests && story.may_end_early() && ending::has_arrived(world) {
+        let rested = !moves && writes == world.trace.counts().get("write").copied();
+        rests = if rested { rests + 1 } else { 0 };
+        let needed = if ending::all_ready(world) { 1 } else { 2 };
+        if rests >= needed && story.may_end_early() && ending::has_arrived(world) {
             return;
         }
     }

@@ -189,7 +189,7 @@ impl Story {
 
     /// Whether more is asked for when the world is quiet: in some stories only, since it takes time.
     pub(crate) fn has_epilogue(&self) -> bool {
-        self.seed % 4 == 1
+        self.seed % 6 == 1
     }
 }
 

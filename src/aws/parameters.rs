@@ -164,7 +164,14 @@ pub(super) async fn put(
         let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
         match aws.call("PutParameter", region, create).await {
             Ok(_) => return Ok(()),
-            Err(error) if error.code == "ParameterAlreadyExists" => require_ours(aws, region, name, owner).await?,
+            Err(error) if error.code == "ParameterAlreadyExists" => {
+                require_ours(aws, region, name, owner).await?;
+                // It was made since it was looked for, perhaps by a process that ended before it could tell.
+                let found = read(aws, region, std::slice::from_ref(name)).await.map_err(|e| e.about(name.as_str()))?;
+                if found.get(name).is_some_and(|parameter| parameter.value == image.as_str()) {
+                    return Ok(());
+                }
+            }
             Err(error) => return Err(error.about(name.as_str())),
         }
     }

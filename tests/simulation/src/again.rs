@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::door::Call;
 use crate::state::State;
 use crate::world::World;
@@ -70,11 +72,14 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     past.done.removed.remove(&("DeleteParameter".to_owned(), write.1.clone(), write.2.clone()));
     let before = past.done.put.insert(write, (value.to_owned(), now, false));
     // SSM may take some time to show what was written without an answer.
-    let in_doubt = before.is_some_and(|(old, at, told)| old == value && !told && now - at >= ANSWER_LOST);
+    let in_doubt = before.as_ref().is_some_and(|(old, at, told)| old == value && !told && now - *at >= ANSWER_LOST);
     let mut here =
         state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
-    let named = here.any(|p| p.value == value);
-    (named && !touched && !in_doubt).then(|| "the parameter names that image already".into())
+    let named = here.find(|p| p.value == value)?;
+    // Nor what another process wrote just before it ended. What is to be created then is refused by SSM.
+    let just_now = SignedDuration::try_from(ANSWER_LOST).is_ok_and(|lost| world.now() - lost < named.modified);
+    let of_another = before.is_none() && just_now && call.get("Overwrite") == Some("false");
+    (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }
 
 /// The tags that a call writes, on each of its resources.

@@ -195,8 +195,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<St
     let kept = state.images.iter().any(|i| {
         let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
         let sourced = OBJECTS.iter().any(|o| *o != object && is_source(world, o, &i.id));
-        // The manifest says what a removed source tag said.
-        owner_of(&i.tags) == Some(object) && (used || i.protected || i.shared || sourced)
+        i.is_of(object) && (used || i.protected || i.shared || sourced)
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
     let held = |s: &Snapshot| {

@@ -59,7 +59,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.create_tags().resources(id).tags(tag("amiops.dev/source", NOWHERE)).send().await.ok();
         }
         ByHand::RemoveTags => {
-            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner", "amiops.dev/source"][pick % 4];
+            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner"][pick % 3];
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Deregister => {

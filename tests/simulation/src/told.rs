@@ -107,12 +107,7 @@ fn channels(state: &State, manifest: &Manifest, status: &Value) -> Option<String
             if landing["imageId"].as_str() != value {
                 return Some(format!("{name} in {region} names {value:?}, not {}", landing["imageId"]));
             }
-            let image = value.and_then(|id| state.image(region, id));
-            // Whose an image without a source tag is, only the manifest can say.
-            if image.is_some_and(|i| !i.tags.contains_key("amiops.dev/source")) {
-                continue;
-            }
-            let image = image.filter(|i| i.is_of(manifest.object));
+            let image = value.and_then(|id| state.image(region, id)).filter(|i| i.is_of(manifest.object));
             if landing["version"].as_str() != image.and_then(|i| i.version()) {
                 return Some(format!(
                     "{name} in {region} names an image of {:?}, not of {}",

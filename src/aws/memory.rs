@@ -266,9 +266,11 @@ impl Memory {
         self.images.iter().find(|(_, images)| images.contains_key(id)).map(|(owner, _)| owner.clone())
     }
 
-    /// The images to look at until they are settled: copies under way, and those that a look has missed.
+    /// The images to look at until they are settled: copies under way, those that no look has shown with their tags yet, and
+    /// those that a look has missed.
     pub(super) fn unsettled(&self) -> Vec<ImageId> {
-        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || r.image.assumed || r.misses > 0;
+        let unlisted = |r: &Remembered| r.image.assumed || r.late_until.is_some();
+        let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || unlisted(r) || r.misses > 0;
         self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
     }
 

@@ -141,7 +141,8 @@ fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
         77..=78 => Act::LateListing(Duration::from_secs(rng.u64(1..300)), a_while),
         79 => Act::ClockJump([-10_800, -600, -30, 30, 600, 10_800][rng.usize(..6)], a_while),
         80 => Act::Spoil(OBJECTS[which], a_while),
-        81..=86 => Act::Kube(kube_fault(rng), a_while.min(Duration::from_mins(10))),
+        // Shorter than what a controller may be behind, together with finding the way back.
+        81..=86 => Act::Kube(kube_fault(rng), a_while.min(Duration::from_mins(8))),
         87..=94 => Act::Crash {
             calls: rng.u64(..12),
             after_commit: rng.bool(),

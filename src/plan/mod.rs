@@ -26,7 +26,7 @@ pub use observed::{
 pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::candidates;
 
-use ids::RegionName;
+use ids::{RegionName, VersionName};
 use scene::Scene;
 
 /// What a pass would do, and how everything stands.
@@ -51,6 +51,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether it is told already how a version stands in a region: the status has one entry for each.
+    fn tells_of(&self, version: &VersionName, region: &RegionName) -> bool {
+        self.replicas.iter().any(|r| r.version == *version && r.region == *region)
+    }
+
     /// Notes that something is due at `at`.
     fn look_again_at(&mut self, at: Timestamp) {
         self.look_again = Some(self.look_again.map_or(at, |present| present.min(at)));

@@ -46,9 +46,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             }
         }
         for owned in scene.owned(region) {
-            let version = &owned.ownership.version;
-            let reported = plan.replicas.iter().any(|r| &r.region == region && &r.version == version);
-            if !reported {
+            if !plan.tells_of(&owned.ownership.version, region) {
                 plan.replicas.push(Replica { wanted: false, ..existing(scene, region, owned) });
             }
         }

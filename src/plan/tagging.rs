@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use super::action::{Action, Reason, Replica};
-use super::desired::Version;
-use super::ids::RegionName;
+use super::ids::{RegionName, VersionName};
 use super::observed::{Image, ImageState, RegionView};
 use super::scene::{Owned, Scene};
 use super::tags::{ADOPTED, HANDED_BACK, Tags, missing};
@@ -37,8 +36,10 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
         let region = &version.source.region;
         let current = scene.observed.regions.get(region).is_some_and(RegionView::is_current);
         let Some(image) = scene.taken_back(&version.source) else { continue };
-        if !scene.desired.regions.contains_key(region) {
-            plan.replicas.push(to_hand_back(scene, version, image));
+        // It is told as the version that it was adopted as; another version may list its id now.
+        let adopted_as = image.ownership().map_or_else(|| version.name.clone(), |o| o.version);
+        if !scene.desired.regions.contains_key(region) && !plan.tells_of(&adopted_as, region) {
+            plan.replicas.push(to_hand_back(scene, adopted_as, region, image));
         }
         // What the last look has missed may be gone.
         if !current || image.missed {
@@ -57,15 +58,15 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
 }
 
 /// Tells of an image that still has to be given back, lest its region is forgotten where the manifest does not name it.
-fn to_hand_back(scene: &Scene, version: &Version, image: &Image) -> Replica {
+fn to_hand_back(scene: &Scene, version: VersionName, region: &RegionName, image: &Image) -> Replica {
     Replica {
-        version: version.name.clone(),
-        region: version.source.region.clone(),
+        region: region.clone(),
         image: Some(image.id.clone()),
         state: ReplicaState::Conflict,
         error: Some("it was taken out of the manifest, and is to be handed back".into()),
         wanted: false,
-        released_at: scene.released_at(&version.name),
+        released_at: scene.released_at(&version),
+        version,
     }
 }
 

@@ -46,6 +46,13 @@ impl World {
 pub(crate) fn check(world: &World, plan: &Plan) {
     let stands_still = world.desired.suspended || (world.desired.deleting && !world.desired.retires_all());
     assert!(!stands_still || plan.steps.is_empty(), "a suspended or retained object changes nothing");
+    let mut told = BTreeSet::new();
+    for replica in &plan.replicas {
+        assert!(
+            told.insert((&replica.version, &replica.region)),
+            "told twice, which the status cannot hold: {replica:?}"
+        );
+    }
     let mut keys = BTreeSet::new();
     for step in &plan.steps {
         assert!(keys.insert(step.action.key()), "two steps do the same: {}", step.action);

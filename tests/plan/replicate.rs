@@ -342,6 +342,22 @@ fn a_source_that_is_still_to_be_handed_back_is_told_where_its_region_has_left_th
     assert_eq!((told.image.as_ref().map(|i| i.as_str()), told.wanted), (Some("ami-src-1.4.2"), false));
 }
 
+/// Two entries of one version and region are refused by the API server, and so the status would never be written again.
+#[test]
+fn a_source_that_is_still_to_be_handed_back_is_told_as_the_version_that_it_was_adopted_as() {
+    let mut world = taken_back();
+    let other = Version { name: version("1.4.3"), ..world.desired.versions[0].clone() };
+    world.desired.versions[0] = other;
+    world.hold("us-east-1", "1.4.3");
+    world.desired.regions.remove(&"us-east-1".into());
+    world.region("us-east-1").trouble = Some(trouble("Timeout", "EC2 did not answer"));
+    let plan = world.plan();
+    let told: Vec<_> = plan.replicas.iter().filter(|r| r.region.as_str() == "us-east-1").collect();
+    let told: Vec<_> = told.iter().map(|r| (r.version.as_str(), r.image.as_ref().map(|i| i.as_str()))).collect();
+    let copy = id("us-east-1", "1.4.3");
+    assert_eq!(told, [("1.4.3", Some(copy.as_str())), ("1.4.2", Some("ami-src-1.4.2"))]);
+}
+
 #[test]
 fn a_source_that_the_last_look_missed_is_not_handed_back() {
     let mut world = taken_back();

@@ -27,10 +27,10 @@ pub(crate) fn has_arrived(world: &World) -> bool {
     unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
 }
 
-/// Whether every object that there is says that it is Ready.
-pub(crate) fn all_ready(world: &World) -> bool {
+/// Whether every object that there is says that it is Ready, and tells of no problem.
+pub(crate) fn all_well(world: &World) -> bool {
     let objects = OBJECTS.into_iter().filter_map(|object| world.kube.get("machineimages", NAMESPACE, object));
-    objects.into_iter().all(|found| is_ready(&found["status"]))
+    objects.into_iter().all(|found| is_ready(&found["status"]) && found["status"]["problems"].is_null())
 }
 
 /// What is not as it should be once the world has been quiet for long.

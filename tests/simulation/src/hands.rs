@@ -130,7 +130,8 @@ async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize)
         ssm.delete_parameter().name(&parameter.name).send().await.ok();
     } else {
         let value = source_id(OBJECTS[pick % OBJECTS.len()], pick % crate::manifest::SOURCES);
-        ssm.put_parameter().name(&parameter.name).value(value).overwrite(true).send().await.ok();
+        let data_type = ["text", "aws:ec2:image"][pick / OBJECTS.len() % 2];
+        ssm.put_parameter().name(&parameter.name).value(value).data_type(data_type).overwrite(true).send().await.ok();
     }
     Some(parameter.region.clone())
 }

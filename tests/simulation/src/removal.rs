@@ -46,7 +46,7 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     }
     used(world, state, image)
         .or_else(|| kept(world, state, image, object, &known))
-        .or_else(|| named(world, state, image))
+        .or_else(|| named(world, state, image, &known))
         .or_else(|| sourced(world, id, None))
         .or_else(|| last_of_region(world, state, image, object, &lately))
 }
@@ -109,9 +109,12 @@ fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
     Some(format!("{id} is a source of {object}"))
 }
 
-fn named(world: &World, state: &State, image: &Image) -> Option<String> {
+/// Whether a parameter names it that EC2 tells of, or one that its manifest publishes.
+fn named(world: &World, state: &State, image: &Image, known: &[Option<Manifest>]) -> Option<String> {
     let lately = world.now() - LATELY;
-    let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately;
+    let publishes = |m: &Manifest, p: &Parameter| m.channels.keys().any(|c| m.published(c).as_ref() == Some(&p.name));
+    let is_known = |p: &Parameter| p.is_typed || known.iter().all(|m| m.as_ref().is_some_and(|m| publishes(m, p)));
+    let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately && is_known(p);
     state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Parameter {
     pub(crate) region: String,
     pub(crate) name: String,
     pub(crate) value: String,
+    /// Whether its data type is that of images. EC2 knows only those when it is asked what uses an image.
+    pub(crate) is_typed: bool,
     pub(crate) modified: jiff::Timestamp,
     pub(crate) tags: BTreeMap<String, String>,
 }
@@ -182,6 +184,7 @@ fn parameter(region: &str, name: &str, value: &Value) -> Parameter {
         region: region.into(),
         name: name.into(),
         value: text(&newest["value"]),
+        is_typed: newest["dataType"] == "aws:ec2:image",
         modified: time(&newest["modified"]),
         tags: tags(value),
     }

@@ -13,6 +13,8 @@ use crate::api::ReplicaState;
 
 /// SSM checks an image id after it has answered, and takes seconds for it.
 pub(super) const SSM_CHECK: Duration = Duration::from_mins(1);
+/// How soon a value that was written is looked for; then after as long again as it has been written, until a check is over.
+const SSM_FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long a value that SSM did not take is left before it is written again.
 pub(super) const SSM_REWRITE: Duration = Duration::from_mins(10);
 
@@ -120,7 +122,8 @@ impl Spot<'_> {
         let Self { channel, parameter, region, image } = self;
         let at = written.at;
         if runs(at + SSM_CHECK, SSM_CHECK, scene.now) {
-            plan.look_again_at(scene.now + Duration::from_secs(5));
+            let since = Duration::try_from(scene.now.duration_since(at)).unwrap_or_default();
+            plan.look_again_at(scene.now + since.clamp(SSM_FIRST_LOOK, SSM_CHECK));
             return Some(match written.answered {
                 true => format!("SSM is checking {image} for {parameter} in {region}"),
                 false => {

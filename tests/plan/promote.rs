@@ -216,6 +216,18 @@ fn ssm_is_given_a_minute_to_check_what_was_written() {
 }
 
 #[test]
+fn a_value_that_ssm_checks_is_looked_for_less_often_the_longer_it_takes() {
+    let looks_after = |seconds: i64| {
+        let mut world = published();
+        let at = now() - jiff::SignedDuration::from_secs(seconds);
+        world.parameter("eu-west-1", PROD, "ami-1.4.1-eu-west-1").written =
+            Some(Written { image: "ami-1.4.2-eu-west-1".into(), at, answered: true });
+        world.plan().look_again.map(|at| at.duration_since(now()).as_secs())
+    };
+    assert_eq!([0, 5, 10, 20, 40].map(looks_after), [5, 5, 10, 20, 40].map(Some));
+}
+
+#[test]
 fn a_value_that_was_written_without_an_answer_is_looked_for_and_after_a_minute_written_again() {
     let mut world = published();
     let written = |at| Some(Written { image: "ami-1.4.2-eu-west-1".into(), at, answered: false });

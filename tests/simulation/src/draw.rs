@@ -9,7 +9,7 @@ use crate::manifest::{Manifest, OBJECTS, REGIONS};
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
 
 /// How long fate has its way.
-const LENGTH: Duration = Duration::from_mins(105);
+const LENGTH: Duration = Duration::from_mins(90);
 
 impl Story {
     /// The story of a seed.

@@ -9,7 +9,7 @@ use crate::story::ByHand;
 use crate::world::World;
 
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
-const LATER: &str = "2033-03-03T03:03:03Z";
+pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
 const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
 
 /// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life, and what seems

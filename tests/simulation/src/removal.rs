@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::asked;
 use crate::checkers::is_handed_over;
 use crate::door::Call;
+use crate::hands;
 use crate::manifest::{Manifest, OBJECTS, REGIONS, Version};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
@@ -72,7 +73,8 @@ fn made_for(world: &World, object: &str, image: &Image) -> bool {
 }
 
 /// Whether its version is among the newest of those that have left the list, which retention keeps. What is in regions that the
-/// manifest does not name may not be known.
+/// manifest does not name may not be known. Of a version whose dates that are left were all changed by hand, an image that told
+/// another may have just gone.
 fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
     let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
     let ours: Vec<_> = state.images.iter().filter(|i| i.is_of(object) && i.state != "failed").collect();
@@ -88,7 +90,9 @@ fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Opti
         }
         let newest: BTreeSet<_> = released.into_iter().map(|(version, date)| (date, version)).collect();
         let keep_last = m.keep_last.map_or(usize::MAX, |n| n as usize);
-        newest.iter().rev().take(keep_last).any(|(_, version)| *version == image.version())
+        let is_it =
+            |date: &Option<String>, version| version == image.version() && date.as_deref() != Some(hands::LATER);
+        newest.iter().rev().take(keep_last).any(|(date, version)| is_it(date, *version))
     };
     let surely = |m: &Manifest| keeps(m, &|_| true) && keeps(m, &|region| m.regions.contains_key(region));
     let all = known.iter().all(|m| m.as_ref().is_some_and(surely));

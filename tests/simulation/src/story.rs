@@ -150,7 +150,7 @@ impl Nature {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
         let mut nature = Self {
-            copy_time: seconds([5, 120, 900, 4500]),
+            copy_time: seconds([5, 120, 900, 2700]),
             parameter_delay: seconds([0, 2, 30, 300]),
             stale_listing: seconds([0, 0, 5, 60]),
             name_linger: seconds([0, 0, 0, 300]),
@@ -159,7 +159,11 @@ impl Nature {
             request_limits: rng.bool(),
             ..Self::quick()
         };
-        (nature.page, nature.begins_empty) = [(1000, false), (1000, false), (1000, true), (2, false)][rng.usize(..4)];
+        (nature.page, nature.begins_empty) = match rng.u8(..8) {
+            0 => (2, false),
+            1 => (1000, true),
+            _ => (1000, false),
+        };
         nature.bare_pending = rng.bool();
         nature
     }

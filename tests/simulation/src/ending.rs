@@ -23,8 +23,12 @@ pub(crate) fn check_settled(world: &World) {
 /// Whether every object has arrived, so that nothing is left to wait for.
 pub(crate) fn has_arrived(world: &World) -> bool {
     let state = world.state();
-    let lonely = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none();
-    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(lonely)
+    // What is wrong with a snapshot shows in the listing of the hour.
+    let astray = |s: &Snapshot| {
+        let owner = owner_of(&s.tags);
+        owner.is_some() && state.holder(s).is_none_or(|image| owner_of(&image.tags) != owner)
+    };
+    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(astray)
 }
 
 /// Whether every object that there is says that it is Ready, and tells of no problem.

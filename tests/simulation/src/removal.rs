@@ -113,11 +113,14 @@ fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
     Some(format!("{id} is a source of {object}"))
 }
 
-/// Whether a parameter names it that EC2 tells of, or one that its manifest publishes.
+/// Whether a parameter names it that EC2 tells of, or one that a manifest publishes.
 fn named(world: &World, state: &State, image: &Image, known: &[Option<Manifest>]) -> Option<String> {
     let lately = world.now() - LATELY;
+    let others: Vec<_> = OBJECTS.into_iter().map(|object| world.lately(object)).collect();
     let publishes = |m: &Manifest, p: &Parameter| m.channels.keys().any(|c| m.published(c).as_ref() == Some(&p.name));
-    let is_known = |p: &Parameter| p.is_typed || known.iter().all(|m| m.as_ref().is_some_and(|m| publishes(m, p)));
+    let all_publish =
+        |all: &[Option<Manifest>], p: &Parameter| all.iter().all(|m| m.as_ref().is_some_and(|m| publishes(m, p)));
+    let is_known = |p: &Parameter| p.is_typed || all_publish(known, p) || others.iter().any(|all| all_publish(all, p));
     let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately && is_known(p);
     state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
 }

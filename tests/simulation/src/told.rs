@@ -52,13 +52,17 @@ fn has_content(image: &Image, manifest: &Manifest, version: &str) -> bool {
     listed.is_none_or(|v| image.tags.get("amiops.dev/source") == Some(&source(v)))
 }
 
-/// Every image of the object that is there must be told of, also where the manifest does not name its region any more.
+/// Every image of the object that is there must be told of, also where the manifest does not name its region any more; one that
+/// is left alone beside another of its version, as a problem.
 fn untold(world: &World, state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
     let known = world.known_regions(manifest.object);
     let replicas = entries(status, "versions").flat_map(|v| entries(v, "regions")).map(|r| text(r, "imageId"));
     let told: BTreeSet<_> = replicas.chain(entries(status, "pruning").map(|p| text(p, "id"))).collect();
     let ours = |i: &&Image| i.is_of(manifest.object) && i.state == "available" && known.contains(i.region.as_str());
-    let image = state.images.iter().filter(ours).find(|i| !told.contains(i.id.as_str()))?;
+    let duplicate = |i: &&Image| {
+        entries(status, "problems").any(|p| p["reason"] == "Duplicate" && text(p, "message").contains(&i.id))
+    };
+    let image = state.images.iter().filter(ours).find(|i| !told.contains(i.id.as_str()) && !duplicate(i))?;
     Some(format!("{} in {} is not told of", image.id, image.region))
 }
 

@@ -1,6 +1,6 @@
 //! What must not be done again: what has succeeded, what changes nothing, and what fails, too often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,6 +14,9 @@ use crate::world::World;
 const TRIES_IN_AN_HOUR: usize = 200;
 /// A copy that fails is tried again after a minute, then after twice as long each time.
 const ATTEMPTS_IN_AN_HOUR: usize = 12;
+/// How often the same is asked in a region within ten minutes. The images under way are looked at every two minutes, and what
+/// fails is asked again after seconds, then minutes, by the SDK three times each.
+const READS: usize = 200;
 /// So long a value is looked for that was written without an answer.
 const ANSWER_LOST: Duration = Duration::from_secs(60);
 /// A history has some hundreds of calls.
@@ -36,6 +39,8 @@ pub(crate) struct Done {
     removed: BTreeSet<Write>,
     /// The tags that were written, and the controller was told so: of a resource and a key, the value and when.
     tagged: BTreeMap<(String, String), (String, Duration)>,
+    /// When what each operation reads in a region was last asked.
+    read: BTreeMap<(String, String), VecDeque<Duration>>,
     /// When each copy was first asked for, by owner, version and region.
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
@@ -83,6 +88,22 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     let just_now = SignedDuration::try_from(ANSWER_LOST).is_ok_and(|lost| world.now() - lost < named.modified);
     let of_another = before.is_none() && just_now && call.get("Overwrite") == Some("false");
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
+}
+
+/// Whether the same is asked too often, where nobody writes anything.
+pub(crate) fn asked_too_often(world: &World, call: &Call) -> Option<String> {
+    if call.get("NextToken").is_some() {
+        return None;
+    }
+    let now = world.elapsed();
+    let mut past = world.past();
+    let read = past.done.read.entry((call.region.clone(), call.operation.clone())).or_default();
+    read.push_back(now);
+    while read.front().is_some_and(|at| now.saturating_sub(*at) > Duration::from_mins(10)) {
+        read.pop_front();
+    }
+    (read.len() > READS)
+        .then(|| format!("{} in {} was asked {} times within ten minutes", call.operation, call.region, read.len()))
 }
 
 /// The tags that a call writes, on each of its resources.

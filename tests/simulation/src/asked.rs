@@ -151,17 +151,31 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         }
         "DeleteSnapshot" => {
             let id = call.get("SnapshotId").unwrap_or_default();
-            asked(Question::Snapshot, id, JUST_BEFORE).and(asked(Question::Holder, id, JUST_BEFORE)).map(|_| ())
+            let snapshot = state.snapshots.iter().find(|s| s.id == id && s.region == call.region);
+            let owner = snapshot.and_then(|s| owner_of(&s.tags));
+            asked(Question::Snapshot, id, JUST_BEFORE)
+                .and(asked(Question::Holder, id, JUST_BEFORE))
+                .and(owner.map_or(Ok(()), |owner| manifest_was_read(world, owner, now.saturating_sub(PASS))))
         }
         "CopyImage" => asked(Question::Name, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ()),
         // What is only created has no tags to look at.
         "PutParameter" if call.get("Overwrite") != Some("true") => Ok(()),
         "PutParameter" | "DeleteParameter" => {
-            asked(Question::ParameterTags, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ())
+            let name = call.get("Name").unwrap_or_default();
+            let read = match call.operation.as_str() {
+                "DeleteParameter" => manifest_was_read(world, object_of(name), now.saturating_sub(PASS)),
+                _ => Ok(()),
+            };
+            asked(Question::ParameterTags, name, JUST_BEFORE).and(read)
         }
         _ => Ok(()),
     };
     result.err()
+}
+
+/// The object whose channel publishes a parameter.
+fn object_of(parameter: &str) -> &str {
+    parameter.split('/').nth(2).unwrap_or_default()
 }
 
 /// An image goes because another one stays in the region, so others must have been looked at too. A listing may be old.

@@ -13,6 +13,9 @@ use crate::{again, asked, removal};
 /// each hour, the grace takes one, and a refused call is tried again after one.
 const LEFT_BEHIND: Duration = Duration::from_mins(150);
 
+/// The tag that tells which attempt a copy is.
+const ATTEMPT: &str = "amiops.dev/attempt";
+
 /// Checks a call that is about to change AWS.
 pub(crate) fn before(world: &World, call: &Call) {
     let state = world.state();
@@ -143,6 +146,10 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     if !["image", "snapshot"].iter().all(|kind| call.list("TagSpecification").contains(kind)) {
         return Some("a copy whose image or snapshots carry no tags".into());
     }
+    let name = call.get("Name").unwrap_or_default();
+    if !lately.iter().flatten().any(|m| m.image_name(version) == name) {
+        return Some(format!("{name} is not what nameTemplate makes of {version}"));
+    }
     let asked_for = |m: &Manifest| m.encrypted(&call.region) == call.get("KmsKeyId").is_some();
     if !lately.iter().flatten().any(|m| m.lacks_its_key() || asked_for(m)) {
         return Some(format!("{:?} is not the key that is asked for", call.get("KmsKeyId")));
@@ -152,7 +159,7 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     let there =
         |i: &&&Image| matches!(i.state.as_str(), "available" | "disabled") && !world.touched_lately(&call.region);
     let long_there = live.iter().find(there);
-    let attempt = tag_of(call, "amiops.dev/attempt").unwrap_or_default();
+    let attempt = tag_of(call, ATTEMPT).unwrap_or_default();
     let meaning = format!("attempt {attempt} of {owner} {version} in {}", call.region);
     let token = call.get("ClientToken").unwrap_or_default().to_owned();
     let mut past = world.past();
@@ -213,7 +220,12 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
     if let Some(other) = image.and_then(|image| held_for_another(call, image)).filter(|_| !world.touched_lately(id)) {
         return Some(format!("{id} is {other}"));
     }
-    if let Some(wrong) = image.and_then(|image| later_date(world, state, call, image)) {
+    let changed = |image: &Image| {
+        later_date(world, state, call, image)
+            .or_else(|| other_attempt(call, image))
+            .or_else(|| half_handed_back(state, call, image))
+    };
+    if let Some(wrong) = image.and_then(changed) {
         return Some(wrong);
     }
     if image.is_some_and(|i| owned(&i.tags)) || state.snapshots.iter().any(|s| s.id == id && owned(&s.tags)) {
@@ -242,7 +254,7 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
 fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Option<String> {
     let (date, object) = (tag_of(call, "amiops.dev/released-at")?, owner_of(&image.tags)?);
     let version = image.version()?;
-    if world.lately(object).iter().flatten().any(Manifest::dates_versions) {
+    if world.lately(object).iter().flatten().any(|m| m.dates(version).is_some()) {
         return None;
     }
     let date_of = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
@@ -251,6 +263,22 @@ fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Optio
     let earlier =
         state.images.iter().filter(seen).find(|i| asked_in(&i.region) && date_of(i).is_some_and(|d| *d < *date));
     earlier.map(|i| format!("{date} is later than what {} in {} tells", i.id, i.region))
+}
+
+/// A copy is of the attempt that made it for ever: by its number the next one gets a token of its own.
+fn other_attempt(call: &Call, image: &Image) -> Option<String> {
+    let (told, written) = (image.tags.get(ATTEMPT)?, tag_of(call, ATTEMPT)?);
+    (told != written).then(|| format!("{} is of attempt {told}, not {written}", image.id))
+}
+
+/// An image that is handed back without its snapshots would lose them as soon as somebody deregisters it.
+fn half_handed_back(state: &State, call: &Call, image: &Image) -> Option<String> {
+    let tagged = call.list("ResourceId");
+    let ours = |s: &&Snapshot| image.snapshots.contains(&s.id) && owner_of(&s.tags).is_some();
+    let mut kept = state.snapshots.iter().filter(|s| s.region == image.region).filter(ours);
+    let kept = kept.find(|s| !tagged.contains(&s.id.as_str()))?;
+    (tag_of(call, "amiops.dev/adopted") == Some("false"))
+        .then(|| format!("{} is not handed back with {}", kept.id, image.id))
 }
 
 /// What an image is already, if it is to become another version or another object's.

@@ -69,11 +69,26 @@ fn concerns(found: &Value) -> Option<String> {
         let promoted = current && holds(status, "Promoted") == Some(true);
         let landed = &channel["version"];
         let differs = |r: &&Value| !r["imageId"].is_null() && r["version"] != *landed;
+        if let Some(wrong) = spec.filter(|_| current).and_then(|spec| silent(found, spec, channel)) {
+            return Some(wrong);
+        }
         let late = entries(channel, "regions").find(waits).filter(|_| promoted);
         let other = entries(channel, "regions").find(differs).filter(|_| !landed.is_null());
         late.map(|region| format!("it is Promoted, but {region}"))
             .or_else(|| other.map(|region| format!("{} publishes {landed}, but {region}", channel["name"])))
     })
+}
+
+/// Without a parameter, a channel lands when all regions have its version.
+fn silent(found: &Value, spec: &Value, channel: &Value) -> Option<String> {
+    let landed = entries(channel, "regions").map(|r| &r["version"]).find(|version| !version.is_null())?;
+    let version = entries(&found["status"], "versions").find(|v| v["version"] == *landed).unwrap_or(&Value::Null);
+    let has = |region: &Value| {
+        entries(version, "regions").any(|r| r["region"] == region["region"] && r["state"] == "Available")
+    };
+    let lacking =
+        entries(&found["spec"], "regions").find(|region| !has(region)).filter(|_| spec["publish"].is_null())?;
+    Some(format!("{} has landed with {landed}, which is not available in {}", channel["name"], lacking["region"]))
 }
 
 /// What is not as it should be moves, or waits for a person; never both.

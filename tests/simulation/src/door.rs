@@ -1,6 +1,7 @@
 //! The door to AWS: every call passes it, is checked and written down, and may be the last that a controller makes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -13,6 +14,9 @@ use crate::{again, asked, checkers};
 
 /// What the trace tells of a call.
 const SUBJECTS: [&str; 6] = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
+
+/// Nobody waits longer for an answer.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A call to AWS, as far as checks need to know it.
 #[derive(Clone, Debug)]
@@ -102,9 +106,19 @@ impl HttpConnector for Door {
                 checkers::leads(&world, &call, candidate.as_deref());
             } else {
                 checkers::now_and_then(&world);
+                if let Some(wrong) = again::asked_too_often(&world, &call) {
+                    world.violation(wrong);
+                }
             }
             crash_point(&world, false).await;
+            let began = world.elapsed();
             let answer = world.aws.connect(request).await;
+            if world.elapsed() - began > PATIENCE {
+                world.violation(format!(
+                    "{} in {} was waited for longer than {PATIENCE:?}",
+                    call.operation, call.region
+                ));
+            }
             let what = format!("{} {} {}", call.region, call.operation, call.subject(&SUBJECTS));
             let code = answer.as_ref().map_or("no answer".to_owned(), |a| a.status().as_u16().to_string());
             world.trace.line(world.elapsed(), if call.writes() { "write" } else { "read" }, &format!("{what} {code}"));

@@ -193,6 +193,14 @@ fn kube_fault(rng: &mut Rng) -> KubeFault {
     [DropBefore, DropAfter, Slow, Stale, Down, Cut][rng.usize(..6)]
 }
 
+/// How many milliseconds late an answer comes; some come when nobody waits any more.
+fn delay(rng: &mut Rng) -> u32 {
+    match rng.u32(100..30_000) {
+        25_000.. => 600_000,
+        millis => millis,
+    }
+}
+
 fn fault(rng: &mut Rng, region: &str) -> Fault {
     let operations = [
         "CopyImage",
@@ -212,7 +220,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
     let operation = operations[rng.usize(..operations.len())];
     let effect = match rng.u8(..10) {
         0..=1 => Effect::Throttle,
-        2 => Effect::Delay(rng.u32(100..30_000)),
+        2 => Effect::Delay(delay(rng)),
         3 => Effect::DropRequest,
         4..=5 => Effect::DropReply,
         6..=7 => Effect::Deny,

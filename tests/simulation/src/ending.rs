@@ -97,6 +97,12 @@ pub(crate) fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             if !image.tags.contains_key("amiops.dev/released-at") && state.image(&from, &id).is_some() {
                 return Some(format!("{} does not tell when it was released", image.id));
             }
+            let tagged = image.tags.get("amiops.dev/released-at").and_then(|at| at.parse::<jiff::Timestamp>().ok());
+            if let Some(date) =
+                manifest.dates(&name).filter(|date| tagged.map(|at| at.as_second()) != Some(date.as_second()))
+            {
+                return Some(format!("{} does not tell that it was released at {date}", image.id));
+            }
             let snapshots = state.snapshots.iter().filter(|s| image.snapshots.contains(&s.id));
             for (id, tags) in snapshots.map(|s| (&s.id, &s.tags)).chain([(&image.id, &image.tags)]) {
                 if let Some((key, _)) = manifest.tags.iter().find(|(key, value)| tags.get(*key) != Some(value)) {
@@ -134,7 +140,7 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
     let unlike = |v: &Version| {
         let name = v.name();
         let source = v.source(manifest.object).1;
-        let image_name = format!("{}-{name}", manifest.object);
+        let image_name = manifest.image_name(&name);
         state.images.iter().any(|i| {
             let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
             let other_source = carries && !i.tags.get("amiops.dev/source").is_some_and(|s| s.ends_with(&source));

@@ -1,6 +1,7 @@
 //! Every field of the spec, set to each kind of legal value and moved to each other, without any faults: the way in which Acto
 //! (SOSP 2023) finds the operations that a controller does not get through.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -175,6 +176,7 @@ fn usual() -> Manifest {
         keep_last: Some(0),
         delete: false,
         suspend: false,
+        released: BTreeMap::new(),
         fields: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use crate::world::World;
 
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
 pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
+const OWNER: &str = "amiops.dev/owner";
 const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
 
 /// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life, and what seems
@@ -59,7 +60,12 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.create_tags().resources(id).tags(tag("amiops.dev/source", NOWHERE)).send().await.ok();
         }
         ByHand::RemoveTags => {
-            let key = ["team", "amiops.dev/released-at", "amiops.dev/owner"][pick % 3];
+            let key = ["team", "amiops.dev/released-at", OWNER][pick % 3];
+            if let Some(owner) = image.tags.get(OWNER).filter(|_| key == OWNER && pick.is_multiple_of(2)) {
+                let longer = tag(OWNER, &format!("{owner}/old"));
+                ec2.create_tags().resources(id).tags(longer).send().await.ok();
+                return Some(image.region.clone());
+            }
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Deregister => {
@@ -116,7 +122,7 @@ async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: 
     let lonely: Vec<_> = ours.iter().copied().filter(|s| state.holder(s).is_none()).collect();
     let among = if lonely.is_empty() || pick.is_multiple_of(4) { ours } else { lonely };
     let chosen = among.get(pick % among.len().max(1))?;
-    let tag = Tag::builder().key("amiops.dev/owner").build();
+    let tag = Tag::builder().key(OWNER).build();
     ec2(config, &chosen.region).delete_tags().resources(&chosen.id).tags(tag).send().await.ok();
     world.past().by_hand.insert(chosen.id.clone(), (world.elapsed(), chosen.region.clone()));
     Some(chosen.region.clone())

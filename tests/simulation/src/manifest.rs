@@ -25,6 +25,9 @@ pub(crate) const OTHER_ACCOUNT: &str = "222222222222";
 /// The key of each region.
 pub(crate) const KEY: &str = "alias/golden";
 
+/// A date before all others, and one after them.
+const DATES: [&str; 2] = ["2020-02-29T23:59:59Z", "2031-01-01T00:00:00Z"];
+
 /// A manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Manifest {
@@ -39,6 +42,8 @@ pub(crate) struct Manifest {
     pub(crate) keep_last: Option<u32>,
     pub(crate) delete: bool,
     pub(crate) suspend: bool,
+    /// The dates of release that the manifest gives, by the number of the version.
+    pub(crate) released: BTreeMap<usize, &'static str>,
     /// Fields of the spec that nothing here depends on, by JSON pointer; `Null` leaves a field out.
     pub(crate) fields: Vec<(&'static str, Value)>,
 }
@@ -104,13 +109,27 @@ impl Manifest {
             keep_last: [None, Some(0), Some(0), Some(1)][rng.usize(..4)],
             delete: rng.bool(),
             suspend: false,
+            released: BTreeMap::new(),
             fields: Vec::new(),
         };
+        manifest.draw_particulars(&mut Rng::with_seed(!rng.clone().u64(..)));
         if rng.u8(..3) == 0 {
             manifest.regions.remove(REGIONS[2]);
         }
         manifest.mend_adoption();
         manifest
+    }
+
+    /// What stays as it is for as long as the object lives: dates of release, and how images are named.
+    fn draw_particulars(&mut self, rng: &mut Rng) {
+        if rng.u8(..4) == 0 {
+            for _ in 0..2 {
+                self.released.insert(rng.usize(..SOURCES), DATES[rng.usize(..2)]);
+            }
+        }
+        if rng.u8(..4) == 0 {
+            self.set("/nameTemplate", json!("{namespace}.{name}.{version}"));
+        }
     }
 
     /// The manifest after somebody has edited it.
@@ -250,9 +269,20 @@ impl Manifest {
         self.fields.push((pointer, value));
     }
 
-    /// Whether it says itself when a version was released.
-    pub(crate) fn dates_versions(&self) -> bool {
-        self.fields.iter().any(|(pointer, _)| pointer.ends_with("/releasedAt"))
+    /// When a version was released, if the manifest says so.
+    pub(crate) fn dates(&self, version: &str) -> Option<jiff::Timestamp> {
+        let index = self.versions.iter().position(|v| v.name() == version)?;
+        let pointer = format!("/versions/{index}/releasedAt");
+        let field = self.fields.iter().rev().find(|(p, _)| *p == pointer).and_then(|(_, value)| value.as_str());
+        let date = field.or_else(|| self.released.get(&self.versions[index].number).copied())?;
+        date.parse().ok()
+    }
+
+    /// The name that the copies of a version are given.
+    pub(crate) fn image_name(&self, version: &str) -> String {
+        let template = self.fields.iter().rev().find(|(pointer, _)| *pointer == "/nameTemplate");
+        let template = template.and_then(|(_, value)| value.as_str()).unwrap_or("{name}-{version}");
+        template.replace("{name}", self.object).replace("{namespace}", NAMESPACE).replace("{version}", version)
     }
 
     /// Leaves a field of the spec out.
@@ -338,7 +368,11 @@ impl Manifest {
     fn version_json(&self, version: &Version) -> Value {
         let (region, id) = version.source(self.object);
         let image = json!({"region": region, "id": id, "adopt": version.adopt});
-        json!({"version": version.name(), "source": {"image": image}})
+        let mut json = json!({"version": version.name(), "source": {"image": image}});
+        if let Some(date) = self.released.get(&version.number) {
+            json["releasedAt"] = json!(date);
+        }
+        json
     }
 }
 

@@ -15,6 +15,9 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     let id = call.get("ImageId")?;
     let image = state.image(&call.region, id)?;
     let Some(object) = owner_of(&image.tags) else { return Some(format!("{id} is not ours")) };
+    if call.get("DeleteAssociatedSnapshots") != Some("true") {
+        return Some(format!("the snapshots of {id} would stay"));
+    }
     if !image.is_of(object) && !made_for(world, object, image) {
         return Some(format!("{id} was copied by somebody, together with its tags"));
     }
@@ -49,7 +52,7 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
         .or_else(|| kept(world, state, image, object, &known))
         .or_else(|| named(world, state, image, &known))
         .or_else(|| sourced(world, id, None))
-        .or_else(|| last_of_region(world, state, image, object, &lately))
+        .or_else(|| last_of_region(world, state, image, object))
 }
 
 /// Whether an image was adopted, and the manifest of its deleted object names it as a source that is to be left alone.
@@ -125,19 +128,13 @@ fn named(world: &World, state: &State, image: &Image, known: &[Option<Manifest>]
     state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
 }
 
-fn last_of_region(
-    world: &World,
-    state: &State,
-    image: &Image,
-    object: &str,
-    lately: &[Option<Manifest>],
-) -> Option<String> {
+/// An image that can be launched stays in each region, also in one that the manifest does not name any more.
+fn last_of_region(world: &World, state: &State, image: &Image, object: &str) -> Option<String> {
     let ours = |i: &Image| i.is_of(object) || is_handed_over(world, object, &i.id);
     let another = |i: &&Image| i.region == image.region && i.id != image.id && ours(i) && i.state == "available";
     let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
-    let asked = lately.iter().flatten().all(|m| m.regions.contains_key(image.region.as_str()));
     let to_blame = !world.touched_lately(&image.region) || !asked::sees_another(world, image);
-    (lone && asked && to_blame).then(|| format!("{} is the last available image", image.id))
+    (lone && to_blame).then(|| format!("{} is the last available image", image.id))
 }
 
 /// What is wrong with deleting a snapshot.

@@ -123,7 +123,8 @@ pub(crate) fn owner_of(tags: &BTreeMap<String, String>) -> Option<&str> {
     if tags.get("amiops.dev/adopted").is_some_and(|adopted| adopted == "false") {
         return None;
     }
-    tags.get("amiops.dev/owner")?.strip_prefix(&format!("{INSTALLATION}/{NAMESPACE}/"))
+    let object = tags.get("amiops.dev/owner")?.strip_prefix(&format!("{INSTALLATION}/{NAMESPACE}/"));
+    object.filter(|object| !object.contains('/'))
 }
 
 fn text(value: &Value) -> String {

@@ -25,6 +25,9 @@ pub(crate) const LATELY: Duration = Duration::from_mins(10);
 /// A date that the API server takes and the program cannot read: its offset is one of 99 hours.
 pub(crate) const SPOILT_DATE: &str = "2026-11-20T09:00:00+99:99";
 
+/// How many days before the beginning each source was baked: not in the order in which versions are listed or copied.
+const AGES: [i64; LAST + 1] = [5, 9, 2, 8, 4, 7, 3];
+
 /// By then, an image that a listing has missed was looked at again.
 const SECOND_LOOK: Duration = Duration::from_mins(4);
 
@@ -157,7 +160,9 @@ impl World {
         }
         for object in OBJECTS {
             for number in 0..=LAST {
+                let age = SignedDuration::from_hours(24 * AGES[number]);
                 let image = SeedImage {
+                    creation_date: Some(birth() - age),
                     region: REGIONS[0].into(),
                     id: Some(source_id(object, number)),
                     name: Some(format!("baked-{object}-{number}")),

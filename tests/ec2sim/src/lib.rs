@@ -27,5 +27,6 @@ pub use faults::{Effect, Fault};
 pub use request::{Answer, Outcome, Params, Request, Service};
 pub use sim::Sim;
 pub use world::{
-    ImageState, Machine, Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
+    ImageState, ImageView, Machine, Membership, OptIn, ParameterView, RegionView, RetentionRule, SeedImage,
+    SeedInstance, SeedKey, SeedLaunchTemplate, SnapshotView, UseView, World,
 };

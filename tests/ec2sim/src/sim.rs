@@ -13,7 +13,9 @@ use crate::error::ApiError;
 use crate::faults::Fault;
 use crate::request::{Answer, Outcome, Request};
 use crate::wire;
-use crate::world::{Membership, OptIn, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World};
+use crate::world::{
+    Membership, OptIn, RegionView, RetentionRule, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate, World,
+};
 
 /// A simulated AWS. Clones are handles on the same one.
 #[derive(Clone)]
@@ -173,6 +175,11 @@ impl Sim {
     /// All that all accounts have, by region.
     pub fn dump(&self) -> Value {
         self.settled(|world| world.dump())
+    }
+
+    /// Reads what there is in each region, and gathers what that makes of it.
+    pub fn view<T, C: FromIterator<T>>(&self, read: impl Fn(RegionView<'_>) -> T) -> C {
+        self.settled(|world| world.view().map(read).collect())
     }
 
     /// Does something with the world as it is now.

@@ -36,6 +36,8 @@ enum Question {
     Holder,
     /// What the tags of the parameter say.
     ParameterTags,
+    /// Which image the parameter names.
+    Parameter,
 }
 
 /// What has been asked.
@@ -81,6 +83,7 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     let Some(text) = whole(world, call, answer) else { return };
     let filtered =
         |name: &str| if call.get("Filter.1.Name") == Some(name) { call.list("Filter.1.Value") } else { vec![] };
+    let names: Vec<String> = call.get("Names").and_then(|n| serde_json::from_str(n).ok()).unwrap_or_default();
     let subjects: Vec<(Question, &str)> = match call.operation.as_str() {
         "DescribeImages" => {
             let looked = filtered("image-id").into_iter().map(|id| (Question::Look, id));
@@ -97,6 +100,7 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
             let id = call.get("ImageId").filter(|_| !text.contains("<item>"));
             id.map(|id| (Question::Permissions, id)).into_iter().collect()
         }
+        "GetParameters" => names.iter().map(|name| (Question::Parameter, name.as_str())).collect(),
         "ListTagsForResource" => call.get("ResourceId").map(|id| (Question::ParameterTags, id)).into_iter().collect(),
         _ => return,
     };
@@ -142,6 +146,11 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 let references = asked(Question::References, id, PASS)?;
                 asked(Question::Permissions, id, PASS)?;
                 others_were_looked_at(world, state, image, references)?;
+                if let Some(name) =
+                    parameters_of(world, image).into_iter().find(|n| asked(Question::Parameter, n, LISTING).is_err())
+                {
+                    return Err(format!("which image {name} names was not asked before"));
+                }
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
                 }
@@ -176,6 +185,16 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
 /// The object whose channel publishes a parameter.
 fn object_of(parameter: &str) -> &str {
     parameter.split('/').nth(2).unwrap_or_default()
+}
+
+/// The parameters that the object of an image publishes in its region, and has published for a while.
+fn parameters_of(world: &World, image: &Image) -> BTreeSet<String> {
+    let lately = world.lately(owner_of(&image.tags).unwrap_or_default());
+    let names = |m: &Option<Manifest>| -> BTreeSet<String> {
+        let manifest = m.as_ref().filter(|m| m.regions.contains_key(image.region.as_str()));
+        manifest.into_iter().flat_map(|m| m.channels.keys().filter_map(|channel| m.published(channel))).collect()
+    };
+    lately.iter().map(names).reduce(|some, others| &some & &others).unwrap_or_default()
 }
 
 /// An image goes because another one stays in the region, so others must have been looked at too. A listing may be old.

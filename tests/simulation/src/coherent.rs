@@ -100,11 +100,15 @@ fn progress(status: &Value) -> Option<String> {
     (count != expected).then(|| format!("Reconciling is {}, Stalled {}", told[0], told[1]))
 }
 
-/// The date of a condition changes with its status. Dates are in seconds, so that of a condition as young as that may stay.
+/// The date of a condition changes with its status. Dates are in seconds, so that of a condition as young as that may stay; and
+/// a clock that jumps may come to the same date again.
 fn dates(world: &World, found: &Value) -> Option<String> {
     let key = found["metadata"]["uid"].to_string();
-    let now = (found["status"]["conditions"].clone(), world.wrong_time());
-    let (before, seen) = world.past().told.insert(key, now)?;
+    let now = (found["status"]["conditions"].clone(), world.wrong_time(), world.now());
+    let (before, seen, truly) = world.past().told.insert(key, now)?;
+    if world.wrong_time().duration_since(seen) != world.now().duration_since(truly) {
+        return None;
+    }
     let date = |c: &Value| c["lastTransitionTime"].as_str().and_then(|date| date.parse::<Timestamp>().ok());
     let settled = |c: &Value| date(c).is_some_and(|date| date.as_second() < seen.as_second());
     let former = |c: &Value| before.as_array()?.iter().find(|former| former["type"] == c["type"]).cloned();

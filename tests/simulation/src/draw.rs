@@ -54,6 +54,7 @@ fn acts(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     match rng.u8(..100) {
         0..=4 => cleaning(rng, manifests),
         5 => blunder(rng, manifests),
+        6 => disowning(rng, manifests),
         _ => vec![act(rng, manifests)],
     }
 }
@@ -95,6 +96,13 @@ fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
         manifest.move_channel(rng);
     }
     vec![Act::ByHand(ByHand::Deregister, rng.usize(..64)), Act::Apply(manifest.clone())]
+}
+
+/// Somebody wants to keep an image that has just left the list, and takes the tag off that makes it amiops's.
+fn disowning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
+    let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
+    *manifest = manifest.without_one(0, rng);
+    vec![Act::Apply(manifest.clone()), Act::ByHand(ByHand::Disown, rng.usize(..64))]
 }
 
 /// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.

@@ -24,10 +24,10 @@ pub(crate) fn check_settled(world: &World) {
 pub(crate) fn has_arrived(world: &World) -> bool {
     let state = world.state();
     // What is wrong with a snapshot shows in the listing of the hour.
-    let astray = |s: &Snapshot| {
-        let owner = owner_of(&s.tags);
-        owner.is_some() && state.holder(s).is_none_or(|image| owner_of(&image.tags) != owner)
+    let unlike = |s: &Snapshot, image: &Image| {
+        image.tags.iter().any(|(key, value)| key.starts_with("amiops.dev/") && s.tags.get(key) != Some(value))
     };
+    let astray = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none_or(|image| unlike(s, image));
     unsettled(world, &state).is_empty() && !state.snapshots.iter().any(astray)
 }
 

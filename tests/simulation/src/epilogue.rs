@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::ending;
@@ -18,9 +19,8 @@ const SOON: Duration = Duration::from_mins(3);
 pub(crate) async fn play(world: &World, aws_takes: Duration) {
     let asked: BTreeMap<_, _> = OBJECTS.into_iter().filter_map(|object| Some((object, ask(world, object)?))).collect();
     sleep(SOON).await;
-    let now = |object| world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
     for (object, (_, request)) in &asked {
-        let handled = &now(object)["status"]["lastHandledReconcileAt"];
+        let handled = &now(world, object)["status"]["lastHandledReconcileAt"];
         if handled != request {
             world.violation(format!("{object} was asked for a pass, {SOON:?} ago: {request}, not {handled}"));
         }
@@ -31,11 +31,31 @@ pub(crate) async fn play(world: &World, aws_takes: Duration) {
         if let Some(lacking) = ending::lacking(&state, manifest) {
             world.violation(format!("{object} was asked for more in a quiet world, and {lacking}"));
         }
-        let status = &now(object)["status"];
+        let status = &now(world, object)["status"];
         if !ending::is_ready(status) {
             world.violation(format!("{object} has arrived, and does not say so: {status}"));
         }
     }
+    request_alone(world).await;
+}
+
+/// Asks for a pass and nothing else.
+async fn request_alone(world: &World) {
+    let ask = |object: &'static str| Some((object, world.manifest(object).and_then(|_| world.request(object))?));
+    let asked: Vec<_> = OBJECTS.into_iter().filter_map(ask).collect();
+    sleep(SOON).await;
+    for (object, request) in asked {
+        let handled = &now(world, object)["status"]["lastHandledReconcileAt"];
+        if *handled != request {
+            world.violation(format!(
+                "{object} was asked for a pass and nothing else, {SOON:?} ago: {request}, not {handled}"
+            ));
+        }
+    }
+}
+
+fn now(world: &World, object: &str) -> Value {
+    world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default()
 }
 
 /// Asks an object for more; the answer is what was asked for, and the request for a pass.

@@ -24,7 +24,11 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
         ByHand::UntagSnapshot => (untag_snapshot(world, config, &state, pick).await, None),
         _ if ours.is_empty() => return,
         _ => {
-            let chosen = ours[pick % ours.len()];
+            // Who keeps a copy that failed means it, and seldom does anybody.
+            let failed = ours.iter().find(|i| i.state == "failed").filter(|_| what == ByHand::Protect);
+            let leaving: Vec<_> = ours.iter().filter(|i| what == ByHand::Disown && is_leaving(world, i)).collect();
+            let leaving = leaving.get(pick % leaving.len().max(1)).copied();
+            let chosen = failed.or(leaving).unwrap_or(&ours[pick % ours.len()]);
             (image(config, &state, chosen, what, pick).await, Some(chosen))
         }
     };
@@ -34,6 +38,12 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let now = world.elapsed();
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
+}
+
+/// Whether the version of an image has left the list of its object.
+fn is_leaving(world: &World, image: &Image) -> bool {
+    let manifest = owner_of(&image.tags).and_then(|object| world.manifest(object));
+    manifest.is_some_and(|m| !m.lists(image.version().unwrap_or_default()))
 }
 
 fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
@@ -61,12 +71,14 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         }
         ByHand::RemoveTags => {
             let key = ["team", "amiops.dev/released-at", OWNER][pick % 3];
-            if let Some(owner) = image.tags.get(OWNER).filter(|_| key == OWNER && pick.is_multiple_of(2)) {
-                let longer = tag(OWNER, &format!("{owner}/old"));
-                ec2.create_tags().resources(id).tags(longer).send().await.ok();
-                return Some(image.region.clone());
-            }
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
+        }
+        ByHand::Disown if pick.is_multiple_of(2) => {
+            let owner = format!("{}/old", image.tags.get(OWNER)?);
+            ec2.create_tags().resources(id).tags(tag(OWNER, &owner)).send().await.ok();
+        }
+        ByHand::Disown => {
+            ec2.delete_tags().resources(id).tags(Tag::builder().key(OWNER).build()).send().await.ok();
         }
         ByHand::Deregister => {
             ec2.deregister_image().image_id(id).delete_associated_snapshots(pick.is_multiple_of(2)).send().await.ok();
@@ -135,7 +147,10 @@ async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize)
     if what == ByHand::DeleteParameter {
         ssm.delete_parameter().name(&parameter.name).send().await.ok();
     } else {
-        let value = source_id(OBJECTS[pick % OBJECTS.len()], pick % crate::manifest::SOURCES);
+        let baked = source_id(OBJECTS[pick % OBJECTS.len()], pick % crate::manifest::SOURCES);
+        let ours = state.images.iter().filter(|i| i.region == parameter.region && owner_of(&i.tags).is_some());
+        let ours: Vec<_> = ours.map(|i| i.id.clone()).collect();
+        let value = ours.get(pick % ours.len().max(1)).filter(|_| pick % 8 > 3).cloned().unwrap_or(baked);
         let data_type = ["text", "aws:ec2:image"][pick / OBJECTS.len() % 2];
         ssm.put_parameter().name(&parameter.name).value(value).data_type(data_type).overwrite(true).send().await.ok();
     }

@@ -148,6 +148,7 @@ impl Manifest {
             16 => manifest.suspend = !manifest.suspend,
             21 => manifest = self.with_other_source(rng),
             17..=20 => manifest = self.without_one([0, 0, 1][rng.usize(..3)], rng),
+            _ if rng.bool() => manifest.hand_over_or_take_back(rng),
             _ => manifest.delete = !manifest.delete,
         }
         manifest.mend_adoption();
@@ -158,6 +159,12 @@ impl Manifest {
         let number = rng.usize(..SOURCES);
         if self.versions.iter().all(|v| v.number != number) {
             self.versions.push(version(number, rng));
+        }
+    }
+
+    fn hand_over_or_take_back(&mut self, rng: &mut Rng) {
+        if let Some(version) = rng.choice(&mut self.versions) {
+            version.adopt = !version.adopt;
         }
     }
 

@@ -32,14 +32,14 @@ use crate::{coherent, ending, epilogue, hands};
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
 const SETTLE: Duration = Duration::from_mins(150);
 /// What has written nothing for so long rests: by then all is listed anew. What AWS has refused is tried again after an hour
-/// at most, so that an object that is not Ready, or tells of a problem, must rest twice.
-const REST: Duration = Duration::from_mins(35);
+/// at most, so that an object that is not Ready, or tells of a problem, must rest three times.
+const REST: Duration = Duration::from_mins(25);
 /// Copies that are begun then take no longer.
 const COPY_TIME: Duration = Duration::from_mins(10);
 /// How long it takes to make a cluster anew.
 const NEW_CLUSTER: Duration = Duration::from_mins(1);
 /// For this long nothing may be written then.
-const QUIET: Duration = Duration::from_mins(35);
+const QUIET: Duration = Duration::from_mins(25);
 
 /// What became of a history.
 pub(crate) struct Outcome {
@@ -107,7 +107,7 @@ async fn settle(world: &World, story: &Story) {
         sleep(REST.min(end - Instant::now())).await;
         let rested = !moves && writes == world.trace.counts().get("write").copied();
         rests = if rested { rests + 1 } else { 0 };
-        let needed = if ending::all_well(world) { 1 } else { 2 };
+        let needed = if ending::all_well(world) { 1 } else { 3 };
         if rests >= needed && story.may_end_early() && ending::has_arrived(world) {
             return;
         }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ec2sim::Sim;
-use serde_json::Value;
+use ec2sim::{ImageView, ParameterView, RegionView, Sim, SnapshotView, UseView};
 
 use crate::manifest::NAMESPACE;
 
@@ -66,21 +65,24 @@ pub(crate) struct State {
 impl State {
     /// What exists now.
     pub(crate) fn of(sim: &Sim) -> Self {
-        let dump = sim.dump();
-        let mut state = Self::default();
-        for (region, content) in dump.as_object().into_iter().flatten() {
-            let list = |key: &str| content[key].as_array().into_iter().flatten();
-            let images = list("images").filter(|i| i["deregistered"].is_null());
-            state.images.extend(images.map(|i| image(region, i)));
-            state.snapshots.extend(list("snapshots").map(|s| snapshot(region, s)));
-            let instances = list("instances").filter(|i| i["terminated"].is_null());
-            state.uses.extend(instances.map(|i| instance(region, i)));
-            state.uses.extend(list("launchTemplates").flat_map(|t| template(region, t)));
-            let accounts = content["parameters"].as_object().into_iter().flatten();
-            let parameters = accounts.flat_map(|(_, names)| names.as_object().into_iter().flatten());
-            state.parameters.extend(parameters.map(|(name, p)| parameter(region, name, p)));
+        let regions: Vec<_> = sim.view(Self::of_region);
+        regions.into_iter().fold(Self::default(), |mut state, region| {
+            state.images.extend(region.images);
+            state.snapshots.extend(region.snapshots);
+            state.parameters.extend(region.parameters);
+            state.uses.extend(region.uses);
+            state
+        })
+    }
+
+    fn of_region(view: RegionView<'_>) -> Self {
+        let region = view.name();
+        Self {
+            images: view.images().map(|i| image(region, i)).collect(),
+            snapshots: view.snapshots().map(|s| snapshot(region, s)).collect(),
+            parameters: view.parameters().map(|p| parameter(region, p)).collect(),
+            uses: view.uses().map(|u| use_of(region, &u)).collect(),
         }
-        state
     }
 
     pub(crate) fn image(&self, region: &str, id: &str) -> Option<&Image> {
@@ -127,66 +129,36 @@ pub(crate) fn owner_of(tags: &BTreeMap<String, String>) -> Option<&str> {
     object.filter(|object| !object.contains('/'))
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn time(value: &Value) -> jiff::Timestamp {
-    value.as_str().and_then(|t| t.parse().ok()).unwrap_or_default()
-}
-
-fn tags(value: &Value) -> BTreeMap<String, String> {
-    let tags = value["tags"].as_object().into_iter().flatten();
-    tags.map(|(key, value)| (key.clone(), text(value))).collect()
-}
-
-fn image(region: &str, value: &Value) -> Image {
-    let origin = &value["origin"];
-    let devices = value["devices"].as_array().into_iter().flatten();
+fn image(region: &str, view: ImageView<'_>) -> Image {
     Image {
         region: region.into(),
-        id: text(&value["id"]),
-        account: text(&value["owner"]),
-        name: text(&value["name"]),
-        state: text(&value["state"]),
-        protected: value["protection"] != "off",
-        shared: value["grants"].as_array().is_some_and(|grants| !grants.is_empty()),
-        made_from: origin["image"].as_str().map(|id| format!("{}/{id}", text(&origin["region"]))),
-        snapshots: devices.filter_map(|d| d["snapshot"].as_str()).map(str::to_owned).collect(),
-        tags: tags(value),
+        id: view.id.into(),
+        account: view.owner.into(),
+        name: view.name.into(),
+        state: view.state.name().into(),
+        protected: view.protected,
+        shared: view.shared,
+        made_from: view.copied_from.map(|(region, id)| format!("{region}/{id}")),
+        snapshots: view.snapshots.into_iter().map(str::to_owned).collect(),
+        tags: view.tags,
     }
 }
 
-fn snapshot(region: &str, value: &Value) -> Snapshot {
-    Snapshot { region: region.into(), id: text(&value["id"]), tags: tags(value) }
+fn snapshot(region: &str, view: SnapshotView<'_>) -> Snapshot {
+    Snapshot { region: region.into(), id: view.id.into(), tags: view.tags }
 }
 
-fn instance(region: &str, value: &Value) -> Use {
-    let by = text(&value["id"]);
-    Use { region: region.into(), image: text(&value["image"]), by, since: time(&value["launched"]) }
+fn use_of(region: &str, view: &UseView<'_>) -> Use {
+    Use { region: region.into(), image: view.image.into(), by: view.by.into(), since: view.since }
 }
 
-fn template(region: &str, value: &Value) -> Vec<Use> {
-    let versions = value["versions"].as_object().into_iter().flatten();
-    let uses = versions.map(|(_, version)| Use {
-        region: region.into(),
-        image: text(&version["data"]["imageId"]),
-        by: text(&value["id"]),
-        since: time(&version["created"]),
-    });
-    uses.collect()
-}
-
-fn parameter(region: &str, name: &str, value: &Value) -> Parameter {
-    let versions = value["versions"].as_object();
-    let newest =
-        versions.and_then(|v| v.values().max_by_key(|version| version["number"].as_u64())).unwrap_or(&Value::Null);
+fn parameter(region: &str, view: ParameterView<'_>) -> Parameter {
     Parameter {
         region: region.into(),
-        name: name.into(),
-        value: text(&newest["value"]),
-        is_typed: newest["dataType"] == "aws:ec2:image",
-        modified: time(&newest["modified"]),
-        tags: tags(value),
+        name: view.name.into(),
+        value: view.value.into(),
+        is_typed: view.data_type == "aws:ec2:image",
+        modified: view.modified,
+        tags: view.tags,
     }
 }

@@ -76,6 +76,8 @@ pub(crate) enum ByHand {
     ChangeDate,
     ChangeSource,
     RemoveTags,
+    /// Takes an image that is about to go out of amiops's hands.
+    Disown,
     UntagSnapshot,
     Deregister,
     Launch,

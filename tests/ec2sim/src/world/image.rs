@@ -29,7 +29,8 @@ pub enum ImageState {
 }
 
 impl ImageState {
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in EC2's answers.
+    pub fn name(self) -> &'static str {
         match self {
             ImageState::Pending => "pending",
             ImageState::Available => "available",

@@ -55,6 +55,7 @@ mod tag_set;
 mod tags;
 mod tokens;
 mod usage_reports;
+mod view;
 mod volume;
 mod volumes;
 mod zones;
@@ -82,6 +83,7 @@ pub use organizations::Membership;
 pub use recycle_bin::RetentionRule;
 pub use region::OptIn;
 pub use seed::{SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate};
+pub use view::{ImageView, ParameterView, RegionView, SnapshotView, UseView};
 
 /// All of AWS that there is.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use kubesim::{Logged, Verb, Verdict};
 use crate::door::Call;
 use crate::manifest::{Manifest, NAMESPACE};
 use crate::state::{Image, State, owner_of};
-use crate::world::World;
+use crate::world::{Past, World};
 
 /// A pass takes no longer, so what it acts on is no older.
 const PASS: Duration = Duration::from_mins(5);
@@ -106,8 +106,10 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
     };
     let now = world.elapsed();
     let mut past = world.past();
-    if call.operation == "DescribeImages" && call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:")) {
-        past.listed.insert(call.region.clone(), now);
+    if call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:")) {
+        let Past { listed, snapshots_listed, .. } = &mut *past;
+        let listed = if call.operation == "DescribeImages" { listed } else { snapshots_listed };
+        listed.insert(call.region.clone(), now);
     }
     if call.operation == "DescribeImages" {
         past.asked.missed.retain(|(region, id)| *region != call.region || !text.contains(id));

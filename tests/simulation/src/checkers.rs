@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::door::Call;
 use crate::manifest::{ACCOUNT, LAST, Manifest, NAMESPACE, OBJECTS, Version};
-use crate::state::{Image, Snapshot, State, owner_of};
+use crate::state::{INSTALLATION, Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked, removal};
 
@@ -301,6 +301,14 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name);
     if call.get("Overwrite") == Some("true") && existing.is_some_and(|p| owner_of(&p.tags) != Some(object)) {
         return Some(format!("{name} is not ours"));
+    }
+    let tagged =
+        || call.get("Tags").is_some_and(|tags| tags.contains(&format!("{INSTALLATION}/{NAMESPACE}/{object}\"")));
+    if call.get("Overwrite") != Some("true") && !tagged() {
+        return Some(format!("{name} would not tell whose it is"));
+    }
+    if call.get("DataType") != Some("aws:ec2:image") {
+        return Some("EC2 knows nothing of a parameter of another data type".into());
     }
     let Some(image) = state.image(&call.region, value) else {
         return (!world.touched_lately(&call.region)).then(|| format!("{value} does not exist"));

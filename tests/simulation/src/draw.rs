@@ -8,34 +8,36 @@ use fastrand::Rng;
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
 
-/// How long fate has its way.
+/// How long fate has its way: in most stories, and in those in which what fails may fail for hours.
 const LENGTH: Duration = Duration::from_mins(90);
+const LONG: Duration = Duration::from_hours(4);
 
 impl Story {
     /// The story of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
+        let length = if seed.is_multiple_of(32) { LONG } else { LENGTH };
         let mut manifests = OBJECTS.map(|object| Manifest::first(object, &mut rng));
         let mut moments: Vec<_> = manifests
             .iter()
             .map(|m| Moment { at: Duration::from_secs(rng.u64(..600)), act: Act::Apply(m.clone()) })
             .collect();
         moments.sort_by_key(|m| m.at);
-        for at in times(&mut rng) {
+        for at in times(&mut rng, length) {
             moments.extend(acts(&mut rng, &mut manifests).into_iter().map(|act| Moment { at, act }));
         }
         let nature = Nature::draw(&mut rng);
         if rng.bool() {
-            moments.extend(last_acts(&mut rng, &manifests));
+            moments.extend(last_acts(&mut rng, &manifests, length));
         }
-        Self { seed, nature, length: LENGTH, moments }
+        Self { seed, nature, length, moments }
     }
 }
 
 /// When something happens. In half of the stories much of it comes in bursts, since it is the second blow that finds a program
 /// in the middle of something.
-fn times(rng: &mut Rng) -> Vec<Duration> {
-    let length = u64::try_from(LENGTH.as_millis()).unwrap_or(u64::MAX);
+fn times(rng: &mut Rng, length: Duration) -> Vec<Duration> {
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let mut times: Vec<_> = (0..rng.usize(4..28)).map(|_| Duration::from_millis(rng.u64(600_000..length))).collect();
     times.sort();
     if rng.bool() {
@@ -106,10 +108,10 @@ fn disowning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
 }
 
 /// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.
-fn last_acts(rng: &mut Rng, manifests: &[Manifest; 2]) -> Vec<Moment> {
+fn last_acts(rng: &mut Rng, manifests: &[Manifest; 2], length: Duration) -> Vec<Moment> {
     let which = rng.usize(..OBJECTS.len());
     let before = Duration::from_secs(rng.u64(..600));
-    let at = LENGTH - before;
+    let at = length - before;
     let manifest = &manifests[which];
     let acts = match rng.u8(..8) {
         0..=1 => vec![Act::Apply(manifest.let_go(rng)), Act::Delete(OBJECTS[which])],

@@ -23,12 +23,20 @@ pub(crate) fn check_settled(world: &World) {
 /// Whether every object has arrived, so that nothing is left to wait for.
 pub(crate) fn has_arrived(world: &World) -> bool {
     let state = world.state();
-    // What is wrong with a snapshot shows in the listing of the hour.
+    // What is wrong with a snapshot, or that it is gone, shows in the listing of the hour.
     let unlike = |s: &Snapshot, image: &Image| {
-        image.tags.iter().any(|(key, value)| key.starts_with("amiops.dev/") && s.tags.get(key) != Some(value))
+        let differs =
+            |(key, value): (&String, &String)| key.starts_with("amiops.dev/") && s.tags.get(key) != Some(value);
+        owner_of(&image.tags) != owner_of(&s.tags) || image.tags.iter().any(differs)
     };
     let astray = |s: &Snapshot| owner_of(&s.tags).is_some() && state.holder(s).is_none_or(|image| unlike(s, image));
-    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(astray)
+    let unlisted = || {
+        let past = world.past();
+        past.snapshots_deleted
+            .iter()
+            .any(|(region, at)| past.snapshots_listed.get(region).is_none_or(|listed| listed < at))
+    };
+    unsettled(world, &state).is_empty() && !state.snapshots.iter().any(astray) && !unlisted()
 }
 
 /// Whether every object that there is says that it is Ready, and tells of no problem.

@@ -2,14 +2,16 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
+use aws_sdk_ssm::types::ResourceTypeForTagging;
 
-use crate::manifest::{OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
-use crate::state::{Image, State, Use, owner_of};
+use crate::manifest::{NAMESPACE, OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
+use crate::state::{INSTALLATION, Image, State, Use, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
 pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
+const ORGANIZATION: &str = "arn:aws:organizations::111111111111:organization/o-abcde12345";
 const OWNER: &str = "amiops.dev/owner";
 const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
 
@@ -36,6 +38,9 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let id = subject.map_or("a parameter", |image| &image.id);
     world.trace.line(world.elapsed(), "hand", &format!("{what:?} {id} in {region}"));
     let now = world.elapsed();
+    if what == ByHand::Deregister {
+        world.past().snapshots_deleted.insert(region.clone(), now);
+    }
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
 }
@@ -107,7 +112,10 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.enable_image_deregistration_protection().image_id(id).send().await.ok();
         }
         ByHand::Share => {
-            let permission = LaunchPermission::builder().user_id(OTHER_ACCOUNT).build();
+            let permission = match pick.is_multiple_of(2) {
+                true => LaunchPermission::builder().user_id(OTHER_ACCOUNT).build(),
+                false => LaunchPermission::builder().organization_arn(ORGANIZATION).build(),
+            };
             let permissions = LaunchPermissionModifications::builder().add(permission).build();
             ec2.modify_image_attribute().image_id(id).launch_permission(permissions).send().await.ok();
         }
@@ -153,6 +161,15 @@ async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize)
         let value = ours.get(pick % ours.len().max(1)).filter(|_| pick % 8 > 3).cloned().unwrap_or(baked);
         let data_type = ["text", "aws:ec2:image"][pick / OBJECTS.len() % 2];
         ssm.put_parameter().name(&parameter.name).value(value).data_type(data_type).overwrite(true).send().await.ok();
+        if pick % 8 == 5 {
+            let owner =
+                aws_sdk_ssm::types::Tag::builder().key(OWNER).value(format!("{INSTALLATION}/{NAMESPACE}/another"));
+            let tag = ssm
+                .add_tags_to_resource()
+                .resource_type(ResourceTypeForTagging::Parameter)
+                .resource_id(&parameter.name);
+            tag.tags(owner.build().ok()?).send().await.ok();
+        }
     }
     Some(parameter.region.clone())
 }

@@ -158,3 +158,37 @@ fn the_same_calls_give_the_same_answers() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_view_shows_the_images_snapshots_and_uses_that_a_dump_tells_of() {
+    let world = world();
+    let source = world.source();
+    let copy = world.client_of(ACCOUNT, REGION).copy(&source, "web-1");
+    let here = world.client_of(ACCOUNT, SOURCE_REGION);
+    here.ec2("RunInstances", &[("ImageId", source.as_str()), ("MinCount", "1"), ("MaxCount", "1")]);
+    world.pass(crate::client::COPY_TIME);
+
+    let dump = world.sim.dump();
+    let ids = |region: &str, kind: &str| -> Vec<String> {
+        dump[region][kind]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v["id"].as_str())
+            .map(str::to_owned)
+            .collect()
+    };
+    let seen: Vec<_> = world.sim.view(|view| {
+        let images: Vec<_> =
+            view.images().map(|i| (i.id.to_owned(), i.copied_from.map(|(_, id)| id.to_owned()))).collect();
+        let snapshots: Vec<_> = view.snapshots().map(|s| s.id.to_owned()).collect();
+        let uses: Vec<_> = view.uses().map(|u| (u.image.to_owned(), u.by.to_owned())).collect();
+        (view.name().to_owned(), images, snapshots, uses)
+    });
+    let of = |region: &str| seen.iter().find(|(name, ..)| name == region).expect("a view of the region");
+    let (_, copies, snapshots, _) = of(REGION);
+    assert_eq!(copies, &[(copy, Some(source.clone()))]);
+    assert_eq!(snapshots, &ids(REGION, "snapshots"));
+    let (_, _, _, uses) = of(SOURCE_REGION);
+    assert_eq!(uses, &[(source, ids(SOURCE_REGION, "instances").remove(0))]);
+}

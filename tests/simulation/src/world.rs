@@ -162,8 +162,8 @@ impl World {
             self.expect("a key", self.aws.seed_key(key));
         }
         for object in OBJECTS {
-            for number in 0..=LAST {
-                let age = SignedDuration::from_hours(24 * AGES[number]);
+            for (number, days) in AGES.into_iter().enumerate() {
+                let age = SignedDuration::from_hours(24 * days);
                 let image = SeedImage {
                     creation_date: Some(birth() - age),
                     region: REGIONS[0].into(),

@@ -185,7 +185,7 @@ fn a_view_shows_the_images_snapshots_and_uses_that_a_dump_tells_of() {
         let uses: Vec<_> = view.uses().map(|u| (u.image.to_owned(), u.by.to_owned())).collect();
         (view.name().to_owned(), images, snapshots, uses)
     });
-    let of = |region: &str| seen.iter().find(|(name, ..)| name == region).expect("a view of the region");
+    let of = |region: &str| seen.iter().find(|(name, ..)| name == region).unwrap();
     let (_, copies, snapshots, _) = of(REGION);
     assert_eq!(copies, &[(copy, Some(source.clone()))]);
     assert_eq!(snapshots, &ids(REGION, "snapshots"));

@@ -45,6 +45,8 @@ enum Question {
 pub(crate) struct Asked {
     /// When each question was last answered.
     answered: BTreeMap<(Question, String, String), Duration>,
+    /// The number of the call that last looked at each image.
+    looked: BTreeMap<String, u64>,
     /// The images, and their regions, that were not among the answers when they were last asked about.
     missed: BTreeSet<(String, String)>,
     /// The pages of answers that go on.
@@ -75,8 +77,8 @@ fn whole(world: &World, call: &Call, answer: &HttpResponse) -> Option<String> {
     Some(text)
 }
 
-/// Notes what a call asked, if it was answered to the end.
-pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
+/// Notes what the call of a number asked, if it was answered to the end.
+pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpResponse) {
     if answer.status().as_u16() != 200 || call.writes() {
         return;
     }
@@ -118,6 +120,9 @@ pub(crate) fn note(world: &World, call: &Call, answer: &HttpResponse) {
         if question == Question::Look && !text.contains(subject) {
             past.asked.missed.insert((call.region.clone(), subject.to_owned()));
         }
+        if question == Question::Look {
+            past.asked.looked.insert(subject.to_owned(), number);
+        }
         past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), now);
     }
 }
@@ -156,7 +161,7 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
                 }
-                manifest_was_read(world, owner_of(&image.tags).unwrap_or_default(), references)
+                owner_of(&image.tags).map_or(Ok(()), |owner| manifest_was_read(world, owner, references))
             };
             looked.clone().and(image.map_or(Ok(()), used))
         }
@@ -215,6 +220,12 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
     let now = world.elapsed();
     let asked = &world.past().asked;
     asked.looks_beside(image, now).any(|id| !asked.missed.contains(&(image.region.clone(), id.to_owned())))
+}
+
+/// Whether an image was taken out of amiops's hands after the last look at it, so that nobody can know of it.
+pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
+    let past = world.past();
+    past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use crate::doctor::Doctor;
-use crate::world::World;
-use crate::{again, asked, checkers};
+use crate::story::ByHand;
+use crate::world::{Thought, World};
+use crate::{again, asked, checkers, hands};
 
 /// What the trace tells of a call.
 const SUBJECTS: [&str; 6] = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
@@ -66,14 +68,22 @@ impl Call {
 }
 
 /// The HTTP client to give to the program under test, which goes by a name where there is an election.
-pub(crate) fn http_client(world: &World, doctor: Option<Doctor>, candidate: Option<String>) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(Door { world: world.clone(), doctor, candidate });
+pub(crate) fn http_client(
+    world: &World,
+    by_hand: &SdkConfig,
+    doctor: Option<Doctor>,
+    candidate: Option<String>,
+) -> SharedHttpClient {
+    let door = Door { world: world.clone(), by_hand: by_hand.clone(), doctor, candidate };
+    let connector = SharedHttpConnector::new(door);
     http_client_fn(move |_, _| connector.clone())
 }
 
 #[derive(Clone)]
 struct Door {
     world: World,
+    /// The other door, for people.
+    by_hand: SdkConfig,
     doctor: Option<Doctor>,
     candidate: Option<String>,
 }
@@ -86,7 +96,7 @@ impl std::fmt::Debug for Door {
 
 impl HttpConnector for Door {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { world, doctor, candidate } = self.clone();
+        let Self { world, by_hand, doctor, candidate } = self.clone();
         HttpConnectorFuture::new(async move {
             let Some(call) = Call::read(&request) else {
                 world.violation("a request to AWS that cannot be read".into());
@@ -111,7 +121,7 @@ impl HttpConnector for Door {
                 }
             }
             crash_point(&world, false).await;
-            let began = world.elapsed();
+            let (began, number) = (world.elapsed(), world.past().calls);
             let answer = world.aws.connect(request).await;
             if world.elapsed() - began > PATIENCE {
                 world.violation(format!(
@@ -125,9 +135,9 @@ impl HttpConnector for Door {
             if call.writes() {
                 checkers::after(&world, &call);
             } else if let Ok(answer) = &answer {
-                asked::note(&world, &call, answer);
+                asked::note(&world, &call, number, answer);
             }
-            second_thought(&world);
+            second_thought(&world, &by_hand).await;
             crash_point(&world, true).await;
             if call.writes() && answer.as_ref().is_ok_and(|a| a.status().as_u16() == 200) {
                 again::note(&world, &call);
@@ -157,11 +167,19 @@ async fn crash_point(world: &World, after_commit: bool) {
     }
 }
 
-/// Counts a call; after the last one somebody takes back the edit that was just made.
-fn second_thought(world: &World) {
+/// Counts a call; after the last one somebody does what comes to mind.
+async fn second_thought(world: &World, by_hand: &SdkConfig) {
     if let Some((calls_left, _)) = world.past().second_thought.as_mut().filter(|(calls_left, _)| *calls_left > 0) {
         *calls_left -= 1;
         return;
     }
+    let keep = match &world.past().second_thought {
+        Some((_, Thought::Keep(pick))) => Some(*pick),
+        _ => None,
+    };
     world.take_back();
+    if let Some(pick) = keep {
+        world.disturb(Duration::ZERO);
+        hands::act(world, by_hand, ByHand::Disown, pick).await;
+    }
 }

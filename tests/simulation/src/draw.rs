@@ -104,7 +104,7 @@ fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
 fn disowning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     *manifest = manifest.without_one(0, rng);
-    vec![Act::Apply(manifest.clone()), Act::ByHand(ByHand::Disown, rng.usize(..64))]
+    vec![Act::Keep { calls: rng.u64(..16), pick: rng.usize(..64) }, Act::Apply(manifest.clone())]
 }
 
 /// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.

@@ -41,6 +41,11 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     if what == ByHand::Deregister {
         world.past().snapshots_deleted.insert(region.clone(), now);
     }
+    if let Some(image) = subject.filter(|_| what == ByHand::Disown) {
+        let mut past = world.past();
+        let calls = past.calls;
+        past.disowned.insert(image.id.clone(), calls);
+    }
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
 }

@@ -25,7 +25,7 @@ use crate::manifest::{ACCOUNT, NAMESPACE, OBJECTS};
 use crate::state::INSTALLATION;
 use crate::story::{Act, Story};
 use crate::trace::Trace;
-use crate::world::{Crash, World};
+use crate::world::{Crash, Thought, World};
 use crate::{coherent, ending, epilogue, hands};
 
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
@@ -160,7 +160,7 @@ impl Stage {
         let (shutdown, told) = watch::channel(false);
         let telemetry = Telemetry::default();
         let clock = self.world.clone();
-        let door = http_client(&self.world, self.doctor, self.elects.then(|| identity.to_owned()));
+        let door = http_client(&self.world, &self.by_hand, self.doctor, self.elects.then(|| identity.to_owned()));
         let config = self.by_hand.clone().into_builder().http_client(door).build();
         let doors = Doors {
             kube: self.world.kube.client(),
@@ -246,8 +246,9 @@ impl Stage {
             Act::Apply(manifest) => self.world.apply(&self.world.resolve(manifest)),
             Act::Regret { edit, instead, calls } => {
                 self.world.apply(&self.world.resolve(edit));
-                self.world.past().second_thought = Some((*calls, self.world.resolve(instead)));
+                self.world.past().second_thought = Some((*calls, Thought::TakeBack(self.world.resolve(instead))));
             }
+            Act::Keep { calls, pick } => self.world.past().second_thought = Some((*calls, Thought::Keep(*pick))),
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Crash { calls, after_commit, restart_after } => {

@@ -14,7 +14,9 @@ use crate::world::{LATELY, World};
 pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<String> {
     let id = call.get("ImageId")?;
     let image = state.image(&call.region, id)?;
-    let Some(object) = owner_of(&image.tags) else { return Some(format!("{id} is not ours")) };
+    let Some(object) = owner_of(&image.tags) else {
+        return (!asked::disowned_since(world, id)).then(|| format!("{id} is not ours"));
+    };
     if call.get("DeleteAssociatedSnapshots") != Some("true") {
         return Some(format!("the snapshots of {id} would stay"));
     }

@@ -89,8 +89,18 @@ pub(crate) struct Past {
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.
     pub(crate) crash: Option<Crash>,
-    /// The manifest to be applied after so many calls of the controller.
-    pub(crate) second_thought: Option<(u64, Manifest)>,
+    /// What somebody does after so many calls of the controller.
+    pub(crate) second_thought: Option<(u64, Thought)>,
+    /// After how many calls each image was taken out of amiops's hands.
+    pub(crate) disowned: BTreeMap<String, u64>,
+}
+
+/// What comes to somebody's mind while the controller is at work.
+pub(crate) enum Thought {
+    /// Back to this manifest.
+    TakeBack(Manifest),
+    /// An image that is about to go is to stay; the number picks which.
+    Keep(usize),
 }
 
 /// What an object asks for from some moment on.
@@ -304,7 +314,7 @@ impl World {
     /// Somebody takes back the edit that was just made, if there is one to take back.
     pub(crate) fn take_back(&self) {
         let second_thought = self.past().second_thought.take();
-        if let Some((_, manifest)) = second_thought {
+        if let Some((_, Thought::TakeBack(manifest))) = second_thought {
             self.note("somebody takes the edit back");
             self.apply(&manifest);
         }

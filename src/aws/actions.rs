@@ -255,13 +255,13 @@ async fn deregister(
         Err(error) if error.is_gone() => Vec::new(),
         Err(error) => return Err(about(error)),
     };
-    inventory.note(region, |memory, now| memory.remove_image(image, now));
+    inventory.note(region, |memory, _| memory.remove_image(image));
     let mut left = Vec::new();
     for result in &results {
         let Some(id) = result.snapshot_id() else { continue };
         match result.return_code() {
             Some(SnapshotReturnCodes::Success) => {
-                inventory.note(region, |memory, now| memory.remove_snapshot(&SnapshotId::new(id), now));
+                inventory.note(region, |memory, _| memory.remove_snapshot(&SnapshotId::new(id)));
             }
             code => left.push(format!("{id} ({})", code.map_or("no result", |c| c.as_str()))),
         }
@@ -306,7 +306,7 @@ async fn delete_snapshot(
         Err(error) if error.is_gone() => {}
         Err(error) => return Err(about(error)),
     }
-    inventory.note(region, |memory, now| memory.remove_snapshot(snapshot, now));
+    inventory.note(region, |memory, _| memory.remove_snapshot(snapshot));
     Ok(())
 }
 

@@ -191,7 +191,7 @@ impl Inventory {
 
     /// Whether we have removed an image a short time ago, so that it is not believed when EC2 still shows it.
     pub(super) fn has_removed(self: &Arc<Self>, region: &RegionName, image: &ImageId) -> bool {
-        lock(&self.region(region).memory).has_removed(image, self.clock.now())
+        lock(&self.region(region).memory).has_removed(image)
     }
 
     /// Whether a parameter was there when it was last read.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
@@ -33,7 +34,8 @@ pub(super) struct Memory {
     snapshot_trouble: Option<Trouble>,
     /// The tags that we wrote lately, by the id of what carries them.
     written: BTreeMap<String, (Tags, Timestamp)>,
-    removed: BTreeMap<String, Timestamp>,
+    /// When we removed what. Not by the date: a clock that jumps must not make us believe what is gone.
+    removed: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -61,8 +63,7 @@ impl Memory {
         *since = (*since).min(now);
         self.unknown.values_mut().for_each(|until| *until = (*until).min(now + LISTING_GRACE));
         self.trouble = None;
-        self.removed.values_mut().for_each(|until| *until = (*until).min(now + REMOVED_GRACE));
-        self.removed.retain(|_, until| *until > now);
+        self.removed.retain(|_, at| at.elapsed() < REMOVED_GRACE);
         self.written.retain(|_, (_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
@@ -238,19 +239,19 @@ impl Memory {
     }
 
     /// Forgets an image that a call has just removed, and does not believe listings that still have it.
-    pub(super) fn remove_image(&mut self, id: &ImageId, now: Timestamp) {
-        self.removed.insert(id.to_string(), now + REMOVED_GRACE);
+    pub(super) fn remove_image(&mut self, id: &ImageId) {
+        self.removed.insert(id.to_string(), Instant::now());
         self.forget_image(id);
     }
 
     /// Whether a call has removed an image a short time ago.
-    pub(super) fn has_removed(&self, id: &ImageId, now: Timestamp) -> bool {
-        self.removed.get(id.as_str()).is_some_and(|until| *until > now)
+    pub(super) fn has_removed(&self, id: &ImageId) -> bool {
+        self.removed.get(id.as_str()).is_some_and(|at| at.elapsed() < REMOVED_GRACE)
     }
 
     /// Forgets a snapshot that a call has just removed.
-    pub(super) fn remove_snapshot(&mut self, id: &SnapshotId, now: Timestamp) {
-        self.removed.insert(id.to_string(), now + REMOVED_GRACE);
+    pub(super) fn remove_snapshot(&mut self, id: &SnapshotId) {
+        self.removed.insert(id.to_string(), Instant::now());
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.remove(id);
         }

@@ -177,9 +177,9 @@ impl Sim {
         self.settled(|world| world.dump())
     }
 
-    /// Reads what there is in each region, and gathers what that makes of it.
-    pub fn view<T, C: FromIterator<T>>(&self, read: impl Fn(RegionView<'_>) -> T) -> C {
-        self.settled(|world| world.view().map(read).collect())
+    /// Reads what there is in each region.
+    pub fn view(&self, read: impl FnMut(RegionView<'_>)) {
+        self.settled(|world| world.view().for_each(read));
     }
 
     /// Does something with the world as it is now.

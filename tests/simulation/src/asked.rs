@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kubesim::{Logged, Verb, Verdict};
 
 use crate::door::Call;
-use crate::manifest::{Manifest, NAMESPACE};
+use crate::manifest::{Manifest, NAMESPACE, object_of};
 use crate::state::{Image, State, owner_of};
 use crate::world::{Past, World};
 
@@ -187,11 +187,6 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         _ => Ok(()),
     };
     result.err()
-}
-
-/// The object whose channel publishes a parameter.
-fn object_of(parameter: &str) -> &str {
-    parameter.split('/').nth(2).unwrap_or_default()
 }
 
 /// The parameters that the object of an image publishes in its region, and has published for a while.

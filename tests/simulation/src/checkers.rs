@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::door::Call;
-use crate::manifest::{ACCOUNT, LAST, Manifest, NAMESPACE, OBJECTS, Version};
+use crate::manifest::{ACCOUNT, LAST, Manifest, NAMESPACE, OBJECTS, Version, object_of};
 use crate::state::{INSTALLATION, Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked, removal};
@@ -296,7 +296,7 @@ pub(crate) fn is_handed_over(world: &World, object: &str, id: &str) -> bool {
 
 fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let (name, value) = (call.get("Name")?, call.get("Value")?);
-    let object = name.split('/').nth(2).unwrap_or_default();
+    let object = object_of(name);
     let channel = name.split('/').nth(3).unwrap_or_default();
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name);
     if call.get("Overwrite") == Some("true") && existing.is_some_and(|p| owner_of(&p.tags) != Some(object)) {

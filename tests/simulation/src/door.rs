@@ -173,13 +173,13 @@ async fn second_thought(world: &World, by_hand: &SdkConfig) {
         *calls_left -= 1;
         return;
     }
-    let keep = match &world.past().second_thought {
-        Some((_, Thought::Keep(pick))) => Some(*pick),
-        _ => None,
-    };
-    world.take_back();
-    if let Some(pick) = keep {
-        world.disturb(Duration::ZERO);
-        hands::act(world, by_hand, ByHand::Disown, pick).await;
+    let thought = world.past().second_thought.take();
+    match thought {
+        Some((_, Thought::TakeBack(manifest))) => world.take_back(&manifest),
+        Some((_, Thought::Keep(pick))) => {
+            world.disturb(Duration::ZERO);
+            hands::act(world, by_hand, ByHand::Disown, pick).await;
+        }
+        None => {}
     }
 }

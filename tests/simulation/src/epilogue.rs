@@ -20,10 +20,7 @@ pub(crate) async fn play(world: &World, aws_takes: Duration) {
     let asked: BTreeMap<_, _> = OBJECTS.into_iter().filter_map(|object| Some((object, ask(world, object)?))).collect();
     sleep(SOON).await;
     for (object, (_, request)) in &asked {
-        let handled = &now(world, object)["status"]["lastHandledReconcileAt"];
-        if handled != request {
-            world.violation(format!("{object} was asked for a pass, {SOON:?} ago: {request}, not {handled}"));
-        }
+        check_handled(world, object, request);
     }
     sleep(aws_takes).await;
     let state = world.state();
@@ -45,12 +42,15 @@ async fn request_alone(world: &World) {
     let asked: Vec<_> = OBJECTS.into_iter().filter_map(ask).collect();
     sleep(SOON).await;
     for (object, request) in asked {
-        let handled = &now(world, object)["status"]["lastHandledReconcileAt"];
-        if *handled != request {
-            world.violation(format!(
-                "{object} was asked for a pass and nothing else, {SOON:?} ago: {request}, not {handled}"
-            ));
-        }
+        check_handled(world, object, &request);
+    }
+}
+
+/// Checks that a pass that was asked for a while ago has been made.
+fn check_handled(world: &World, object: &str, request: &str) {
+    let handled = &now(world, object)["status"]["lastHandledReconcileAt"];
+    if handled != request {
+        world.violation(format!("{object} was asked for a pass, {SOON:?} ago: {request}, not {handled}"));
     }
 }
 

@@ -95,6 +95,11 @@ pub(crate) fn parameter(object: &str, channel: &str) -> String {
     format!("/golden/{object}/{channel}")
 }
 
+/// The object that publishes a parameter.
+pub(crate) fn object_of(parameter: &str) -> &str {
+    parameter.split('/').nth(2).unwrap_or_default()
+}
+
 impl Manifest {
     /// A manifest as a team would begin with.
     pub(crate) fn first(object: &'static str, rng: &mut Rng) -> Self {
@@ -276,19 +281,22 @@ impl Manifest {
         self.fields.push((pointer, value));
     }
 
+    /// The text that a field of the spec was set to last.
+    fn field(&self, pointer: &str) -> Option<&str> {
+        self.fields.iter().rev().find(|(set, _)| *set == pointer).and_then(|(_, value)| value.as_str())
+    }
+
     /// When a version was released, if the manifest says so.
     pub(crate) fn dates(&self, version: &str) -> Option<jiff::Timestamp> {
         let index = self.versions.iter().position(|v| v.name() == version)?;
-        let pointer = format!("/versions/{index}/releasedAt");
-        let field = self.fields.iter().rev().find(|(p, _)| *p == pointer).and_then(|(_, value)| value.as_str());
+        let field = self.field(&format!("/versions/{index}/releasedAt"));
         let date = field.or_else(|| self.released.get(&self.versions[index].number).copied())?;
         date.parse().ok()
     }
 
     /// The name that the copies of a version are given.
     pub(crate) fn image_name(&self, version: &str) -> String {
-        let template = self.fields.iter().rev().find(|(pointer, _)| *pointer == "/nameTemplate");
-        let template = template.and_then(|(_, value)| value.as_str()).unwrap_or("{name}-{version}");
+        let template = self.field("/nameTemplate").unwrap_or("{name}-{version}");
         template.replace("{name}", self.object).replace("{namespace}", NAMESPACE).replace("{version}", version)
     }
 

@@ -314,7 +314,10 @@ impl Stage {
             c.early_snapshots = c.copy_time / 2;
         });
         self.world.past().crash = None;
-        self.world.take_back();
+        let thought = self.world.past().second_thought.take();
+        if let Some((_, Thought::TakeBack(manifest))) = thought {
+            self.world.take_back(&manifest);
+        }
         self.world.past().disturbed = self.world.elapsed();
         for (_, ending) in std::mem::take(&mut self.endings) {
             self.end(ending);

@@ -6,7 +6,7 @@ use crate::asked;
 use crate::checkers::is_handed_over;
 use crate::door::Call;
 use crate::hands;
-use crate::manifest::{Manifest, OBJECTS, REGIONS, Version};
+use crate::manifest::{Manifest, OBJECTS, REGIONS, Version, object_of};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 
@@ -153,7 +153,7 @@ pub(crate) fn delete_snapshot(state: &State, call: &Call) -> Option<String> {
 /// What is wrong with removing a parameter.
 pub(crate) fn delete_parameter(world: &World, state: &State, call: &Call) -> Option<String> {
     let name = call.get("Name")?;
-    let object = name.split('/').nth(2).unwrap_or_default();
+    let object = object_of(name);
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name)?;
     if owner_of(&existing.tags) != Some(object) {
         return Some(format!("{name} is not ours"));

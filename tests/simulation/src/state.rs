@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ec2sim::{ImageView, ParameterView, RegionView, Sim, SnapshotView, UseView};
+use ec2sim::{ImageView, ParameterView, Sim, SnapshotView, UseView};
 
 use crate::manifest::NAMESPACE;
 
@@ -65,24 +65,15 @@ pub(crate) struct State {
 impl State {
     /// What exists now.
     pub(crate) fn of(sim: &Sim) -> Self {
-        let regions: Vec<_> = sim.view(Self::of_region);
-        regions.into_iter().fold(Self::default(), |mut state, region| {
-            state.images.extend(region.images);
-            state.snapshots.extend(region.snapshots);
-            state.parameters.extend(region.parameters);
-            state.uses.extend(region.uses);
-            state
-        })
-    }
-
-    fn of_region(view: RegionView<'_>) -> Self {
-        let region = view.name();
-        Self {
-            images: view.images().map(|i| image(region, i)).collect(),
-            snapshots: view.snapshots().map(|s| snapshot(region, s)).collect(),
-            parameters: view.parameters().map(|p| parameter(region, p)).collect(),
-            uses: view.uses().map(|u| use_of(region, &u)).collect(),
-        }
+        let mut state = Self::default();
+        sim.view(|view| {
+            let region = view.name();
+            state.images.extend(view.images().map(|i| image(region, i)));
+            state.snapshots.extend(view.snapshots().map(|s| snapshot(region, s)));
+            state.parameters.extend(view.parameters().map(|p| parameter(region, p)));
+            state.uses.extend(view.uses().map(|u| use_of(region, &u)));
+        });
+        state
     }
 
     pub(crate) fn image(&self, region: &str, id: &str) -> Option<&Image> {

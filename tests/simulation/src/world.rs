@@ -311,13 +311,10 @@ impl World {
         self.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok().map(|_| request)
     }
 
-    /// Somebody takes back the edit that was just made, if there is one to take back.
-    pub(crate) fn take_back(&self) {
-        let second_thought = self.past().second_thought.take();
-        if let Some((_, Thought::TakeBack(manifest))) = second_thought {
-            self.note("somebody takes the edit back");
-            self.apply(&manifest);
-        }
+    /// Somebody takes back the edit that was just made.
+    pub(crate) fn take_back(&self, manifest: &Manifest) {
+        self.note("somebody takes the edit back");
+        self.apply(manifest);
     }
 
     /// Writes down what people or fate do.

@@ -178,12 +178,13 @@ fn a_view_shows_the_images_snapshots_and_uses_that_a_dump_tells_of() {
             .map(str::to_owned)
             .collect()
     };
-    let seen: Vec<_> = world.sim.view(|view| {
+    let mut seen = Vec::new();
+    world.sim.view(|view| {
         let images: Vec<_> =
             view.images().map(|i| (i.id.to_owned(), i.copied_from.map(|(_, id)| id.to_owned()))).collect();
         let snapshots: Vec<_> = view.snapshots().map(|s| s.id.to_owned()).collect();
         let uses: Vec<_> = view.uses().map(|u| (u.image.to_owned(), u.by.to_owned())).collect();
-        (view.name().to_owned(), images, snapshots, uses)
+        seen.push((view.name().to_owned(), images, snapshots, uses));
     });
     let of = |region: &str| seen.iter().find(|(name, ..)| name == region).unwrap();
     let (_, copies, snapshots, _) = of(REGION);

@@ -95,6 +95,8 @@ impl Memory {
         if self.removed.contains_key(image.id.as_str()) {
             return changed;
         }
+        // A look by its id shows an image before its tags do, and a listing goes by the tags.
+        let is_late = image.ownership().is_none();
         image.tags.extend(self.just_written(image.id.as_str(), now));
         image.created = self.began(&image.id).filter(|at| *at <= now).or(image.created);
         let ownership = image.ownership();
@@ -111,7 +113,8 @@ impl Memory {
         self.note_attempt(&ownership);
         self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until: None, misses: 0 });
+        let late_until = images.get(&image.id).and_then(|known| known.late_until).filter(|_| is_late);
+        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until, misses: 0 });
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }

@@ -239,6 +239,20 @@ fn an_image_that_was_just_adopted_may_show_its_tags_late_but_is_gone_when_ec2_do
     assert!(ids(&mut memory).is_empty());
 }
 
+#[test]
+fn an_image_that_was_just_adopted_may_show_its_tags_late_although_it_was_looked_at_by_its_id() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(0));
+    let adopted = image("ami-1", ImageState::Available);
+    let bare = Image { tags: BTreeMap::new(), ..adopted.clone() };
+    memory.retag(&["ami-1".to_owned()], &adopted.tags, at(0));
+    memory.assume(bare.clone(), at(0));
+    memory.apply_look(&[ImageId::new("ami-1")], vec![bare], at(0));
+    memory.apply_listing(vec![], at(0));
+    memory.apply_listing(vec![], at(1));
+    assert_eq!(ids(&mut memory), ["ami-1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_removed_is_not_believed_for_a_while_however_the_clock_jumps() {
     let mut memory = Memory::default();

@@ -127,7 +127,7 @@ impl Inventory {
     ) -> BTreeMap<ParameterName, Result<Option<crate::plan::Parameter>, Trouble>> {
         let region = self.region(region);
         let _reading = region.reading.lock().await;
-        let due = lock(&region.parameters).due(wanted, self.settings.listing, self.clock.now());
+        let due = lock(&region.parameters).due(wanted, self.settings.listing);
         if !due.is_empty() {
             self.read_parameters(&region, &due).await;
         }
@@ -137,7 +137,7 @@ impl Inventory {
     async fn read_parameters(&self, region: &Region, names: &[ParameterName]) {
         let answer =
             parameters::read(&self.aws, &region.name, names).await.map_err(|e| e.about("the parameters of channels"));
-        lock(&region.parameters).apply(names, &answer, self.clock.now());
+        lock(&region.parameters).apply(names, &answer);
     }
 
     /// Looks up the source of a version.

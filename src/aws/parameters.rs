@@ -6,11 +6,12 @@ use std::time::Duration;
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging, Tag};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, Trouble, Written, runs, tags};
+use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, Trouble, Written, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -30,17 +31,18 @@ struct Remembered {
     answer: Result<Option<Parameter>, Trouble>,
     /// What was written last, as long as SSM has not shown it: remembered beside the answer, which may be that reading failed.
     written: Option<Written>,
-    at: Timestamp,
+    /// When it was read, by a clock that does not jump; nothing if it is to be read at the next question.
+    at: Option<Instant>,
 }
 
 impl Parameters {
     /// Which of `wanted` must be read, because they never were or not for `age`, or because SSM had not taken yet what was
     /// written.
-    pub(super) fn due(&self, wanted: &BTreeSet<ParameterName>, age: Duration, now: Timestamp) -> Vec<ParameterName> {
+    pub(super) fn due(&self, wanted: &BTreeSet<ParameterName>, age: Duration) -> Vec<ParameterName> {
         let is_due = |name: &&ParameterName| {
             self.read.get(*name).is_none_or(|r| {
                 let age = if r.written.is_some() { UNCONFIRMED.min(age) } else { age };
-                !runs(r.at + age, age, now)
+                r.at.is_none_or(|at| at.elapsed() >= age)
             })
         };
         wanted.iter().filter(is_due).cloned().collect()
@@ -51,8 +53,8 @@ impl Parameters {
         &mut self,
         names: &[ParameterName],
         answer: &Result<BTreeMap<ParameterName, Parameter>, Trouble>,
-        now: Timestamp,
     ) {
+        let at = Some(Instant::now());
         for name in names {
             let before = self.read.get(name).and_then(|r| r.written.clone());
             let remembered = match answer {
@@ -60,9 +62,9 @@ impl Parameters {
                     let parameter =
                         found.get(name).map_or_else(|| unconfirmed(before.clone()), |p| Some(settle(p, &before)));
                     let written = parameter.as_ref().and_then(|p| p.written.clone());
-                    Remembered { answer: Ok(parameter), written, at: now }
+                    Remembered { answer: Ok(parameter), written, at }
                 }
-                Err(trouble) => Remembered { answer: Err(trouble.clone()), written: before, at: now },
+                Err(trouble) => Remembered { answer: Err(trouble.clone()), written: before, at },
             };
             self.read.insert(name.clone(), remembered);
         }
@@ -80,12 +82,12 @@ impl Parameters {
         let written = Some(Written { image: image.clone(), at: now, answered });
         let parameter =
             before.map_or_else(|| unconfirmed(written.clone()), |p| Some(Parameter { written: written.clone(), ..p }));
-        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), written, at: now });
+        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), written, at: Some(Instant::now()) });
     }
 
     /// Has a parameter read again at the next question.
     pub(super) fn read_again(&mut self, name: &ParameterName) {
-        self.read.get_mut(name).into_iter().for_each(|r| r.at = Timestamp::UNIX_EPOCH);
+        self.read.get_mut(name).into_iter().for_each(|r| r.at = None);
     }
 
     /// Forgets a parameter that was removed, so that it is read again.
@@ -104,7 +106,7 @@ impl Parameters {
 
     /// Marks everything as due.
     pub(super) fn expire(&mut self) {
-        self.read.values_mut().for_each(|r| r.at = Timestamp::UNIX_EPOCH);
+        self.read.values_mut().for_each(|r| r.at = None);
     }
 }
 
@@ -224,10 +226,6 @@ mod tests {
 
     const AGE: Duration = Duration::from_mins(10);
 
-    fn at(seconds: u64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + Duration::from_hours(1) + Duration::from_secs(seconds)
-    }
-
     fn names() -> BTreeSet<ParameterName> {
         BTreeSet::from([ParameterName::new("/golden/web/prod")])
     }
@@ -241,30 +239,35 @@ mod tests {
     fn written(shows: &str) -> Parameters {
         let mut parameters = Parameters::default();
         let names: Vec<_> = names().into_iter().collect();
-        parameters.apply(&names, &shown("ami-1"), at(0));
-        parameters.wrote(&names[0], &ImageId::new("ami-2"), true, at(0));
-        parameters.apply(&names, &shown(shows), at(0));
+        parameters.apply(&names, &shown("ami-1"));
+        parameters.wrote(&names[0], &ImageId::new("ami-2"), true, Timestamp::UNIX_EPOCH);
+        parameters.apply(&names, &shown(shows));
         parameters
     }
 
-    #[test]
-    fn what_ssm_shows_is_read_again_after_the_interval() {
-        let due = |seconds| written("ami-2").due(&names(), AGE, at(seconds)).len();
-        assert_eq!([due(5), due(599), due(600)], [0, 0, 1]);
+    /// How many are due so many seconds after SSM showed a value.
+    async fn due(shows: &str, seconds: u64) -> usize {
+        let parameters = written(shows);
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        parameters.due(&names(), AGE).len()
     }
 
-    #[test]
-    fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
-        let due = |seconds| written("ami-1").due(&names(), AGE, at(seconds)).len();
-        assert_eq!([due(4), due(5)], [0, 1]);
+    #[tokio::test(start_paused = true)]
+    async fn what_ssm_shows_is_read_again_after_the_interval() {
+        assert_eq!([due("ami-2", 5).await, due("ami-2", 599).await, due("ami-2", 600).await], [0, 0, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
+        assert_eq!([due("ami-1", 4).await, due("ami-1", 5).await], [0, 1]);
     }
 
     #[test]
     fn what_was_written_is_not_forgotten_when_a_reading_fails() {
         let mut parameters = written("ami-1");
         let names: Vec<_> = names().into_iter().collect();
-        parameters.apply(&names, &Err(Trouble::new(Class::Throttled, "ThrottlingException", "slow down")), at(5));
-        parameters.apply(&names, &shown("ami-1"), at(10));
+        parameters.apply(&names, &Err(Trouble::new(Class::Throttled, "ThrottlingException", "slow down")));
+        parameters.apply(&names, &shown("ami-1"));
         let known = parameters.known(&self::names()).into_values().next().and_then(Result::ok).flatten();
         assert_eq!(known.and_then(|p| p.written).map(|w| w.image), Some(ImageId::new("ami-2")));
     }

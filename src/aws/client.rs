@@ -1,6 +1,7 @@
 //! Clients: one pair for each region, made when first asked for, with time limits, retries of their own, and
 //! a count of every call.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +45,12 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
+/// A bucket of retries that no other client draws from. The SDK's own are shared by the whole process: a region in trouble would
+/// use up the retries of the others.
+fn own_retries(name: impl Into<Cow<'static, str>>) -> RetryPartition {
+    RetryPartition::custom(name).build()
+}
+
 /// The clients of one account.
 pub struct Aws {
     config: SdkConfig,
@@ -73,9 +80,7 @@ impl Aws {
 
     fn connect(&self, region: &RegionName) -> Lane {
         let place = SdkRegion::new(region.to_string());
-        // The bucket of the standard retry mode is shared by all clients of a partition; without one of its own, a
-        // region in trouble would use up the retries of the others.
-        let partition = |service: &str| RetryPartition::new(format!("{service}/{region}"));
+        let partition = |service: &str| own_retries(format!("{service}/{region}"));
         let ec2 =
             aws_sdk_ec2::config::Builder::from(&self.config).region(place.clone()).retry_partition(partition("ec2"));
         let ssm = aws_sdk_ssm::config::Builder::from(&self.config).region(place).retry_partition(partition("ssm"));
@@ -93,9 +98,9 @@ impl Aws {
     pub async fn account(&self, near: &RegionName) -> Result<AccountId, Trouble> {
         let account = self.account.get_or_try_init(|| async {
             let place = SdkRegion::new(near.to_string());
-            let client =
-                aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(&self.config).region(place).build());
-            let call = client.get_caller_identity().send();
+            let sts =
+                aws_sdk_sts::config::Builder::from(&self.config).region(place).retry_partition(own_retries("sts"));
+            let call = aws_sdk_sts::Client::from_conf(sts.build()).get_caller_identity().send();
             let identity = self.call("GetCallerIdentity", near, call).await.map_err(|e| e.about("the account"))?;
             let missing =
                 || CallError::malformed("GetCallerIdentity", near, "the answer names no account").about("the account");

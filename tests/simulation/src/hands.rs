@@ -1,6 +1,7 @@
 //! What people do by hand in AWS, through the same API, by another door.
 
 use aws_config::SdkConfig;
+use aws_sdk_ec2::config::retry::RetryPartition;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
 use aws_sdk_ssm::types::ResourceTypeForTagging;
 
@@ -12,6 +13,8 @@ use crate::world::World;
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
 pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
 const ORGANIZATION: &str = "arn:aws:organizations::111111111111:organization/o-abcde12345";
+/// More versions than EC2 looks at without being told to.
+const NEWER: usize = 10;
 const OWNER: &str = "amiops.dev/owner";
 const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
 
@@ -45,6 +48,9 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
         let mut past = world.past();
         let calls = past.calls;
         past.disowned.insert(image.id.clone(), calls);
+        if pick.is_multiple_of(3) {
+            past.renamed.insert(image.id.clone());
+        }
     }
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
@@ -56,9 +62,15 @@ fn is_leaving(world: &World, image: &Image) -> bool {
     manifest.is_some_and(|m| !m.lists(image.version().unwrap_or_default()))
 }
 
+/// The SDK's own bucket of retries is shared by the whole process, in which other histories are played.
+fn own_retries() -> RetryPartition {
+    RetryPartition::custom("by hand").build()
+}
+
 fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
     let region = aws_sdk_ec2::config::Region::new(region.to_owned());
-    aws_sdk_ec2::Client::from_conf(aws_sdk_ec2::config::Builder::from(config).region(region).build())
+    let config = aws_sdk_ec2::config::Builder::from(config).region(region).retry_partition(own_retries());
+    aws_sdk_ec2::Client::from_conf(config.build())
 }
 
 async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, pick: usize) -> Option<String> {
@@ -83,6 +95,9 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             let key = ["team", "amiops.dev/released-at", OWNER][pick % 3];
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
+        ByHand::Disown if pick.is_multiple_of(3) => {
+            ec2.create_tags().resources(id).tags(tag("amiops.dev/version", "9.9")).send().await.ok();
+        }
         ByHand::Disown if pick.is_multiple_of(2) => {
             let owner = format!("{}/old", image.tags.get(OWNER)?);
             ec2.create_tags().resources(id).tags(tag(OWNER, &owner)).send().await.ok();
@@ -105,7 +120,14 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::MakeTemplate => {
             let data = RequestLaunchTemplateData::builder().image_id(id).build();
             let name = format!("template-{pick}");
-            ec2.create_launch_template().launch_template_name(name).launch_template_data(data).send().await.ok();
+            let template = ec2.create_launch_template().launch_template_name(&name).launch_template_data(data);
+            template.send().await.ok();
+            // A version that is old may still be a group's default.
+            for _ in 0..if pick.is_multiple_of(3) { NEWER } else { 0 } {
+                let other = RequestLaunchTemplateData::builder().image_id(source_id(OBJECTS[0], 0)).build();
+                let newer = ec2.create_launch_template_version().launch_template_name(&name);
+                newer.launch_template_data(other).send().await.ok();
+            }
         }
         ByHand::CopyWithTags => {
             let to = REGIONS[pick % REGIONS.len()];
@@ -134,10 +156,14 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
     Some(image.region.clone())
 }
 
-/// The image that was baked for a version goes, while others may still be copied from it.
+/// The image that was baked for a version goes, or is disabled, while others may still be copied from it.
 async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
-    ec2(config, REGIONS[0]).deregister_image().image_id(id).send().await.ok();
+    let ec2 = ec2(config, REGIONS[0]);
+    match pick.is_multiple_of(3) {
+        true => drop(ec2.disable_image().image_id(id).send().await),
+        false => drop(ec2.deregister_image().image_id(id).send().await),
+    }
     Some(REGIONS[0].to_owned())
 }
 
@@ -156,7 +182,8 @@ async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: 
 async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {
     let parameter = state.parameters.get(pick % state.parameters.len().max(1))?;
     let region = aws_sdk_ssm::config::Region::new(parameter.region.clone());
-    let ssm = aws_sdk_ssm::Client::from_conf(aws_sdk_ssm::config::Builder::from(config).region(region).build());
+    let ssm = aws_sdk_ssm::config::Builder::from(config).region(region).retry_partition(own_retries());
+    let ssm = aws_sdk_ssm::Client::from_conf(ssm.build());
     if what == ByHand::DeleteParameter {
         ssm.delete_parameter().name(&parameter.name).send().await.ok();
     } else {

@@ -85,8 +85,10 @@ impl KubeSim {
     async fn answer(&self, call: Call) -> io::Result<Response<Answer>> {
         let verdict = self.verdict(&call.info);
         let at = self.now();
+        let versioned = call.is_versioned();
         let note = |code: Option<u16>, changed: bool| {
-            self.note(Logged { at, request: call.info.clone(), verdict: verdict.clone(), code, changed });
+            let (request, verdict) = (call.info.clone(), verdict.clone());
+            self.note(Logged { at, request, verdict, code, changed, versioned });
         };
         let lost = || io::Error::new(io::ErrorKind::ConnectionReset, "the connection was lost");
         match &verdict {

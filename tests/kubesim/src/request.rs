@@ -156,6 +156,14 @@ impl Call {
         self.query.get(name).map(String::as_str).unwrap_or_default()
     }
 
+    /// Whether a change names the resource version of the object, which the server compares.
+    pub(crate) fn is_versioned(&self) -> bool {
+        let changes = matches!(self.info.verb, Verb::Update | Verb::Patch | Verb::Apply);
+        let named =
+            |body: Value| body["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty());
+        changes && self.json().is_ok_and(named)
+    }
+
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|e| ApiError::bad_request(format!("error decoding the body: {e}")))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::door::Call;
+use crate::owed::Owed;
 use crate::state::State;
 use crate::world::World;
 
@@ -41,6 +42,8 @@ pub(crate) struct Done {
     tagged: BTreeMap<(String, String), (String, Duration)>,
     /// When what each operation reads in a region was last asked.
     read: BTreeMap<(String, String), VecDeque<Duration>>,
+    /// What it owes.
+    pub(crate) owed: Owed,
     /// When each copy was first asked for, by owner, version and region.
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
@@ -73,7 +76,12 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
             let before = past.done.tagged.get(&(id.clone(), key.clone()));
             before.is_some_and(|(written, at)| written == value && by_hand(id).is_none_or(|touched| touched < *at))
         };
-        return tags(call).iter().all(told).then(|| "it was told that these tags are there".into());
+        let again = tags(call).iter().all(told).then(|| "it was told that these tags are there".into());
+        // If no answer comes, nobody knows.
+        for (of, _) in tags(call) {
+            past.done.tagged.remove(&of);
+        }
+        return again;
     }
     let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
     // Even without an answer it may be there again.

@@ -9,6 +9,7 @@ use kubesim::{Logged, Verb, Verdict};
 
 use crate::door::Call;
 use crate::manifest::{Manifest, NAMESPACE, object_of};
+use crate::owed;
 use crate::state::{Image, State, owner_of};
 use crate::world::{Past, World};
 
@@ -45,8 +46,9 @@ enum Question {
 pub(crate) struct Asked {
     /// When each question was last answered.
     answered: BTreeMap<(Question, String, String), Duration>,
-    /// The number of the call that last looked at each image.
+    /// The number of the call that last looked at each image, and of the one that asked who uses it.
     looked: BTreeMap<String, u64>,
+    checked: BTreeMap<String, u64>,
     /// The images, and their regions, that were not among the answers when they were last asked about.
     missed: BTreeSet<(String, String)>,
     /// The pages of answers that go on.
@@ -61,6 +63,16 @@ impl Asked {
         });
         looks.map(|((_, _, id), _)| id.as_str())
     }
+}
+
+/// Whether a call lists what carries amiops's tags.
+pub(crate) fn is_listing(call: &Call) -> bool {
+    call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:"))
+}
+
+/// What a call looks for by the ids that a filter names.
+pub(crate) fn filtered<'a>(call: &'a Call, filter: &str) -> Vec<&'a str> {
+    if call.get("Filter.1.Name") == Some(filter) { call.list("Filter.1.Value") } else { Vec::new() }
 }
 
 /// The whole answer to a call, once its last page is there.
@@ -83,8 +95,7 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
         return;
     }
     let Some(text) = whole(world, call, answer) else { return };
-    let filtered =
-        |name: &str| if call.get("Filter.1.Name") == Some(name) { call.list("Filter.1.Value") } else { vec![] };
+    let filtered = |name: &str| filtered(call, name);
     let names: Vec<String> = call.get("Names").and_then(|n| serde_json::from_str(n).ok()).unwrap_or_default();
     let subjects: Vec<(Question, &str)> = match call.operation.as_str() {
         "DescribeImages" => {
@@ -107,8 +118,9 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
         _ => return,
     };
     let now = world.elapsed();
+    owed::answered(world, call, &text);
     let mut past = world.past();
-    if call.get("Filter.1.Name").is_some_and(|name| name.starts_with("tag:")) {
+    if is_listing(call) {
         let Past { listed, snapshots_listed, .. } = &mut *past;
         let listed = if call.operation == "DescribeImages" { listed } else { snapshots_listed };
         listed.insert(call.region.clone(), now);
@@ -123,8 +135,24 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
         if question == Question::Look {
             past.asked.looked.insert(subject.to_owned(), number);
         }
+        if question == Question::References {
+            past.asked.checked.insert(subject.to_owned(), number);
+        }
         past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), now);
     }
+}
+
+/// Images and snapshots are public by the ten thousands, and others' may have the same name or tags: what is not asked for by its
+/// id is asked for among our own.
+pub(crate) fn asks_everybody(call: &Call) -> Option<String> {
+    let (of_us, ids) = match call.operation.as_str() {
+        "DescribeImages" => ("Owner.1", "image-id"),
+        "DescribeSnapshots" => ("Owner.1", "snapshot-id"),
+        _ => return None,
+    };
+    let by_id = call.parameters.keys().any(|name| name.starts_with("ImageId.") || name.starts_with("SnapshotId."));
+    let fine = call.get(of_us) == Some("self") || by_id || !filtered(call, ids).is_empty();
+    (!fine).then(|| format!("{} asks for what others own", call.operation))
 }
 
 /// What should have been asked before a call.
@@ -160,6 +188,9 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 }
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
+                }
+                if !world.tags_are_late && renamed_since(world, id) && !disowned_since(world, id) {
+                    return Err(format!("{id} has become another version after its use was checked"));
                 }
                 owner_of(&image.tags).map_or(Ok(()), |owner| manifest_was_read(world, owner, references))
             };
@@ -221,6 +252,13 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
 pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     let past = world.past();
     past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
+}
+
+/// Whether an image became another version after it was asked who uses it.
+fn renamed_since(world: &World, id: &str) -> bool {
+    let past = world.past();
+    let renamed = past.disowned.get(id).filter(|_| past.renamed.contains(id));
+    renamed.is_some_and(|at| past.asked.checked.get(id).is_none_or(|checked| checked <= at))
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::door::Call;
-use crate::manifest::{ACCOUNT, LAST, Manifest, NAMESPACE, OBJECTS, Version, object_of};
+use crate::manifest::{ACCOUNT, FINALIZER, LAST, Manifest, NAMESPACE, OBJECTS, Version, is_held, object_of};
 use crate::state::{INSTALLATION, Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
 use crate::{again, asked, removal};
@@ -197,8 +197,7 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
 fn unheld(world: &World, call: &Call) -> Option<String> {
     let object = owner_in(call)?;
     let found = world.kube.get("machineimages", NAMESPACE, object)?;
-    let held = found["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
-    (!held).then(|| format!("{object} has no finalizer yet"))
+    (!is_held(&found, FINALIZER)).then(|| format!("{object} has no finalizer yet"))
 }
 
 /// Whether the object that the call acts for was suspended, and was so for a while.

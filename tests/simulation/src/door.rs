@@ -1,6 +1,7 @@
 //! The door to AWS: every call passes it, is checked and written down, and may be the last that a controller makes.
 
 use std::collections::BTreeMap;
+use std::sync::Weak;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -12,10 +13,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use crate::doctor::Doctor;
 use crate::story::ByHand;
 use crate::world::{Thought, World};
-use crate::{again, asked, checkers, hands};
+use crate::{again, asked, checkers, hands, owed};
 
 /// What the trace tells of a call.
-const SUBJECTS: [&str; 6] = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Value", "ClientToken"];
+const SUBJECTS: [&str; 7] = ["ImageId", "SourceImageId", "SnapshotId", "Name", "Names", "Value", "ClientToken"];
 
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -67,14 +68,16 @@ impl Call {
     }
 }
 
-/// The HTTP client to give to the program under test, which goes by a name where there is an election.
+/// The HTTP client to give to the program under test, which goes by a name where there is an election. It works for as long as
+/// the process is there.
 pub(crate) fn http_client(
     world: &World,
     by_hand: &SdkConfig,
     doctor: Option<Doctor>,
     candidate: Option<String>,
+    process: Weak<()>,
 ) -> SharedHttpClient {
-    let door = Door { world: world.clone(), by_hand: by_hand.clone(), doctor, candidate };
+    let door = Door { world: world.clone(), by_hand: by_hand.clone(), doctor, candidate, process };
     let connector = SharedHttpConnector::new(door);
     http_client_fn(move |_, _| connector.clone())
 }
@@ -86,6 +89,8 @@ struct Door {
     by_hand: SdkConfig,
     doctor: Option<Doctor>,
     candidate: Option<String>,
+    /// The process that calls; what it leaves running ends with it.
+    process: Weak<()>,
 }
 
 impl std::fmt::Debug for Door {
@@ -96,13 +101,13 @@ impl std::fmt::Debug for Door {
 
 impl HttpConnector for Door {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Self { world, by_hand, doctor, candidate } = self.clone();
+        let Self { world, by_hand, doctor, candidate, process } = self.clone();
         HttpConnectorFuture::new(async move {
             let Some(call) = Call::read(&request) else {
                 world.violation("a request to AWS that cannot be read".into());
                 return std::future::pending().await;
             };
-            if again::too_many(&world) {
+            if again::too_many(&world) || process.strong_count() == 0 {
                 return std::future::pending().await;
             }
             // A doctored request is another call, and is checked as the one that AWS gets.
@@ -116,12 +121,13 @@ impl HttpConnector for Door {
                 checkers::leads(&world, &call, candidate.as_deref());
             } else {
                 checkers::now_and_then(&world);
-                if let Some(wrong) = again::asked_too_often(&world, &call) {
-                    world.violation(wrong);
-                }
+                let wrong = again::asked_too_often(&world, &call).or_else(|| asked::asks_everybody(&call));
+                wrong.into_iter().for_each(|wrong| world.violation(wrong));
             }
+            owed::pay(&world, &call);
             crash_point(&world, false).await;
-            let (began, number) = (world.elapsed(), world.past().calls);
+            let began = world.elapsed();
+            let number = world.past().calls;
             let answer = world.aws.connect(request).await;
             if world.elapsed() - began > PATIENCE {
                 world.violation(format!(
@@ -134,7 +140,13 @@ impl HttpConnector for Door {
             world.trace.line(world.elapsed(), if call.writes() { "write" } else { "read" }, &format!("{what} {code}"));
             if call.writes() {
                 checkers::after(&world, &call);
-            } else if let Ok(answer) = &answer {
+            }
+            // What a controller has asked before it ended, the next one does not know.
+            if process.strong_count() == 0 {
+                return std::future::pending().await;
+            }
+            owed::note(&world, &call, answer.as_ref().ok());
+            if let Ok(answer) = &answer {
                 asked::note(&world, &call, number, answer);
             }
             second_thought(&world, &by_hand).await;

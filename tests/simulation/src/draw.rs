@@ -6,6 +6,7 @@ use ec2sim::{Effect, Fault};
 use fastrand::Rng;
 
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
+use crate::sagas;
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
 
 /// How long fate has its way: in most stories, and in those in which what fails may fail for hours.
@@ -28,8 +29,13 @@ impl Story {
         }
         let nature = Nature::draw(&mut rng);
         if rng.bool() {
+            let at = Duration::from_secs(rng.u64(1200..length.as_secs() - 600));
+            moments.extend(sagas::draw(&mut rng, &mut manifests, at));
+        }
+        if rng.bool() {
             moments.extend(last_acts(&mut rng, &manifests, length));
         }
+        moments.sort_by_key(|m| m.at);
         Self { seed, nature, length, moments }
     }
 }

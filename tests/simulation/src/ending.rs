@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use kubesim::{Logged, RequestInfo, Verb};
 use serde_json::Value;
 
-use crate::manifest::{ACCOUNT, Manifest, NAMESPACE, OBJECTS, Version, parameter};
+use crate::manifest::{ACCOUNT, GUARD, Manifest, NAMESPACE, OBJECTS, Version, is_held, parameter};
 use crate::state::{Image, Parameter, Snapshot, State, owner_of};
 use crate::world::World;
 use crate::{checkers, coherent, told};
@@ -15,9 +16,19 @@ pub(crate) fn check_settled(world: &World) {
     let state = world.state();
     unsettled(world, &state).into_iter().for_each(|wrong| world.violation(wrong));
     checkers::left_behind(world, &state);
+    world.kube.read_log(|log| log.iter().find_map(unversioned)).into_iter().for_each(|wrong| world.violation(wrong));
     for found in OBJECTS.iter().filter_map(|object| world.kube.get("machineimages", NAMESPACE, object)) {
         coherent::check(world, &found);
     }
+}
+
+/// Finalizers and leases are lists and facts that others change too: they are written over the version that was read, or not at
+/// all.
+fn unversioned(logged: &Logged) -> Option<String> {
+    let RequestInfo { verb, resource, subresource, name, .. } = &logged.request;
+    let changes = matches!(verb, Verb::Update | Verb::Patch | Verb::Apply) && subresource.is_empty();
+    let shared = ["machineimages", "leases"].contains(&resource.as_str());
+    (changes && shared && !logged.versioned).then(|| format!("{verb:?} of {resource} {name}, whatever it has become"))
 }
 
 /// Whether every object has arrived, so that nothing is left to wait for.
@@ -59,7 +70,7 @@ fn unsettled(world: &World, state: &State) -> Vec<String> {
     OBJECTS.into_iter().flat_map(of).collect()
 }
 
-fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|c| c["type"] == type_)
 }
 
@@ -69,6 +80,9 @@ pub(crate) fn is_ready(status: &Value) -> bool {
 }
 
 fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) -> Vec<String> {
+    if manifest.guarded && !is_held(found, GUARD) {
+        return vec![format!("{GUARD} is gone from {}, which was not amiops's to take", manifest.object)];
+    }
     if manifest.suspend {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
 use crate::world::World;
 
 /// A copy is looked at every two minutes; the rest takes seconds.
-const SOON: Duration = Duration::from_mins(3);
+pub(crate) const SOON: Duration = Duration::from_mins(3);
 
 /// Asks for one more version and tag of each object that has arrived, for a channel to move to it, and for a pass; looks whether
 /// that is there soon after what AWS itself takes.
@@ -54,7 +54,7 @@ fn check_handled(world: &World, object: &str, request: &str) {
     }
 }
 
-fn now(world: &World, object: &str) -> Value {
+pub(crate) fn now(world: &World, object: &str) -> Value {
     world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default()
 }
 

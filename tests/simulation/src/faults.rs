@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kubesim::Verdict;
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::manifest::NAMESPACE;
+use crate::manifest::{GUARD, NAMESPACE, is_held};
 use crate::play::Stage;
 use crate::story::{Act, KubeFault};
 use crate::world::SPOILT_DATE;
@@ -26,6 +27,7 @@ pub(crate) enum Ending {
     Kube,
     Clock,
     Spoilt(&'static str),
+    Guard(&'static str),
 }
 
 impl Stage {
@@ -71,6 +73,7 @@ impl Stage {
             Ending::Listing => self.world.aws.configure(|c| c.late_listing = SignedDuration::ZERO),
             Ending::Clock => self.world.set_skew(SignedDuration::ZERO),
             Ending::Spoilt(object) => self.mend(object),
+            Ending::Guard(object) => self.let_go(object),
             Ending::Kube => {
                 self.world.kube.clear_hook();
                 self.world.kube.set_watch_lag(Duration::ZERO);
@@ -113,6 +116,16 @@ impl Stage {
             spoilt["spec"]["versions"][0]["releasedAt"] = SPOILT_DATE.into();
             self.world.past().spoilt.insert(object, self.world.elapsed());
             self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &spoilt));
+        }
+    }
+
+    /// Somebody else's finalizer no longer holds an object that is being deleted.
+    fn let_go(&self, object: &str) {
+        let found = self.world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
+        if !found["metadata"]["deletionTimestamp"].is_null() && is_held(&found, GUARD) {
+            let others = found["metadata"]["finalizers"].as_array().into_iter().flatten().filter(|f| *f != GUARD);
+            let patch = json!({"metadata": {"finalizers": others.collect::<Vec<_>>()}});
+            self.note_refusal(self.world.kube.merge_patch("machineimages", NAMESPACE, object, &patch));
         }
     }
 

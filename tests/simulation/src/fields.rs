@@ -176,6 +176,7 @@ fn usual() -> Manifest {
         keep_last: Some(0),
         delete: false,
         suspend: false,
+        guarded: false,
         released: BTreeMap::new(),
         fields: Vec::new(),
     }

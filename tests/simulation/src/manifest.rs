@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use fastrand::Rng;
 use serde_json::{Value, json};
 
 /// The regions of every history.
@@ -13,8 +12,6 @@ pub(crate) const OBJECTS: [&str; 2] = ["web", "db"];
 pub(crate) const NAMESPACE: &str = "images";
 /// How many sources there are for each object; each is the source of the version of its number.
 pub(crate) const SOURCES: usize = 6;
-/// The number of the version that is copied from an image of amiops's.
-const CHAINED: usize = SOURCES - 1;
 /// The number of the source that another account owns and has shared.
 pub(crate) const FOREIGN: usize = SOURCES - 2;
 /// The number of the version that is asked for at the very end; before, nobody knows of it.
@@ -25,8 +22,9 @@ pub(crate) const OTHER_ACCOUNT: &str = "222222222222";
 /// The key of each region.
 pub(crate) const KEY: &str = "alias/golden";
 
-/// A date before all others, and one after them.
-const DATES: [&str; 2] = ["2020-02-29T23:59:59Z", "2031-01-01T00:00:00Z"];
+/// The finalizer of somebody else, and that of amiops.
+pub(crate) const GUARD: &str = "backup.example.com/copied";
+pub(crate) const FINALIZER: &str = "amiops.dev/retire";
 
 /// A manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +40,8 @@ pub(crate) struct Manifest {
     pub(crate) keep_last: Option<u32>,
     pub(crate) delete: bool,
     pub(crate) suspend: bool,
+    /// Whether somebody else's finalizer holds the object too.
+    pub(crate) guarded: bool,
     /// The dates of release that the manifest gives, by the number of the version.
     pub(crate) released: BTreeMap<usize, &'static str>,
     /// Fields of the spec that nothing here depends on, by JSON pointer; `Null` leaves a field out.
@@ -101,181 +101,6 @@ pub(crate) fn object_of(parameter: &str) -> &str {
 }
 
 impl Manifest {
-    /// A manifest as a team would begin with.
-    pub(crate) fn first(object: &'static str, rng: &mut Rng) -> Self {
-        let versions = (0..rng.usize(1..4)).map(|number| version(number, rng)).collect::<Vec<_>>();
-        let mut manifest = Self {
-            object,
-            regions: REGIONS.into_iter().map(|r| (r, rng.u8(..4) == 0)).collect(),
-            tags: BTreeMap::from([("team".into(), object.into())]),
-            channels: BTreeMap::from([("prod", versions[0].number)]),
-            silent: [None, None, Some("staging"), Some("prod")][rng.usize(..4)],
-            versions,
-            keep_last: [None, Some(0), Some(0), Some(1)][rng.usize(..4)],
-            delete: rng.bool(),
-            suspend: false,
-            released: BTreeMap::new(),
-            fields: Vec::new(),
-        };
-        manifest.draw_particulars(&mut Rng::with_seed(!rng.clone().u64(..)));
-        if rng.u8(..3) == 0 {
-            manifest.regions.remove(REGIONS[2]);
-        }
-        manifest.mend_adoption();
-        manifest
-    }
-
-    /// What stays as it is for as long as the object lives: dates of release, and how images are named.
-    fn draw_particulars(&mut self, rng: &mut Rng) {
-        if rng.u8(..4) == 0 {
-            for _ in 0..2 {
-                self.released.insert(rng.usize(..SOURCES), DATES[rng.usize(..2)]);
-            }
-        }
-        if rng.u8(..4) == 0 {
-            self.set("/nameTemplate", json!("{namespace}.{name}.{version}"));
-        }
-    }
-
-    /// The manifest after somebody has edited it.
-    pub(crate) fn edited(&self, rng: &mut Rng) -> Self {
-        let mut manifest = self.clone();
-        match rng.u8(..24) {
-            0..=3 => manifest.add_version(rng),
-            4..=7 => manifest.drop_version(rng),
-            8..=12 => manifest.move_channel(rng),
-            13 => manifest.keep_last = [None, Some(0), Some(1), Some(2)][rng.usize(..4)],
-            14 | 22 => {
-                let key = format!("key{}", rng.u8(..3));
-                manifest.tags.insert(key, rng.u8(..3).to_string());
-            }
-            15 => manifest.toggle_region(rng),
-            16 => manifest.suspend = !manifest.suspend,
-            21 => manifest = self.with_other_source(rng),
-            17..=20 => manifest = self.without_one([0, 0, 1][rng.usize(..3)], rng),
-            _ if rng.bool() => manifest.hand_over_or_take_back(rng),
-            _ => manifest.delete = !manifest.delete,
-        }
-        manifest.mend_adoption();
-        manifest
-    }
-
-    fn add_version(&mut self, rng: &mut Rng) {
-        let number = rng.usize(..SOURCES);
-        if self.versions.iter().all(|v| v.number != number) {
-            self.versions.push(version(number, rng));
-        }
-    }
-
-    fn hand_over_or_take_back(&mut self, rng: &mut Rng) {
-        if let Some(version) = rng.choice(&mut self.versions) {
-            version.adopt = !version.adopt;
-        }
-    }
-
-    /// Sometimes a version goes that a channel still points to: the API server refuses that.
-    fn drop_version(&mut self, rng: &mut Rng) {
-        if self.versions.is_empty() {
-            return;
-        }
-        let index = rng.usize(..self.versions.len());
-        let number = self.versions[index].number;
-        let pointed_to = self.channels.values().any(|v| *v == number);
-        if !pointed_to || rng.u8(..8) == 0 {
-            self.versions.remove(index);
-        }
-    }
-
-    /// The manifest in which a version names the source of another one, or of one of the other object: that is senseless, since a
-    /// version does not change its content.
-    pub(crate) fn with_other_source(&self, rng: &mut Rng) -> Self {
-        let mut manifest = self.clone();
-        let another = rng.choice(&self.versions).map(|v| v.source(self.object));
-        let another = another.map(|(region, id)| Origin::Image(region, id)).filter(|_| rng.bool());
-        let other = another.unwrap_or_else(|| anything_baked(rng));
-        if let Some(version) = rng.choice(&mut manifest.versions) {
-            version.origin = other;
-            version.adopt = rng.bool();
-        }
-        manifest.mend_adoption();
-        manifest
-    }
-
-    /// The manifest without a version that no channel points to, and with another retention.
-    pub(crate) fn without_one(&self, keep_last: u32, rng: &mut Rng) -> Self {
-        let mut manifest = self.clone();
-        manifest.keep_last = Some(keep_last);
-        let pointed_to: Vec<_> = manifest.channels.values().copied().collect();
-        let start = rng.usize(..manifest.versions.len().max(1));
-        let free = |index: &usize| !pointed_to.contains(&manifest.versions[*index].number);
-        let order = (start..manifest.versions.len()).chain(0..start);
-        if let Some(index) = order.into_iter().find(free) {
-            manifest.versions.remove(index);
-        }
-        manifest
-    }
-
-    /// The manifest as it is left before the object is deleted: mostly with its images to go, often without what was handed over
-    /// or a channel.
-    pub(crate) fn let_go(&self, rng: &mut Rng) -> Self {
-        let mut manifest = self.clone();
-        manifest.delete = rng.u8(..4) != 0;
-        if rng.bool() {
-            manifest.versions.iter_mut().for_each(|v| v.adopt = false);
-        }
-        if rng.u8(..3) == 0 {
-            manifest.channels.pop_last();
-        }
-        manifest.suspend |= rng.u8(..12) == 0;
-        manifest
-    }
-
-    /// The manifest without one of its regions, if it has more.
-    pub(crate) fn without_region(&self, rng: &mut Rng) -> Self {
-        let mut manifest = self.clone();
-        let gone = rng.choice(manifest.regions.keys().copied()).filter(|_| manifest.regions.len() > 1);
-        manifest.regions.retain(|region, _| Some(*region) != gone);
-        manifest.mend_adoption();
-        manifest
-    }
-
-    /// The manifest with a tag and a version more, one that was never asked for, and a channel that points to it.
-    pub(crate) fn with_more(&self) -> Self {
-        let mut manifest = self.clone();
-        manifest.tags.insert("last".into(), "edit".into());
-        manifest.versions.push(Version { number: LAST, adopt: false, origin: Origin::Baked });
-        manifest.channels.insert("prod", LAST);
-        manifest
-    }
-
-    /// A channel comes to point to another version, or goes.
-    pub(crate) fn move_channel(&mut self, rng: &mut Rng) {
-        let channel = ["prod", "staging"][rng.usize(..2)];
-        match rng.usize(..=self.versions.len()) {
-            0 => {
-                self.channels.remove(channel);
-            }
-            index => {
-                self.channels.insert(channel, self.versions[index - 1].number);
-            }
-        }
-    }
-
-    fn toggle_region(&mut self, rng: &mut Rng) {
-        let region = REGIONS[rng.usize(..REGIONS.len())];
-        if self.regions.remove(region).is_none() {
-            self.regions.insert(region, rng.bool());
-        }
-        if self.regions.is_empty() {
-            self.regions.insert(REGIONS[0], false);
-        }
-    }
-
-    fn mend_adoption(&mut self) {
-        let home = self.regions.contains_key(REGIONS[0]);
-        self.versions.iter_mut().for_each(|v| v.adopt &= home);
-    }
-
     /// Sets a field of the spec.
     pub(crate) fn set(&mut self, pointer: &'static str, value: Value) {
         self.fields.push((pointer, value));
@@ -372,12 +197,11 @@ impl Manifest {
                 value => parent.insert(name.to_owned(), value.clone()),
             };
         }
-        json!({
-            "apiVersion": "amiops.dev/v1alpha1",
-            "kind": "MachineImage",
-            "metadata": {"name": self.object, "namespace": NAMESPACE},
-            "spec": spec,
-        })
+        let mut metadata = json!({"name": self.object, "namespace": NAMESPACE});
+        if self.guarded {
+            metadata["finalizers"] = json!([GUARD]);
+        }
+        json!({"apiVersion": "amiops.dev/v1alpha1", "kind": "MachineImage", "metadata": metadata, "spec": spec})
     }
 
     fn version_json(&self, version: &Version) -> Value {
@@ -391,20 +215,7 @@ impl Manifest {
     }
 }
 
-/// What was baked for any version of any object.
-fn anything_baked(rng: &mut Rng) -> Origin {
-    let object = OBJECTS[rng.usize(..OBJECTS.len())];
-    Origin::Image(REGIONS[0].to_owned(), source_id(object, rng.usize(..SOURCES)))
-}
-
-/// The last number of each object is copied from what amiops itself made: of the other object, or of the same. Now and then two
-/// versions name one source.
-fn version(number: usize, rng: &mut Rng) -> Version {
-    let adopt = rng.u8(..5) == 0;
-    let exists = rng.u8(..60) != 0;
-    match number {
-        CHAINED => Version { number, adopt: false, origin: Origin::Replica(OBJECTS[rng.usize(..2)]) },
-        _ if rng.u8(..12) == 0 => Version { number, adopt: rng.bool(), origin: anything_baked(rng) },
-        _ => Version { number, adopt, origin: if exists { Origin::Baked } else { Origin::Nowhere } },
-    }
+/// Whether an object has a finalizer.
+pub(crate) fn is_held(object: &Value, finalizer: &str) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|held| held.iter().any(|f| f == finalizer))
 }

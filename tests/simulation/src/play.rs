@@ -16,17 +16,16 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::again::Done;
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::door::http_client;
 use crate::faults::Ending;
-use crate::manifest::{ACCOUNT, NAMESPACE, OBJECTS};
+use crate::manifest::{ACCOUNT, FINALIZER, NAMESPACE, OBJECTS, is_held};
 use crate::state::INSTALLATION;
-use crate::story::{Act, Story};
+use crate::story::{Act, Epilogue, Nature, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, Thought, World};
-use crate::{coherent, ending, epilogue, hands};
+use crate::{coherent, ending, epilogue, hands, obstacle};
 
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
 /// an hour at most, and snapshots are deleted an hour after they were left behind.
@@ -89,8 +88,12 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     world.kube.reset_log();
     sleep(QUIET).await;
     ending::check_quiet(&world, &before);
-    if story.has_epilogue() {
-        epilogue::play(&world, story.nature.copy_time.min(COPY_TIME) + story.nature.parameter_delay).await;
+    let Nature { copy_time, parameter_delay, name_linger, .. } = story.nature;
+    let aws_takes = copy_time.min(COPY_TIME) + parameter_delay + name_linger * 2;
+    match story.epilogue() {
+        Some(Epilogue::More) => epilogue::play(&world, aws_takes).await,
+        Some(Epilogue::Obstacle(number)) => obstacle::play(&world, &stage.by_hand, aws_takes, number).await,
+        None => {}
     }
     let counts = world.trace.counts();
     let violations = std::mem::take(&mut world.past().violations);
@@ -156,25 +159,23 @@ impl Stage {
     }
 
     fn controller(&self, identity: &str) -> Controller {
-        self.world.past().done = Done::default();
+        self.world.begin_life();
         let (shutdown, told) = watch::channel(false);
-        let telemetry = Telemetry::default();
-        let clock = self.world.clone();
-        let door = http_client(&self.world, &self.by_hand, self.doctor, self.elects.then(|| identity.to_owned()));
-        let config = self.by_hand.clone().into_builder().http_client(door).build();
-        let doors = Doors {
-            kube: self.world.kube.client(),
-            aws: Arc::new(Aws::new(config, telemetry.metrics.clone())),
-            clock: Clock::from_fn(move || clock.wrong_time()),
-        };
-        let world = self.world.clone();
+        let (world, by_hand, doctor) = (self.world.clone(), self.by_hand.clone(), self.doctor);
         let settings = settings(identity, self.elects);
+        let candidate = self.elects.then(|| identity.to_owned());
         let identity = identity.to_owned();
         let task = tokio::spawn(async move {
-            // A controller that lost its lease ends, and is started again, as its Deployment does.
-            while let Err(error) = run(doors.clone(), settings.clone(), telemetry.clone(), told.clone()).await {
+            loop {
+                let process = Arc::new(());
+                let door = http_client(&world, &by_hand, doctor, candidate.clone(), Arc::downgrade(&process));
+                let telemetry = Telemetry::default();
+                let doors = doors(&world, by_hand.clone().into_builder().http_client(door).build(), &telemetry);
+                // A controller that lost its lease ends, and is started again, as its Deployment does.
+                let Err(error) = run(doors, settings.clone(), telemetry, told.clone()).await else { return };
+                drop(process);
                 world.trace.line(world.elapsed(), "ended", &format!("{identity}: {error}"));
-                world.past().done = Done::default();
+                world.begin_life();
                 sleep(Duration::from_secs(1)).await;
             }
         });
@@ -223,7 +224,7 @@ impl Stage {
             && let Some((_, controller)) = self.second.take()
         {
             controller.task.abort();
-            self.world.past().done = Done::default();
+            self.world.begin_life();
         }
         let (due, later) = std::mem::take(&mut self.endings).into_iter().partition(|(at, _)| *at <= now);
         self.endings = later;
@@ -275,16 +276,20 @@ impl Stage {
         }
     }
 
-    fn delete(&self, object: &'static str) {
+    fn delete(&mut self, object: &'static str) {
         if self.world.manifest(object).is_none() {
             return;
         }
-        if let Ok(gone) = self.world.kube.delete("machineimages", NAMESPACE, object) {
+        let found = self.world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
+        if self.world.kube.delete("machineimages", NAMESPACE, object).is_ok() {
             // Without a finalizer, which a controller must have had the time to put on, it goes without a trace.
-            if !gone {
+            if is_held(&found, FINALIZER) {
                 self.world.past().deleted.insert(object.into());
             }
             self.world.record(object, None);
+            // Whoever else holds it lets it go within a minute.
+            let soon = Duration::from_secs(u64::from(self.world.elapsed().subsec_millis() % 60));
+            self.endings.push((Instant::now() + soon, Ending::Guard(object)));
         }
     }
 
@@ -327,6 +332,16 @@ impl Stage {
         if self.first.is_none() {
             self.first = Some(self.controller("first"));
         }
+    }
+}
+
+/// What a controller reaches the world through.
+fn doors(world: &World, aws: SdkConfig, telemetry: &Telemetry) -> Doors {
+    let clock = world.clone();
+    Doors {
+        kube: world.kube.client(),
+        aws: Arc::new(Aws::new(aws, telemetry.metrics.clone())),
+        clock: Clock::from_fn(move || clock.wrong_time()),
     }
 }
 

@@ -173,6 +173,15 @@ impl Nature {
     }
 }
 
+/// What comes when the world is quiet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Epilogue {
+    /// More is asked for.
+    More,
+    /// Something stands in the way for a while; the number picks what.
+    Obstacle(u64),
+}
+
 /// A story.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
@@ -195,9 +204,13 @@ impl Story {
         !self.seed.is_multiple_of(8)
     }
 
-    /// Whether more is asked for when the world is quiet: in some stories only, since it takes time.
-    pub(crate) fn has_epilogue(&self) -> bool {
-        self.seed % 6 == 1
+    /// What comes when the world is quiet: in some stories only, since it takes time.
+    pub(crate) fn epilogue(&self) -> Option<Epilogue> {
+        match self.seed % 24 {
+            7 => Some(Epilogue::Obstacle(self.seed / 24)),
+            1 | 13 | 19 => Some(Epilogue::More),
+            _ => None,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::asked::Asked;
 use crate::manifest::{
     ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
 };
+use crate::owed;
 use crate::state::{Image, State};
 use crate::story::Story;
 use crate::trace::{Trace, VIOLATION};
@@ -40,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) kube: KubeSim,
     pub(crate) trace: Trace,
     start: Instant,
+    /// Whether EC2 shows tags some time after they were written.
+    pub(crate) tags_are_late: bool,
     /// How far the controllers' clocks are off.
     skew: Mutex<SignedDuration>,
     past: Mutex<Past>,
@@ -93,6 +96,8 @@ pub(crate) struct Past {
     pub(crate) second_thought: Option<(u64, Thought)>,
     /// After how many calls each image was taken out of amiops's hands.
     pub(crate) disowned: BTreeMap<String, u64>,
+    /// Those of them that became another version.
+    pub(crate) renamed: BTreeSet<String>,
 }
 
 /// What comes to somebody's mind while the controller is at work.
@@ -158,6 +163,7 @@ impl World {
             kube: KubeSim::new(Arc::new(now))?,
             trace,
             start,
+            tags_are_late: !nature.late_tags.is_zero(),
             skew: Mutex::default(),
             past: Mutex::default(),
         }));
@@ -213,6 +219,7 @@ impl World {
     /// From now on, the controllers' clocks are so far off.
     pub(crate) fn set_skew(&self, skew: SignedDuration) {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
+        owed::forgive(self);
     }
 
     /// A manifest as it is applied: with the images that its versions are copied from. Without any yet, what was baked.
@@ -240,6 +247,11 @@ impl World {
     /// What has happened.
     pub(crate) fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on another controller runs, which knows nothing of what the one before has done.
+    pub(crate) fn begin_life(&self) {
+        self.past().done = Done::default();
     }
 
     /// Notes something wrong.

@@ -202,7 +202,12 @@ impl Memory {
         self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), now + LISTING_GRACE);
     }
 
+    /// What was adopted is no attempt to copy. When it is handed back, its tags tell a new process nothing, so they must not count
+    /// for this one either: both would ask for the next copy with another token.
     fn note_attempt(&mut self, ownership: &Ownership) {
+        if ownership.adopted {
+            return;
+        }
         let key = (ownership.owner.clone(), ownership.version.clone());
         let attempts = self.attempts.entry(key).or_default();
         *attempts = (*attempts).max(ownership.attempt);

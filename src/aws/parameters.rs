@@ -17,6 +17,8 @@ use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, Trouble, Written, tags};
 const NAMES_PER_CALL: usize = 10;
 /// How soon a parameter is read again that did not yet name what was written.
 const UNCONFIRMED: Duration = Duration::from_secs(5);
+/// How soon a parameter is read again that could not be read.
+const UNREAD: Duration = Duration::from_mins(1);
 /// The data type by which SSM checks that the value is an image of the account and region.
 const DATA_TYPE: &str = "aws:ec2:image";
 
@@ -36,12 +38,16 @@ struct Remembered {
 }
 
 impl Parameters {
-    /// Which of `wanted` must be read, because they never were or not for `age`, or because SSM had not taken yet what was
-    /// written.
+    /// Which of `wanted` must be read, because they never were or not for `age`, because that failed, or because SSM had not taken
+    /// yet what was written.
     pub(super) fn due(&self, wanted: &BTreeSet<ParameterName>, age: Duration) -> Vec<ParameterName> {
         let is_due = |name: &&ParameterName| {
             self.read.get(*name).is_none_or(|r| {
-                let age = if r.written.is_some() { UNCONFIRMED.min(age) } else { age };
+                let age = match &r.answer {
+                    _ if r.written.is_some() => UNCONFIRMED.min(age),
+                    Err(_) => UNREAD.min(age),
+                    Ok(_) => age,
+                };
                 r.at.is_none_or(|at| at.elapsed() >= age)
             })
         };
@@ -255,6 +261,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ssm_shows_is_read_again_after_the_interval() {
         assert_eq!([due("ami-2", 5).await, due("ami-2", 599).await, due("ami-2", 600).await], [0, 0, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_read_is_read_again_after_a_minute() {
+        let mut parameters = Parameters::default();
+        let names: Vec<_> = names().into_iter().collect();
+        parameters.apply(&names, &Err(Trouble::new(Class::Transient, "InternalError", "try again")));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(parameters.due(&self::names(), AGE).is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(parameters.due(&self::names(), AGE), names);
     }
 
     #[tokio::test(start_paused = true)]

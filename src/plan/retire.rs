@@ -121,20 +121,35 @@ fn reason_to_go(
     (!listed && !kept.contains(version)).then_some(Reason::LeftTheList { keep_last })
 }
 
+/// A version that has left the list.
+#[derive(Default)]
+struct Left {
+    date: Option<Timestamp>,
+    /// Whether it has an image that is complete. One that is still pending may fail, so it takes the place of no other.
+    is_complete: bool,
+}
+
 /// Of the versions that have left the list, the newest that retention keeps.
 fn kept_versions(scene: &Scene) -> Vec<VersionName> {
     let owned = scene.observed.regions.keys().flat_map(|region| scene.owned(region));
-    let mut left: BTreeMap<VersionName, Option<Timestamp>> = BTreeMap::new();
+    let mut left: BTreeMap<VersionName, Left> = BTreeMap::new();
     for image in
         owned.filter(|o| o.image.state != ImageState::Failed && scene.desired.version(&o.ownership.version).is_none())
     {
         let date = scene.released_at(&image.ownership.version).or(image.image.created);
         let known = left.entry(image.ownership.version.clone()).or_default();
-        *known = (*known).max(date);
+        known.date = known.date.max(date);
+        known.is_complete |= image.image.state != ImageState::Pending;
     }
     let mut left: Vec<_> = left.into_iter().collect();
-    left.sort_by(|(a_name, a_date), (b_name, b_date)| (b_date, b_name).cmp(&(a_date, a_name)));
-    left.into_iter().take(scene.desired.keep_last.unwrap_or(usize::MAX)).map(|(version, _)| version).collect()
+    left.sort_by(|(a_name, a), (b_name, b)| (b.date, b_name).cmp(&(a.date, a_name)));
+    let mut places = scene.desired.keep_last.unwrap_or(usize::MAX);
+    let kept = left.into_iter().take_while(|(_, version)| {
+        let is_kept = places > 0;
+        places = places.saturating_sub(usize::from(version.is_complete));
+        is_kept
+    });
+    kept.map(|(version, _)| version).collect()
 }
 
 /// A check that can keep an image.

@@ -208,6 +208,23 @@ fn a_failed_copy_does_not_count_among_the_versions_that_are_kept() {
 }
 
 #[test]
+fn a_pending_copy_takes_the_place_of_no_version_that_is_kept_and_stays_where_it_would_be_kept() {
+    // How many are kept, and which go.
+    let cases: [(u32, &[&str]); 4] =
+        [(0, &["1.0.0", "1.1.0", "1.2.0", "1.3.0"]), (1, &["1.0.0", "1.1.0"]), (2, &["1.0.0"]), (3, &[])];
+    for (keep, goes) in cases {
+        let mut world = keeping(keep);
+        for (version, month) in [("1.0.0", 1), ("1.1.0", 2), ("1.2.0", 3), ("1.3.0", 4)] {
+            world.hold_left("eu-west-1", version, &format!("2026-0{month}-01T00:00:00Z"));
+        }
+        world.image("eu-west-1", "ami-1.3.0-eu-west-1").state = ImageState::Pending;
+        let mut gone = deregistered(&world.plan());
+        gone.sort();
+        assert_eq!(gone, goes, "keepLast: {keep}");
+    }
+}
+
+#[test]
 fn a_failed_copy_is_kept_while_it_is_protected_or_cannot_be_seen() {
     let cases: [(Change, &str); 2] = [
         (|w| w.image("eu-west-1", "ami-failed-1").protected = true, "it is protected from deregistration"),

@@ -72,6 +72,15 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 }
 
 #[test]
+fn what_was_adopted_is_no_attempt_to_copy() {
+    let mut memory = Memory::default();
+    let mut adopted = image("ami-1", ImageState::Available);
+    adopted.tags.insert(tags::ADOPTED.into(), "true".into());
+    memory.apply_listing(vec![adopted], at(0));
+    assert_eq!((ids(&mut memory), memory.view(&owner()).attempts), (vec!["ami-1".to_owned()], BTreeMap::new()));
+}
+
+#[test]
 fn a_clock_that_is_put_back_does_not_end_the_grace_of_an_image_that_was_just_made() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![], at(59));

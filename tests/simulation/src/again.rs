@@ -18,8 +18,9 @@ const ATTEMPTS_IN_AN_HOUR: usize = 12;
 /// How often the same is asked in a region within ten minutes. The images under way are looked at every two minutes, and what
 /// fails is asked again after seconds, then minutes, by the SDK three times each.
 const READS: usize = 200;
-/// So long a value is looked for that was written without an answer.
+/// So long a value is looked for that was written without an answer, and one that SSM has accepted and does not show.
 const ANSWER_LOST: Duration = Duration::from_secs(60);
+const NOT_TAKEN: Duration = Duration::from_mins(10);
 /// A history has some hundreds of calls.
 const CALLS: u64 = 30_000;
 
@@ -29,13 +30,27 @@ type Pair = ((String, String), String);
 /// A write: its operation, its region and what it is about.
 type Write = (String, String, String);
 
+/// The value of a parameter that was written, when, and whether the controller was told that it was.
+struct Put {
+    value: String,
+    at: Duration,
+    told: bool,
+}
+
+impl Put {
+    /// Whether it is too early to write it again: it may be there, although SSM does not show it.
+    fn is_under_way(&self, now: Duration) -> bool {
+        now - self.at < if self.told { NOT_TAKEN } else { ANSWER_LOST }
+    }
+}
+
 /// What the running controller has done.
 #[derive(Default)]
 pub(crate) struct Done {
     /// When each write was tried.
     tried: BTreeMap<Write, Vec<Duration>>,
-    /// The value that was last written to each parameter, when, and whether the controller was told that it was.
-    put: BTreeMap<Write, (String, Duration, bool)>,
+    /// What was last written to each parameter.
+    put: BTreeMap<Write, Put>,
     /// What was removed, and the controller was told so.
     removed: BTreeSet<Write>,
     /// The tags that were written, and the controller was told so: of a resource and a key, the value and when.
@@ -83,12 +98,19 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
         }
         return again;
     }
+    if call.operation == "DeleteParameter" {
+        past.done.put.remove(&("PutParameter".to_owned(), write.1.clone(), write.2.clone()));
+    }
     let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
     // Even without an answer it may be there again.
     past.done.removed.remove(&("DeleteParameter".to_owned(), write.1.clone(), write.2.clone()));
-    let before = past.done.put.insert(write, (value.to_owned(), now, false));
+    let before = past.done.put.insert(write, Put { value: value.to_owned(), at: now, told: false });
+    let same = before.as_ref().filter(|put| put.value == value);
+    if same.is_some_and(|put| put.is_under_way(now)) && !touched {
+        return Some("it was just written".into());
+    }
     // SSM may take some time to show what was written without an answer.
-    let in_doubt = before.as_ref().is_some_and(|(old, at, told)| old == value && !told && now - *at >= ANSWER_LOST);
+    let in_doubt = same.is_some_and(|put| !put.told);
     let mut here =
         state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
     let named = here.find(|p| p.value == value)?;
@@ -139,6 +161,16 @@ pub(crate) fn copied_too_often(world: &World, copy: &str, token: &str) -> Option
     (count > ATTEMPTS_IN_AN_HOUR).then(|| format!("{copy} was tried {count} times within an hour"))
 }
 
+/// Notes that AWS refused a write, so that it is not done.
+pub(crate) fn refused(world: &World, call: &Call) {
+    world.past().done.put.remove(&write(call));
+}
+
+/// By a clock that jumps it may be time to write again.
+pub(crate) fn forgive(world: &World) {
+    world.past().done.put.clear();
+}
+
 /// Notes a write that has succeeded, and that the controller knows to have.
 pub(crate) fn note(world: &World, call: &Call) {
     let write = write(call);
@@ -152,8 +184,8 @@ pub(crate) fn note(world: &World, call: &Call) {
             past.done.tagged.extend(tags(call).into_iter().map(|(of, value)| (of, (value, now))));
         }
         "PutParameter" => {
-            if let Some((_, _, told)) = past.done.put.get_mut(&write) {
-                *told = true;
+            if let Some(put) = past.done.put.get_mut(&write) {
+                put.told = true;
             }
         }
         _ => {}

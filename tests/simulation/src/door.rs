@@ -116,6 +116,7 @@ impl HttpConnector for Door {
                 None => request,
             };
             let call = Call::read(&request).unwrap_or(call);
+            world.called_by(candidate.as_deref());
             if call.writes() {
                 checkers::before(&world, &call);
                 checkers::leads(&world, &call, candidate.as_deref());
@@ -151,8 +152,10 @@ impl HttpConnector for Door {
             }
             second_thought(&world, &by_hand).await;
             crash_point(&world, true).await;
-            if call.writes() && answer.as_ref().is_ok_and(|a| a.status().as_u16() == 200) {
-                again::note(&world, &call);
+            match answer.as_ref().map(|answer| answer.status().as_u16()) {
+                Ok(200) if call.writes() => again::note(&world, &call),
+                Ok(400..) => again::refused(&world, &call),
+                _ => {}
             }
             answer.map(|answer| match doctor {
                 Some(doctor) => doctor.answer(&call, answer),

@@ -200,6 +200,7 @@ fn by_hand(rng: &mut Rng) -> ByHand {
     match rng.u8(..60) {
         0 => LoseSource,
         1 => ChangeSource,
+        2..=3 => GrabParameter,
         _ => all[rng.usize(..all.len())],
     }
 }

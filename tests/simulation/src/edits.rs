@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 use serde_json::json;
 
-use crate::manifest::{LAST, Manifest, OBJECTS, Origin, REGIONS, SOURCES, Version, source_id};
+use crate::manifest::{FOREIGN, LAST, Manifest, OBJECTS, Origin, REGIONS, SOURCES, Version, source_id};
 
 /// The number of the version that is copied from an image of amiops's.
 const CHAINED: usize = SOURCES - 1;
 
+/// Channels that stay where they are.
+const MANY: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 /// A date before all others, and one after them.
 const DATES: [&str; 2] = ["2020-02-29T23:59:59Z", "2031-01-01T00:00:00Z"];
 
@@ -50,6 +52,10 @@ impl Manifest {
             self.set("/nameTemplate", json!("{namespace}.{name}.{version}"));
         }
         self.guarded = rng.u8(..6) == 0;
+        // More parameters than SSM reads at once.
+        if rng.u8(..20) == 0 {
+            self.channels.extend(MANY.map(|channel| (channel, self.versions[0].number)));
+        }
     }
 
     /// The manifest after somebody has edited it.
@@ -72,6 +78,15 @@ impl Manifest {
             _ => manifest.delete = !manifest.delete,
         }
         manifest.mend_adoption();
+        manifest
+    }
+
+    /// The manifest with one more version, if there is one that it does not have.
+    pub(crate) fn with_free_version(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        let free: Vec<_> = (0..FOREIGN).filter(|number| self.versions.iter().all(|v| v.number != *number)).collect();
+        let number = rng.choice(free);
+        manifest.versions.extend(number.map(|number| Version { number, adopt: false, origin: Origin::Baked }));
         manifest
     }
 
@@ -188,12 +203,17 @@ impl Manifest {
         manifest
     }
 
-    /// The manifest with a tag and a version more, one that was never asked for, and a channel that points to it.
+    /// The manifest with a tag and a version more, one that was never asked for, a channel that points to it, and another date of
+    /// release of one that is there.
     pub(crate) fn with_more(&self) -> Self {
         let mut manifest = self.clone();
         manifest.tags.insert("last".into(), "edit".into());
         manifest.versions.push(Version { number: LAST, adopt: false, origin: Origin::Baked });
         manifest.channels.insert("prod", LAST);
+        if let Some(first) = self.versions.first() {
+            let other = DATES.into_iter().find(|date| self.released.get(&first.number) != Some(date));
+            manifest.released.extend(other.map(|date| (first.number, date)));
+        }
         manifest
     }
 

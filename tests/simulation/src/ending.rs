@@ -188,7 +188,8 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String>
             && manifest.regions.contains_key(i.region.as_str())
             && !manifest.lists(i.version().unwrap_or_default())
     };
-    let is_free = |i: &&Image| !i.protected && !OBJECTS.iter().any(|o| is_source(world, o, &i.id));
+    let is_free =
+        |i: &&Image| !i.protected && !world.is_claimed(&i.id) && !OBJECTS.iter().any(|o| is_source(world, o, &i.id));
     let failed = state.images.iter().filter(|i| i.is_of(manifest.object)).filter(is_free).find(unwanted);
     let failed = failed.map(|i| format!("{} in {} is a failed copy that nobody wants", i.id, i.region));
     let mut wrong: Vec<_> = failed.into_iter().collect();
@@ -227,7 +228,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<St
     let kept = state.images.iter().any(|i| {
         let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
         let sourced = OBJECTS.iter().any(|o| *o != object && is_source(world, o, &i.id));
-        i.is_of(object) && (used || i.protected || i.shared || sourced)
+        i.is_of(object) && (used || i.protected || i.shared || sourced || world.is_claimed(&i.id))
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
     let held = |s: &Snapshot| {

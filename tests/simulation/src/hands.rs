@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_ec2::config::retry::RetryPartition;
 use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
-use aws_sdk_ssm::types::ResourceTypeForTagging;
+use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging};
 
 use crate::manifest::{NAMESPACE, OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
 use crate::state::{INSTALLATION, Image, State, Use, owner_of};
@@ -25,6 +25,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let ours: Vec<_> = state.images.iter().filter(|i| owner_of(&i.tags).is_some()).collect();
     let (region, subject) = match what {
         ByHand::OverwriteParameter | ByHand::DeleteParameter => (parameter(config, &state, what, pick).await, None),
+        ByHand::GrabParameter => (grab_parameter(world, config, &state, pick).await, None),
         ByHand::LoseSource => (lose_source(config, pick).await, None),
         ByHand::UntagSnapshot => (untag_snapshot(world, config, &state, pick).await, None),
         _ if ours.is_empty() => return,
@@ -73,6 +74,17 @@ fn ec2(config: &SdkConfig, region: &str) -> aws_sdk_ec2::Client {
     aws_sdk_ec2::Client::from_conf(config.build())
 }
 
+fn ssm(config: &SdkConfig, region: &str) -> aws_sdk_ssm::Client {
+    let region = aws_sdk_ssm::config::Region::new(region.to_owned());
+    let config = aws_sdk_ssm::config::Builder::from(config).region(region).retry_partition(own_retries());
+    aws_sdk_ssm::Client::from_conf(config.build())
+}
+
+/// Somebody deregisters an image.
+pub(crate) async fn deregister(config: &SdkConfig, region: &str, id: &str) {
+    ec2(config, region).deregister_image().image_id(id).send().await.ok();
+}
+
 async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, pick: usize) -> Option<String> {
     let ec2 = ec2(config, &image.region);
     let id = image.id.as_str();
@@ -109,7 +121,12 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.deregister_image().image_id(id).delete_associated_snapshots(pick.is_multiple_of(2)).send().await.ok();
         }
         ByHand::Launch => {
-            ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok();
+            let started = ec2.run_instances().image_id(id).min_count(1).max_count(1).send().await.ok()?;
+            // A disk that rests needs its image as well.
+            let ids = started.instances().iter().filter_map(|i| i.instance_id().map(str::to_owned));
+            if pick.is_multiple_of(4) {
+                ec2.stop_instances().set_instance_ids(Some(ids.collect())).send().await.ok();
+            }
         }
         ByHand::Stop => {
             ec2.stop_instances().instance_ids(instance()?).send().await.ok();
@@ -149,9 +166,11 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::Disable => {
             ec2.disable_image().image_id(id).send().await.ok();
         }
-        ByHand::OverwriteParameter | ByHand::DeleteParameter | ByHand::LoseSource | ByHand::UntagSnapshot => {
-            return None;
-        }
+        ByHand::OverwriteParameter
+        | ByHand::GrabParameter
+        | ByHand::DeleteParameter
+        | ByHand::LoseSource
+        | ByHand::UntagSnapshot => return None,
     }
     Some(image.region.clone())
 }
@@ -179,11 +198,25 @@ async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: 
     Some(chosen.region.clone())
 }
 
+/// Somebody makes the parameter of a channel for something else, while the channel waits for its version.
+async fn grab_parameter(world: &World, config: &SdkConfig, state: &State, pick: usize) -> Option<String> {
+    let mut free = Vec::new();
+    for manifest in OBJECTS.into_iter().filter_map(|object| world.manifest(object)) {
+        for (region, name) in manifest.regions.keys().flat_map(|r| manifest.channels.keys().map(move |c| (*r, *c))) {
+            let name = manifest.published(name);
+            let name = name.filter(|name| !state.parameters.iter().any(|p| p.region == region && p.name == *name));
+            free.extend(name.map(|name| (region, name)));
+        }
+    }
+    let (region, name) = free.get(pick % free.len().max(1))?;
+    let made = ssm(config, region).put_parameter().name(name).value("taken").r#type(ParameterType::String);
+    made.send().await.ok()?;
+    Some((*region).to_owned())
+}
+
 async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {
     let parameter = state.parameters.get(pick % state.parameters.len().max(1))?;
-    let region = aws_sdk_ssm::config::Region::new(parameter.region.clone());
-    let ssm = aws_sdk_ssm::config::Builder::from(config).region(region).retry_partition(own_retries());
-    let ssm = aws_sdk_ssm::Client::from_conf(ssm.build());
+    let ssm = ssm(config, &parameter.region);
     if what == ByHand::DeleteParameter {
         ssm.delete_parameter().name(&parameter.name).send().await.ok();
     } else {

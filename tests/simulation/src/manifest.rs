@@ -10,6 +10,8 @@ pub(crate) const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2
 pub(crate) const OBJECTS: [&str; 2] = ["web", "db"];
 /// The namespace of the objects.
 pub(crate) const NAMESPACE: &str = "images";
+/// Another namespace.
+pub(crate) const NEIGHBOURS: &str = "neighbours";
 /// How many sources there are for each object; each is the source of the version of its number.
 pub(crate) const SOURCES: usize = 6;
 /// The number of the source that another account owns and has shared.

@@ -4,20 +4,24 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use ec2sim::{Effect, Fault};
+use ec2sim::{Effect, Fault, SeedImage};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::coherent::entries;
 use crate::epilogue::{SOON, now};
-use crate::manifest::{LAST, Manifest, OBJECTS, REGIONS};
+use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, REGIONS};
+use crate::state::{Image, State};
 use crate::story::ByHand;
 use crate::world::World;
 use crate::{ending, hands};
 
 /// How long it stands there. By then the next try is minutes away.
 const STANDS: Duration = Duration::from_mins(40);
-/// A region is listed every ten minutes, and no less often while that fails.
+/// A region is listed every ten minutes, and no less often while that fails; what is denied is tried again as often.
 const LISTING: Duration = Duration::from_mins(10);
+/// An image of somebody else.
+const STRANGER: &str = "ami-0000000000000bad0";
 
 /// What stands in the way of a copy to one region, or is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,70 +30,178 @@ enum Obstacle {
     CopiesAreDenied,
     RegionIsDown,
     TagIsChanged,
+    NameIsTaken,
+    StatusIsWiped,
+}
+
+/// The scene of an obstacle.
+struct Scene<'a> {
+    world: &'a World,
+    by_hand: &'a SdkConfig,
+    obstacle: Obstacle,
+    region: &'static str,
+    /// What a copy takes.
+    aws_takes: Duration,
 }
 
 /// Plays what the number picks; `aws_takes` is what a copy takes.
 pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration, number: u64) {
     use Obstacle::*;
-    let obstacle = [CopiesFail, CopiesAreDenied, RegionIsDown, TagIsChanged][(number % 4) as usize];
+    let obstacle = [CopiesFail, CopiesAreDenied, RegionIsDown, TagIsChanged, NameIsTaken, StatusIsWiped];
+    let obstacle = obstacle[(number % 6) as usize];
     let state = world.state();
     let arrived =
         |m: &Manifest| !m.suspend && ending::lacking(&state, m).is_none() && !ending::excused(&state, &m.with_more());
     let Some(manifest) = OBJECTS.into_iter().filter_map(|object| world.manifest(object)).find(arrived) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
-    if obstacle == TagIsChanged {
-        hands::act(world, by_hand, ByHand::ChangeTag, number as usize | 1).await;
+    let scene = Scene { world, by_hand, obstacle, region, aws_takes };
+    match obstacle {
+        TagIsChanged => {
+            hands::act(world, by_hand, ByHand::ChangeTag, number as usize | 1).await;
+            sleep(LISTING + SOON).await;
+            scene.check_arrived(&manifest);
+        }
+        StatusIsWiped => scene.wipe(&manifest).await,
+        _ => scene.hold_up(&manifest.with_more(), number / 6 % 3).await,
+    }
+}
+
+impl Scene<'_> {
+    /// The obstacle stands in the way of a version that is asked for, and ends; what follows may be an edit, a request, or
+    /// nothing.
+    async fn hold_up(&self, more: &Manifest, what_follows: u64) {
+        let fault = match self.obstacle {
+            Obstacle::CopiesFail => Effect::FailCopy { reason: "the copy broke off".into() },
+            Obstacle::CopiesAreDenied => Effect::Deny,
+            _ => Effect::RegionDown,
+        };
+        let operation = if self.obstacle == Obstacle::RegionIsDown { "*" } else { "CopyImage" };
+        let fault = (self.obstacle != Obstacle::NameIsTaken)
+            .then(|| self.world.aws.add_fault(Fault::new(fault).operation(operation).region(self.region)));
+        if fault.is_none() {
+            self.take_name(more);
+        }
+        self.world.apply(more);
+        sleep(STANDS.max(SOON + self.aws_takes)).await;
+        self.check_told(more);
+        match fault {
+            Some(fault) => drop(self.world.aws.clear_fault(fault)),
+            None => {
+                self.lose_another(more).await;
+                hands::deregister(self.by_hand, self.region, STRANGER).await;
+            }
+        }
+        match (self.obstacle, what_follows) {
+            (Obstacle::RegionIsDown, _) | (Obstacle::CopiesAreDenied, 2) => sleep(LISTING).await,
+            (Obstacle::CopiesAreDenied, 0) => self.world.apply(&Manifest { keep_last: Some(9), ..more.clone() }),
+            _ => drop(self.world.request(more.object)),
+        }
+        sleep(SOON + self.aws_takes).await;
+        if let Some(now) = self.world.manifest(more.object) {
+            self.check_arrived(&now);
+        }
+    }
+
+    /// Somebody else's image has the name of the copy that is to come.
+    fn take_name(&self, more: &Manifest) {
+        let stranger = SeedImage {
+            region: self.region.into(),
+            id: Some(STRANGER.into()),
+            name: Some(more.image_name(&last())),
+            ..Default::default()
+        };
+        if let Err(error) = self.world.aws.seed_image(stranger) {
+            self.world.violation(format!("a name cannot be taken: {error:?}"));
+        }
+    }
+
+    /// What is lost of another version in the region is there again, although the one still waits.
+    async fn lose_another(&self, more: &Manifest) {
+        let state = self.world.state();
+        let is_copy = |i: &&&Image| i.version().is_some_and(|v| v != last() && more.lists(v)) && i.made_from.is_some();
+        let is_source =
+            |id: &str| OBJECTS.into_iter().any(|o| self.world.manifest(o).is_some_and(|m| m.has_source(id)));
+        let here: Vec<_> = self.ours(&state, more).collect();
+        let Some(lost) = here.iter().filter(is_copy).find(|i| !i.protected && !is_source(&i.id)) else { return };
+        hands::deregister(self.by_hand, self.region, &lost.id).await;
+        sleep(LISTING + SOON * 2 + self.aws_takes).await;
+        let version = lost.version().unwrap_or_default();
+        if !self.is_there(&self.world.state(), more, self.region, version) {
+            let name = self.obstacle;
+            self.world.violation(format!("{name:?} of another version keeps {version} from {}", self.region));
+        }
+    }
+
+    /// The status is lost, by somebody's hand or a restored backup: it tells the truth again at the next pass.
+    async fn wipe(&self, manifest: &Manifest) {
+        let nothing = json!({"status": null});
+        let patched = self.world.kube.patch_status("machineimages", NAMESPACE, manifest.object, &nothing);
+        if let Err(error) = patched {
+            self.world.violation(format!("the status cannot be taken away: {error:?}"));
+        }
         sleep(LISTING + SOON).await;
-        return check_arrived(world, &manifest, obstacle);
+        let status = &now(self.world, manifest.object)["status"];
+        if !ending::is_ready(status) || entries(status, "versions").next().is_none() {
+            self.world
+                .violation(format!("the status of {} was wiped, and is not told anew: {status}", manifest.object));
+        }
     }
-    let fault = match obstacle {
-        CopiesFail => Fault::new(Effect::FailCopy { reason: "the copy broke off".into() }).operation("CopyImage"),
-        CopiesAreDenied => Fault::new(Effect::Deny).operation("CopyImage"),
-        RegionIsDown | TagIsChanged => Fault::new(Effect::RegionDown).operation("*"),
-    };
-    let fault = world.aws.add_fault(fault.region(region));
-    let more = manifest.with_more();
-    world.apply(&more);
-    sleep(STANDS.max(SOON + aws_takes)).await;
-    check_told(world, &more, region, obstacle);
-    world.aws.clear_fault(fault);
-    match (obstacle, number / 4 % 2) {
-        (RegionIsDown, _) => sleep(LISTING).await,
-        (CopiesAreDenied, 0) => world.apply(&Manifest { keep_last: Some(9), ..more.clone() }),
-        _ => drop(world.request(more.object)),
+
+    fn check_arrived(&self, manifest: &Manifest) {
+        let Self { world, obstacle, .. } = self;
+        if let Some(lacking) = ending::lacking(&world.state(), manifest) {
+            let object = manifest.object;
+            world.violation(format!("{obstacle:?} was over in a quiet world, and {object} is late: {lacking}"));
+        }
     }
-    sleep(SOON + aws_takes).await;
-    if let Some(now) = world.manifest(more.object) {
-        check_arrived(world, &now, obstacle);
+
+    fn ours<'s>(&self, state: &'s State, manifest: &Manifest) -> impl Iterator<Item = &'s Image> {
+        let (region, object) = (self.region, manifest.object);
+        state.images.iter().filter(move |i| i.region == region && i.is_of(object) && i.state == "available")
+    }
+
+    fn is_there(&self, state: &State, manifest: &Manifest, region: &str, version: &str) -> bool {
+        state.live(region, manifest.object, version).iter().any(|i| i.state == "available")
+    }
+
+    /// Checks that whatever else was asked for is there, and that the status tells what is known of what is not.
+    fn check_told(&self, manifest: &Manifest) {
+        let Self { world, obstacle, region, .. } = self;
+        let object = manifest.object;
+        let state = world.state();
+        let mut others = manifest.regions.keys().filter(|other| *other != region);
+        if let Some(other) = others.find(|other| !self.is_there(&state, manifest, other, &last())) {
+            world.violation(format!("{obstacle:?} in {region} holds up {} of {object} in {other}", last()));
+        }
+        let listed = |i: &&Image| i.version().is_some_and(|version| manifest.lists(version));
+        let untagged = |i: &&Image| manifest.tags.iter().any(|(key, value)| i.tags.get(key) != Some(value));
+        let late = self.ours(&state, manifest).filter(listed).find(untagged);
+        if let Some(image) = late.filter(|_| *obstacle != Obstacle::RegionIsDown) {
+            world.violation(format!("{obstacle:?} in {region} holds up the tags of {}", image.id));
+        }
+        let status = &now(world, object)["status"];
+        let here = entries(status, "problems").any(|problem| problem["region"] == *region)
+            || state.images.iter().any(|image| image.region == *region && image.state == "pending");
+        if !here || !self.is_told(manifest, status) {
+            world.violation(format!("{object} does not tell that {obstacle:?} in {region}: {status}"));
+        }
+    }
+
+    fn is_told(&self, manifest: &Manifest, status: &Value) -> bool {
+        let wanted =
+            entries(status, "versions").filter(|v| v["version"].as_str().is_some_and(|name| manifest.lists(name)));
+        let mut replicas = wanted.flat_map(|v| entries(v, "regions")).filter(|r| r["region"] == self.region);
+        match self.obstacle {
+            Obstacle::RegionIsDown => replicas.all(|replica| replica["error"].is_string()),
+            Obstacle::CopiesAreDenied => {
+                ending::condition(status, "Stalled").is_some_and(|condition| condition["status"] == "True")
+            }
+            _ => true,
+        }
     }
 }
 
-fn check_arrived(world: &World, manifest: &Manifest, obstacle: Obstacle) {
-    if let Some(lacking) = ending::lacking(&world.state(), manifest) {
-        world.violation(format!("{obstacle:?} was over in a quiet world, and {} is late: {lacking}", manifest.object));
-    }
-}
-
-/// Checks that the other regions have what was asked for, and that the status tells what is known of the one.
-fn check_told(world: &World, manifest: &Manifest, region: &str, obstacle: Obstacle) {
-    let object = manifest.object;
-    let state = world.state();
-    let version = format!("1.{LAST}");
-    let has = |region: &str| state.live(region, object, &version).iter().any(|i| i.state == "available");
-    if let Some(other) = manifest.regions.keys().find(|other| **other != region && !has(other)) {
-        world.violation(format!("{obstacle:?} in {region} holds up {version} of {object} in {other}"));
-    }
-    let status = &now(world, object)["status"];
-    let wanted = entries(status, "versions").filter(|v| v["version"].as_str().is_some_and(|name| manifest.lists(name)));
-    let mut replicas = wanted.flat_map(|v| entries(v, "regions")).filter(|r| r["region"] == region);
-    let told = match obstacle {
-        Obstacle::RegionIsDown => replicas.all(|replica| replica["error"].is_string()),
-        Obstacle::CopiesAreDenied => ending::condition(status, "Stalled").is_some_and(|c| c["status"] == "True"),
-        Obstacle::CopiesFail | Obstacle::TagIsChanged => true,
-    };
-    let here = entries(status, "problems").any(|problem| problem["region"] == region)
-        || state.images.iter().any(|image| image.region == region && image.state == "pending");
-    if !told || !here {
-        world.violation(format!("{object} does not tell that {obstacle:?} in {region}: {status}"));
-    }
+/// The version that is asked for.
+fn last() -> String {
+    format!("1.{LAST}")
 }

@@ -301,6 +301,9 @@ impl Stage {
         self.world.past().cluster_lost = self.world.elapsed();
         self.world.past().regions_told.clear();
         self.world.wipe_cluster();
+        if !self.world.past().claimed.is_empty() {
+            self.world.settle_neighbour();
+        }
         for object in OBJECTS {
             if let Some(manifest) = self.world.manifest(object) {
                 self.world.apply(&manifest);

@@ -82,7 +82,8 @@ fn made_for(world: &World, object: &str, image: &Image) -> bool {
 /// another may have just gone.
 fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Option<Manifest>]) -> Option<String> {
     let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
-    let ours: Vec<_> = state.images.iter().filter(|i| i.is_of(object) && i.state != "failed").collect();
+    let is_complete = |i: &&Image| i.is_of(object) && !["failed", "pending"].contains(&i.state.as_str());
+    let ours: Vec<_> = state.images.iter().filter(is_complete).collect();
     let in_doubt = REGIONS.iter().any(|region| world.touched_lately(region));
     if in_doubt || ours.iter().any(|i| date(i).is_none()) {
         return None;
@@ -113,6 +114,9 @@ fn used(world: &World, state: &State, image: &Image) -> Option<String> {
 
 /// Whether a manifest names the image as a source, and has done so for a while.
 fn sourced(world: &World, id: &str, but: Option<&str>) -> Option<String> {
+    if world.is_claimed(id) {
+        return Some(format!("{id} is a source of an object of another namespace"));
+    }
     let names = |object: &&&str| world.lately(object).iter().all(|m| m.as_ref().is_some_and(|m| m.has_source(id)));
     let object = OBJECTS.iter().filter(|o| Some(**o) != but).find(names)?;
     Some(format!("{id} is a source of {object}"))

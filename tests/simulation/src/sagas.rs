@@ -12,10 +12,11 @@ use crate::story::{Act, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..4) {
-        0 => saga.renewal(rng, manifest),
-        1 => saga.leaving(rng, manifest),
-        2 => saga.haste(rng, manifest),
+    match rng.u8(..10) {
+        0..=1 => saga.renewal(rng, manifest),
+        2..=4 => saga.leaving(rng, manifest),
+        5..=7 => saga.haste(rng, manifest),
+        8 => saga.failure(rng, manifest),
         _ => saga.twins(rng, manifest),
     }
     saga.moments
@@ -88,13 +89,14 @@ impl Saga {
 
     /// Something is begun, in bad times mostly, and the object is deleted before it can be done.
     fn haste(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        match rng.u8(..4) {
+        match rng.u8(..5) {
             0 => self.step(Act::LateListing(Duration::from_secs(rng.u64(10..400)), Duration::from_mins(15))),
             1 => {
                 let lost = Fault::new(Effect::DropReply).operation("CopyImage").times(rng.u32(1..4));
                 self.step(Act::Aws(Box::new(lost), Duration::from_mins(5)));
             }
             2 => self.step(crash(rng)),
+            3 => self.step(refusal(rng)),
             _ => {}
         }
         let begun = if rng.bool() { manifest.edited(rng) } else { manifest.renewed(rng) };
@@ -105,6 +107,22 @@ impl Saga {
             self.wait(rng);
         }
         self.delete(rng, manifest);
+    }
+
+    /// A version cannot be copied, and is given up together with one that can.
+    fn failure(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let good = manifest.with_free_version(rng);
+        self.apply(manifest, good.clone());
+        self.at += Duration::from_mins(rng.u64(5..50));
+        let fails = Fault::new(Effect::FailCopy { reason: "the copy broke off".into() }).operation("CopyImage");
+        self.step(Act::Aws(Box::new(fails), Duration::from_mins(10)));
+        self.apply(manifest, good.with_free_version(rng));
+        self.wait(rng);
+        let given_up: Vec<_> = manifest.versions.iter().rev().take(2).map(|v| v.number).collect();
+        let mut left = manifest.clone();
+        left.versions.retain(|v| !given_up.contains(&v.number) || left.channels.values().any(|to| *to == v.number));
+        left.keep_last = Some(1);
+        self.apply(manifest, left);
     }
 
     /// Two versions name one source, and one or both hand it over.
@@ -126,6 +144,14 @@ impl Saga {
         }
         self.step(Act::Delete(manifest.object));
     }
+}
+
+/// AWS refuses for some time what is needed to let an object go, or does not answer.
+fn refusal(rng: &mut Rng) -> Act {
+    let operations = ["CreateTags", "GetParameters", "DescribeSnapshots", "DescribeImages", "PutParameter"];
+    let effects = [Effect::Deny, Effect::DropReply, Effect::RegionDown];
+    let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..5)]);
+    Act::Aws(Box::new(refusal), Duration::from_mins(rng.u64(2..30)))
 }
 
 /// The controller dies soon, and is there again at once.

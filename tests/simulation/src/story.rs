@@ -88,6 +88,8 @@ pub(crate) enum ByHand {
     MakeTemplate,
     CopyWithTags,
     OverwriteParameter,
+    /// Makes the parameter of a channel, which is not there yet.
+    GrabParameter,
     DeleteParameter,
     Protect,
     Share,
@@ -204,11 +206,16 @@ impl Story {
         !self.seed.is_multiple_of(8)
     }
 
+    /// Whether there is an object in another namespace.
+    pub(crate) fn has_neighbour(&self) -> bool {
+        self.seed % 6 == 5
+    }
+
     /// What comes when the world is quiet: in some stories only, since it takes time.
     pub(crate) fn epilogue(&self) -> Option<Epilogue> {
-        match self.seed % 24 {
-            7 => Some(Epilogue::Obstacle(self.seed / 24)),
-            1 | 13 | 19 => Some(Epilogue::More),
+        match self.seed % 12 {
+            7 => Some(Epilogue::Obstacle(self.seed / 12)),
+            1 => Some(Epilogue::More),
             _ => None,
         }
     }

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use crate::again::Done;
 use crate::asked::Asked;
 use crate::manifest::{
-    ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
+    ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
 };
-use crate::owed;
 use crate::state::{Image, State};
 use crate::story::Story;
 use crate::trace::{Trace, VIOLATION};
+use crate::{again, owed};
 
 /// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
 /// retried. Within this time it is not to blame.
@@ -69,6 +69,8 @@ pub(crate) struct Past {
     pub(crate) disturbed: Duration,
     /// What the running controller has done. Another one cannot know of it.
     pub(crate) done: Done,
+    /// The controller that called last, if there is an election.
+    pub(crate) leader: Option<String>,
     /// How often AWS was called.
     pub(crate) calls: u64,
     /// What the controllers have asked.
@@ -98,6 +100,8 @@ pub(crate) struct Past {
     pub(crate) disowned: BTreeMap<String, u64>,
     /// Those of them that became another version.
     pub(crate) renamed: BTreeSet<String>,
+    /// The sources that an object of another namespace names.
+    pub(crate) claimed: Vec<String>,
 }
 
 /// What comes to somebody's mind while the controller is at work.
@@ -169,6 +173,9 @@ impl World {
         }));
         world.kube.ensure_namespace(NAMESPACE);
         world.seed();
+        if story.has_neighbour() {
+            world.settle_neighbour();
+        }
         Ok(world)
     }
 
@@ -220,6 +227,7 @@ impl World {
     pub(crate) fn set_skew(&self, skew: SignedDuration) {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
         owed::forgive(self);
+        again::forgive(self);
     }
 
     /// A manifest as it is applied: with the images that its versions are copied from. Without any yet, what was baked.
@@ -252,6 +260,14 @@ impl World {
     /// From now on another controller runs, which knows nothing of what the one before has done.
     pub(crate) fn begin_life(&self) {
         self.past().done = Done::default();
+    }
+
+    /// A controller calls; what the one that led before has done, it does not know.
+    pub(crate) fn called_by(&self, candidate: Option<&str>) {
+        let last = std::mem::replace(&mut self.past().leader, candidate.map(str::to_owned));
+        if last.as_deref() != candidate {
+            self.begin_life();
+        }
     }
 
     /// Notes something wrong.
@@ -314,6 +330,30 @@ impl World {
             Ok(_) => self.record(manifest.object, Some(manifest.clone())),
             Err(error) => self.note(&format!("refused: {error:?}")),
         }
+    }
+
+    /// An object in another namespace, of the name of one here, names sources of ours; it is suspended, and does nothing else.
+    pub(crate) fn settle_neighbour(&self) {
+        let claimed = [source_id(OBJECTS[0], 0), source_id(OBJECTS[1], 1)];
+        let version = |(number, id): (usize, &String)| serde_json::json!({"version": format!("1.{number}"), "source": {"image": {"region": REGIONS[0], "id": id}}});
+        let object = serde_json::json!({
+            "apiVersion": "amiops.dev/v1alpha1",
+            "kind": "MachineImage",
+            "metadata": {"name": OBJECTS[0], "namespace": NEIGHBOURS},
+            "spec": {
+                "suspend": true,
+                "regions": [{"region": REGIONS[0]}],
+                "versions": claimed.iter().enumerate().map(version).collect::<Vec<_>>(),
+            },
+        });
+        self.kube.ensure_namespace(NEIGHBOURS);
+        self.expect("a neighbour", self.kube.apply("machineimages", NEIGHBOURS, OBJECTS[0], &object));
+        self.past().claimed = claimed.to_vec();
+    }
+
+    /// Whether an object of another namespace names an image as a source.
+    pub(crate) fn is_claimed(&self, id: &str) -> bool {
+        self.past().claimed.iter().any(|claimed| claimed == id)
     }
 
     /// Somebody asks for a pass now; the answer is what the object then carries, if there is one.

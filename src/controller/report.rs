@@ -120,8 +120,8 @@ fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
     versions
 }
 
-/// What was told of a region that cannot be seen since stays. Where its manifest does not name the region any more, nothing else
-/// remembers that images are there.
+/// What was told of a region that cannot be seen since stays. Where its manifest does not name the region any more, or soon will
+/// not, nothing else remembers that images are there.
 fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineImageStatus) {
     for former in &before.versions {
         let lost = former.regions.iter().filter(|r| r.image_id.is_some() && is_unseen(plan, &r.region));
@@ -131,11 +131,13 @@ fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineI
                 versions.push(VersionStatus { listed: false, regions: Vec::new(), ..former.clone() });
             }
             let regions = &mut versions[known].regions;
-            if regions.iter().all(|r| r.region != replica.region) {
-                let error = Some(UNSEEN.to_owned());
-                regions.push(ReplicaStatus { state: ReplicaState::Unknown, error, ..replica.clone() });
-                regions.sort_by(|a, b| a.region.cmp(&b.region));
+            if let Some(told) = regions.iter_mut().find(|r| r.region == replica.region) {
+                told.image_id = told.image_id.take().or_else(|| replica.image_id.clone());
+                continue;
             }
+            let error = Some(UNSEEN.to_owned());
+            regions.push(ReplicaStatus { state: ReplicaState::Unknown, error, ..replica.clone() });
+            regions.sort_by(|a, b| a.region.cmp(&b.region));
         }
     }
 }

@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kubesim::{Logged, Verb, Verdict};
 
 use crate::door::Call;
+use crate::hands;
 use crate::manifest::{Manifest, NAMESPACE, object_of};
 use crate::owed;
 use crate::state::{Image, State, owner_of};
@@ -189,7 +190,8 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
                 }
-                if !world.tags_are_late && renamed_since(world, id) && !disowned_since(world, id) {
+                let renamed = image.version() == Some(hands::ANOTHER) && renamed_since(world, id);
+                if !world.tags_are_late && renamed && !disowned_since(world, id) {
                     return Err(format!("{id} has become another version after its use was checked"));
                 }
                 owner_of(&image.tags).map_or(Ok(()), |owner| manifest_was_read(world, owner, references))

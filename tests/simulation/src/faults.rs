@@ -129,10 +129,11 @@ impl Stage {
         }
     }
 
-    /// What was spoilt is written anew, even if the object is on its way out by now.
+    /// What was spoilt is written anew, even if the object is on its way out by now, and takes no finalizer any more.
     fn mend(&self, object: &str) {
         let last = self.world.last_manifest(object);
-        if let (Some(manifest), Some(_)) = (last, self.world.kube.get("machineimages", NAMESPACE, object)) {
+        if let (Some(mut manifest), Some(found)) = (last, self.world.kube.get("machineimages", NAMESPACE, object)) {
+            manifest.guarded &= is_held(&found, GUARD);
             self.note_refusal(self.world.kube.apply("machineimages", NAMESPACE, object, &manifest.to_json()));
         }
     }

@@ -13,6 +13,8 @@ use crate::world::World;
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
 pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
 const ORGANIZATION: &str = "arn:aws:organizations::111111111111:organization/o-abcde12345";
+/// The version that an image becomes by hand.
+pub(crate) const ANOTHER: &str = "9.9";
 /// More versions than EC2 looks at without being told to.
 const NEWER: usize = 10;
 const OWNER: &str = "amiops.dev/owner";
@@ -108,7 +110,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Disown if pick.is_multiple_of(3) => {
-            ec2.create_tags().resources(id).tags(tag("amiops.dev/version", "9.9")).send().await.ok();
+            ec2.create_tags().resources(id).tags(tag("amiops.dev/version", ANOTHER)).send().await.ok();
         }
         ByHand::Disown if pick.is_multiple_of(2) => {
             let owner = format!("{}/old", image.tags.get(OWNER)?);

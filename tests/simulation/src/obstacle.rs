@@ -180,9 +180,7 @@ impl Scene<'_> {
             world.violation(format!("{obstacle:?} in {region} holds up the tags of {}", image.id));
         }
         let status = &now(world, object)["status"];
-        let here = entries(status, "problems").any(|problem| problem["region"] == *region)
-            || state.images.iter().any(|image| image.region == *region && image.state == "pending");
-        if !here || !self.is_told(manifest, status) {
+        if !self.is_told(manifest, status) {
             world.violation(format!("{object} does not tell that {obstacle:?} in {region}: {status}"));
         }
     }
@@ -191,12 +189,14 @@ impl Scene<'_> {
         let wanted =
             entries(status, "versions").filter(|v| v["version"].as_str().is_some_and(|name| manifest.lists(name)));
         let mut replicas = wanted.flat_map(|v| entries(v, "regions")).filter(|r| r["region"] == self.region);
+        let problem = entries(status, "problems").any(|problem| problem["region"] == self.region);
         match self.obstacle {
-            Obstacle::RegionIsDown => replicas.all(|replica| replica["error"].is_string()),
+            Obstacle::RegionIsDown => problem && replicas.all(|replica| replica["error"].is_string()),
             Obstacle::CopiesAreDenied => {
-                ending::condition(status, "Stalled").is_some_and(|condition| condition["status"] == "True")
+                problem && ending::condition(status, "Stalled").is_some_and(|condition| condition["status"] == "True")
             }
-            _ => true,
+            // The next attempt may be under way.
+            _ => problem || replicas.any(|replica| replica["state"] == "Pending"),
         }
     }
 }

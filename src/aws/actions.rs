@@ -242,6 +242,7 @@ async fn deregister(
     };
     let Some(found) = found.into_iter().next() else {
         inventory.note_look(region, std::slice::from_ref(image), Vec::new());
+        inventory.want_snapshots(region);
         return Err(left_alone("was not there when its tags were to be read once more"));
     };
     if !ours(&found) {
@@ -253,7 +254,14 @@ async fn deregister(
     let results = match aws.call("DeregisterImage", region, call).await {
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         Err(error) if error.is_gone() => Vec::new(),
-        Err(error) => return Err(about(error)),
+        Err(error) => {
+            let trouble = about(error);
+            if trouble.is_unanswered() {
+                // It may have been done, snapshots and all.
+                inventory.want_snapshots(region);
+            }
+            return Err(trouble);
+        }
     };
     inventory.note(region, |memory, _| memory.remove_image(image));
     let mut left = Vec::new();

@@ -81,6 +81,13 @@ impl Manifest {
         manifest
     }
 
+    /// The manifest with a channel that there was never before, to a version that there is already.
+    pub(crate) fn with_new_channel(&self) -> Self {
+        let mut manifest = self.clone();
+        manifest.channels.extend(self.versions.first().map(|version| ("canary", version.number)));
+        manifest
+    }
+
     /// The manifest with one more version, if there is one that it does not have.
     pub(crate) fn with_free_version(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();

@@ -89,8 +89,9 @@ impl Saga {
 
     /// Something is begun, in bad times mostly, and the object is deleted before it can be done.
     fn haste(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        match rng.u8(..5) {
-            0 => self.step(Act::LateListing(Duration::from_secs(rng.u64(10..400)), Duration::from_mins(15))),
+        let trouble = rng.u8(..5);
+        match trouble {
+            0 => self.step(Act::LateListing(Duration::from_secs(rng.u64(60..400)), Duration::from_mins(15))),
             1 => {
                 let lost = Fault::new(Effect::DropReply).operation("CopyImage").times(rng.u32(1..4));
                 self.step(Act::Aws(Box::new(lost), Duration::from_mins(5)));
@@ -99,10 +100,14 @@ impl Saga {
             3 => self.step(refusal(rng)),
             _ => {}
         }
-        let begun = if rng.bool() { manifest.edited(rng) } else { manifest.renewed(rng) };
+        let begun = match rng.u8(..3) {
+            0 => manifest.edited(rng),
+            1 => manifest.renewed(rng),
+            _ => manifest.with_new_channel(),
+        };
         self.apply(manifest, begun);
         self.wait(rng);
-        if rng.u8(..3) == 0 {
+        if trouble == 0 || rng.u8(..3) == 0 {
             self.step(crash(rng));
             self.wait(rng);
         }

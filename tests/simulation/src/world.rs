@@ -300,6 +300,11 @@ impl World {
         self.past().manifests.get(object).and_then(|all| all.last()?.manifest.clone())
     }
 
+    /// When somebody last changed or deleted an object.
+    pub(crate) fn asked_last(&self, object: &str) -> Option<Duration> {
+        self.past().manifests.get(object).and_then(|all| all.last()).map(|asking| asking.since)
+    }
+
     /// What an object last asked for, even if it exists no more.
     pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
         let past = self.past();

@@ -44,7 +44,7 @@ impl Story {
 /// in the middle of something.
 fn times(rng: &mut Rng, length: Duration) -> Vec<Duration> {
     let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-    let mut times: Vec<_> = (0..rng.usize(4..28)).map(|_| Duration::from_millis(rng.u64(600_000..length))).collect();
+    let mut times: Vec<_> = (0..rng.usize(4..20)).map(|_| Duration::from_millis(rng.u64(600_000..length))).collect();
     times.sort();
     if rng.bool() {
         for later in 1..times.len() {

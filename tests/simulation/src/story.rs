@@ -156,7 +156,7 @@ impl Nature {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let mut seconds = |choices: [u64; 4]| Duration::from_secs(choices[rng.usize(..4)]);
         let mut nature = Self {
-            copy_time: seconds([5, 120, 900, 2700]),
+            copy_time: seconds([5, 120, 600, 1800]),
             parameter_delay: seconds([0, 2, 30, 300]),
             stale_listing: seconds([0, 0, 5, 60]),
             name_linger: seconds([0, 0, 0, 300]),
@@ -203,7 +203,7 @@ impl Story {
 
     /// Whether the story may end as soon as everything has arrived: most may, since waiting takes time.
     pub(crate) fn may_end_early(&self) -> bool {
-        !self.seed.is_multiple_of(8)
+        !self.seed.is_multiple_of(16)
     }
 
     /// Whether there is an object in another namespace.

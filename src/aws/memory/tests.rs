@@ -75,7 +75,7 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 fn what_was_adopted_is_no_attempt_to_copy() {
     let mut memory = Memory::default();
     let mut adopted = image("ami-1", ImageState::Available);
-    adopted.tags.insert(tags::ADOPTED.into(), "true".into());
+    adopted.tags.insert(crate::plan::tags::ADOPTED.into(), "true".into());
     memory.apply_listing(vec![adopted], at(0));
     assert_eq!((ids(&mut memory), memory.view(&owner()).attempts), (vec!["ami-1".to_owned()], BTreeMap::new()));
 }

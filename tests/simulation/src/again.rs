@@ -21,6 +21,8 @@ const READS: usize = 200;
 /// So long a value is looked for that was written without an answer, and one that SSM has accepted and does not show.
 const ANSWER_LOST: Duration = Duration::from_secs(60);
 const NOT_TAKEN: Duration = Duration::from_mins(10);
+/// What another process wrote just before it ended, SSM shows five minutes later at most, and it is read every ten.
+const OF_ANOTHER: SignedDuration = SignedDuration::from_mins(15);
 /// A history has some hundreds of calls.
 const CALLS: u64 = 30_000;
 
@@ -115,7 +117,7 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
         state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
     let named = here.find(|p| p.value == value)?;
     // Nor what another process wrote just before it ended. What is to be created then is refused by SSM.
-    let just_now = SignedDuration::try_from(ANSWER_LOST).is_ok_and(|lost| world.now() - lost < named.modified);
+    let just_now = world.now() - OF_ANOTHER < named.modified;
     let of_another = before.is_none() && just_now && call.get("Overwrite") == Some("false");
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }

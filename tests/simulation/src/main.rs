@@ -1,6 +1,7 @@
 //! Plays whole histories of amiops in one process, under simulated time, and checks them at every step.
 
 mod again;
+mod applied;
 mod asked;
 mod checkers;
 mod coherent;
@@ -226,6 +227,9 @@ fn many(args: &Args) -> ExitCode {
     println!("{} passed, {} failed", sum.histories - sum.bad.len() as u64, sum.bad.len());
     match sum.bad.first() {
         None => ExitCode::SUCCESS,
-        Some((name, seed, outcome)) => verdict(args, name, *seed, outcome),
+        Some((name, seed, outcome)) => {
+            outcome.latest.iter().for_each(|line| println!("  {line}"));
+            verdict(args, name, *seed, outcome)
+        }
     }
 }

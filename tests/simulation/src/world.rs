@@ -10,11 +10,12 @@ use kubesim::KubeSim;
 use tokio::time::Instant;
 
 use crate::again::Done;
+use crate::applied::Asking;
 use crate::asked::Asked;
 use crate::manifest::{
-    ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
+    ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
 };
-use crate::state::{Image, State};
+use crate::state::State;
 use crate::story::Story;
 use crate::trace::{Trace, VIOLATION};
 use crate::{again, owed};
@@ -112,15 +113,6 @@ pub(crate) enum Thought {
     Keep(usize),
 }
 
-/// What an object asks for from some moment on.
-pub(crate) struct Asking {
-    since: Duration,
-    /// How many requests the API server had had by then.
-    requests: usize,
-    /// `None` is an object that does not exist.
-    manifest: Option<Manifest>,
-}
-
 /// A point at which the controller is to be killed.
 pub(crate) struct Crash {
     pub(crate) calls_left: u64,
@@ -202,7 +194,7 @@ impl World {
         }
     }
 
-    fn expect<T, E: std::fmt::Debug>(&self, what: &str, result: Result<T, E>) {
+    pub(crate) fn expect<T, E: std::fmt::Debug>(&self, what: &str, result: Result<T, E>) {
         if let Err(error) = result {
             self.violation(format!("the world could not be set up: {what}: {error:?}"));
         }
@@ -228,23 +220,6 @@ impl World {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
         owed::forgive(self);
         again::forgive(self);
-    }
-
-    /// A manifest as it is applied: with the images that its versions are copied from. Without any yet, what was baked.
-    pub(crate) fn resolve(&self, manifest: &Manifest) -> Manifest {
-        let mut manifest = manifest.clone();
-        let object = manifest.object;
-        for version in &mut manifest.versions {
-            let Origin::Replica(of) = version.origin else { continue };
-            let state = self.state();
-            let other = |i: &&Image| {
-                i.is_of(of) && i.state == "available" && !(of == object && i.version() == Some(&version.name()))
-            };
-            let found = state.images.iter().filter(other).max_by_key(|i| (i.version(), &i.region));
-            let origin = found.map_or(Origin::Baked, |i| Origin::Image(i.region.clone(), i.id.clone()));
-            version.origin = self.past().origins.entry(object).or_insert(origin).clone();
-        }
-        manifest
     }
 
     /// What exists in AWS.
@@ -274,104 +249,6 @@ impl World {
     pub(crate) fn violation(&self, what: String) {
         self.trace.line(self.elapsed(), VIOLATION, &what);
         self.past().violations.push(what);
-    }
-
-    /// Everything that an object asked for lately; `None` among it if it did not exist at some time.
-    pub(crate) fn lately(&self, object: &str) -> Vec<Option<Manifest>> {
-        let since = self.elapsed().saturating_sub(LATELY);
-        self.asked_from(object, |asking| asking.since <= since)
-    }
-
-    /// Everything that an object has asked for since the API server had had so many requests.
-    pub(crate) fn asked_since_request(&self, object: &str, requests: usize) -> Vec<Option<Manifest>> {
-        self.asked_from(object, |asking| asking.requests <= requests)
-    }
-
-    fn asked_from(&self, object: &str, begins: impl Fn(&Asking) -> bool) -> Vec<Option<Manifest>> {
-        let past = self.past();
-        let Some(all) = past.manifests.get(object) else { return vec![None] };
-        let first = all.iter().rposition(begins);
-        let manifests = all[first.unwrap_or(0)..].iter().map(|asking| asking.manifest.clone());
-        if first.is_none() { std::iter::once(None).chain(manifests).collect() } else { manifests.collect() }
-    }
-
-    /// What an object asks for now.
-    pub(crate) fn manifest(&self, object: &str) -> Option<Manifest> {
-        self.past().manifests.get(object).and_then(|all| all.last()?.manifest.clone())
-    }
-
-    /// When somebody last changed or deleted an object.
-    pub(crate) fn asked_last(&self, object: &str) -> Option<Duration> {
-        self.past().manifests.get(object).and_then(|all| all.last()).map(|asking| asking.since)
-    }
-
-    /// What an object last asked for, even if it exists no more.
-    pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
-        let past = self.past();
-        past.manifests.get(object)?.iter().rev().find_map(|asking| asking.manifest.clone())
-    }
-
-    /// The regions that an object has named since it was last made, until it was deleted. Of one that has left the
-    /// manifest a new cluster can know only if a report there told of it.
-    pub(crate) fn known_regions(&self, object: &str) -> BTreeSet<&'static str> {
-        let past = self.past();
-        let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
-        let life = all.map_while(|asking| asking.manifest.as_ref().filter(|_| asking.since >= past.cluster_lost));
-        let told = |region: &&str| {
-            past.cluster_lost.is_zero() || past.regions_told.contains(&(object.into(), (*region).into()))
-        };
-        life.flat_map(|manifest| manifest.regions.keys().copied()).filter(told).collect()
-    }
-
-    /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied
-    /// again before it is gone.
-    pub(crate) fn apply(&self, manifest: &Manifest) {
-        self.disturb(Duration::ZERO);
-        let present = self.kube.get("machineimages", NAMESPACE, manifest.object);
-        if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
-            return self.note("not applied: it is being deleted");
-        }
-        match self.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json()) {
-            Ok(_) => self.record(manifest.object, Some(manifest.clone())),
-            Err(error) => self.note(&format!("refused: {error:?}")),
-        }
-    }
-
-    /// An object in another namespace, of the name of one here, names sources of ours; it is suspended, and does nothing else.
-    pub(crate) fn settle_neighbour(&self) {
-        let claimed = [source_id(OBJECTS[0], 0), source_id(OBJECTS[1], 1)];
-        let version = |(number, id): (usize, &String)| serde_json::json!({"version": format!("1.{number}"), "source": {"image": {"region": REGIONS[0], "id": id}}});
-        let object = serde_json::json!({
-            "apiVersion": "amiops.dev/v1alpha1",
-            "kind": "MachineImage",
-            "metadata": {"name": OBJECTS[0], "namespace": NEIGHBOURS},
-            "spec": {
-                "suspend": true,
-                "regions": [{"region": REGIONS[0]}],
-                "versions": claimed.iter().enumerate().map(version).collect::<Vec<_>>(),
-            },
-        });
-        self.kube.ensure_namespace(NEIGHBOURS);
-        self.expect("a neighbour", self.kube.apply("machineimages", NEIGHBOURS, OBJECTS[0], &object));
-        self.past().claimed = claimed.to_vec();
-    }
-
-    /// Whether an object of another namespace names an image as a source.
-    pub(crate) fn is_claimed(&self, id: &str) -> bool {
-        self.past().claimed.iter().any(|claimed| claimed == id)
-    }
-
-    /// Somebody asks for a pass now; the answer is what the object then carries, if there is one.
-    pub(crate) fn request(&self, object: &str) -> Option<String> {
-        let request = self.now().to_string();
-        let patch = serde_json::json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
-        self.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok().map(|_| request)
-    }
-
-    /// Somebody takes back the edit that was just made.
-    pub(crate) fn take_back(&self, manifest: &Manifest) {
-        self.note("somebody takes the edit back");
-        self.apply(manifest);
     }
 
     /// Writes down what people or fate do.
@@ -411,16 +288,6 @@ impl World {
     pub(crate) fn set_key(&self, region: &str, disabled: bool) {
         let key = SeedKey { region: region.into(), alias: Some(KEY.into()), disabled, ..Default::default() };
         self.expect("the key", self.aws.seed_key(key));
-    }
-
-    /// Notes what an object asks for from now on; `None` is nothing any more.
-    pub(crate) fn record(&self, object: &'static str, manifest: Option<Manifest>) {
-        let asking = Asking { since: self.elapsed(), requests: self.kube.read_log(<[_]>::len), manifest };
-        let mut past = self.past();
-        if asking.manifest.is_some() {
-            past.deleted.remove(object);
-        }
-        past.manifests.entry(object).or_default().push(asking);
     }
 
     /// Everything in the cluster is gone, whatever finalizers hold it.

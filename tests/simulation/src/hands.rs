@@ -44,7 +44,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let id = subject.map_or("a parameter", |image| &image.id);
     world.trace.line(world.elapsed(), "hand", &format!("{what:?} {id} in {region}"));
     let now = world.elapsed();
-    if what == ByHand::Deregister {
+    if matches!(what, ByHand::Deregister | ByHand::UntagSnapshot) {
         world.past().snapshots_deleted.insert(region.clone(), now);
     }
     if let Some(image) = subject.filter(|_| what == ByHand::Disown) {

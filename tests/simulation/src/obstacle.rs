@@ -82,6 +82,10 @@ impl Scene<'_> {
             self.take_name(more);
         }
         self.world.apply(more);
+        if self.world.manifest(more.object).as_ref() != Some(more) {
+            // It asks for more than there may be.
+            return;
+        }
         sleep(STANDS.max(SOON + self.aws_takes)).await;
         self.check_told(more);
         match fault {

@@ -84,7 +84,7 @@ pub(crate) struct Past {
     pub(crate) spoilt: BTreeMap<&'static str, Duration>,
     /// When a controller was last given a listing of a region's images.
     pub(crate) listed: BTreeMap<String, Duration>,
-    /// When a controller was last given a listing of a region's snapshots, and when somebody last deleted some there.
+    /// When a controller was last given a listing of a region's snapshots, and when somebody last deleted or untagged some there.
     pub(crate) snapshots_listed: BTreeMap<String, Duration>,
     pub(crate) snapshots_deleted: BTreeMap<String, Duration>,
     /// The conditions that each object was last seen with, by its uid, and when: by the controllers' clocks, and in truth.

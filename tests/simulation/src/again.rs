@@ -65,6 +65,14 @@ pub(crate) struct Done {
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
 
+impl Done {
+    /// By a clock that jumps it may be time to write again.
+    pub(crate) fn forgive(&mut self) {
+        self.put.clear();
+        self.owed.forgive();
+    }
+}
+
 fn write(call: &Call) -> Write {
     (call.operation.clone(), call.region.clone(), call.subject(&["ImageId", "SnapshotId", "Name"]))
 }
@@ -93,19 +101,19 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
             let before = past.done.tagged.get(&(id.clone(), key.clone()));
             before.is_some_and(|(written, at)| written == value && by_hand(id).is_none_or(|touched| touched < *at))
         };
-        let again = tags(call).iter().all(told).then(|| "it was told that these tags are there".into());
+        let tags = tags(call);
+        let again = tags.iter().all(told).then(|| "it was told that these tags are there".into());
         // If no answer comes, nobody knows.
-        for (of, _) in tags(call) {
-            past.done.tagged.remove(&of);
-        }
+        tags.iter().for_each(|(of, _)| drop(past.done.tagged.remove(of)));
         return again;
     }
+    let of_the_same = |operation: &str| (operation.to_owned(), write.1.clone(), write.2.clone());
     if call.operation == "DeleteParameter" {
-        past.done.put.remove(&("PutParameter".to_owned(), write.1.clone(), write.2.clone()));
+        past.done.put.remove(&of_the_same("PutParameter"));
     }
     let value = call.get("Value").filter(|_| call.operation == "PutParameter")?;
     // Even without an answer it may be there again.
-    past.done.removed.remove(&("DeleteParameter".to_owned(), write.1.clone(), write.2.clone()));
+    past.done.removed.remove(&of_the_same("DeleteParameter"));
     let before = past.done.put.insert(write, Put { value: value.to_owned(), at: now, told: false });
     let same = before.as_ref().filter(|put| put.value == value);
     if same.is_some_and(|put| put.is_under_way(now)) && !touched {
@@ -166,11 +174,6 @@ pub(crate) fn copied_too_often(world: &World, copy: &str, token: &str) -> Option
 /// Notes that AWS refused a write, so that it is not done.
 pub(crate) fn refused(world: &World, call: &Call) {
     world.past().done.put.remove(&write(call));
-}
-
-/// By a clock that jumps it may be time to write again.
-pub(crate) fn forgive(world: &World) {
-    world.past().done.put.clear();
 }
 
 /// Notes a write that has succeeded, and that the controller knows to have.

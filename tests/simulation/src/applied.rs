@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::manifest::{Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, Origin, REGIONS, source_id};
 use crate::state::Image;
 use crate::world::{LATELY, World};
@@ -98,8 +100,10 @@ impl World {
     /// An object in another namespace, of the name of one here, names sources of ours; it is suspended, and does nothing else.
     pub(crate) fn settle_neighbour(&self) {
         let claimed = [source_id(OBJECTS[0], 0), source_id(OBJECTS[1], 1)];
-        let version = |(number, id): (usize, &String)| serde_json::json!({"version": format!("1.{number}"), "source": {"image": {"region": REGIONS[0], "id": id}}});
-        let object = serde_json::json!({
+        let image = |id: &String| json!({"region": REGIONS[0], "id": id});
+        let version =
+            |(number, id): (usize, &String)| json!({"version": format!("1.{number}"), "source": {"image": image(id)}});
+        let object = json!({
             "apiVersion": "amiops.dev/v1alpha1",
             "kind": "MachineImage",
             "metadata": {"name": OBJECTS[0], "namespace": NEIGHBOURS},
@@ -122,7 +126,7 @@ impl World {
     /// Somebody asks for a pass now; the answer is what the object then carries, if there is one.
     pub(crate) fn request(&self, object: &str) -> Option<String> {
         let request = self.now().to_string();
-        let patch = serde_json::json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
+        let patch = json!({"metadata": {"annotations": {"amiops.dev/reconcile-at": request}}});
         self.kube.merge_patch("machineimages", NAMESPACE, object, &patch).ok().map(|_| request)
     }
 

@@ -146,13 +146,13 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
 /// Images and snapshots are public by the ten thousands, and others' may have the same name or tags: what is not asked for by its
 /// id is asked for among our own.
 pub(crate) fn asks_everybody(call: &Call) -> Option<String> {
-    let (of_us, ids) = match call.operation.as_str() {
-        "DescribeImages" => ("Owner.1", "image-id"),
-        "DescribeSnapshots" => ("Owner.1", "snapshot-id"),
+    let ids = match call.operation.as_str() {
+        "DescribeImages" => "image-id",
+        "DescribeSnapshots" => "snapshot-id",
         _ => return None,
     };
     let by_id = call.parameters.keys().any(|name| name.starts_with("ImageId.") || name.starts_with("SnapshotId."));
-    let fine = call.get(of_us) == Some("self") || by_id || !filtered(call, ids).is_empty();
+    let fine = call.get("Owner.1") == Some("self") || by_id || !filtered(call, ids).is_empty();
     (!fine).then(|| format!("{} asks for what others own", call.operation))
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 if *looked.as_ref().map_err(Clone::clone)? < references {
                     return Err(format!("{id} was not looked at after its use was checked"));
                 }
-                let renamed = image.version() == Some(hands::ANOTHER) && renamed_since(world, id);
+                let renamed = image.version() == Some(hands::ANOTHER) && touched_since_check(world, id);
                 if !world.tags_are_late && renamed && !disowned_since(world, id) {
                     return Err(format!("{id} has become another version after its use was checked"));
                 }
@@ -256,11 +256,10 @@ pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
 }
 
-/// Whether an image became another version after it was asked who uses it.
-fn renamed_since(world: &World, id: &str) -> bool {
+/// Whether an image was taken out of amiops's hands after it was asked who uses it.
+fn touched_since_check(world: &World, id: &str) -> bool {
     let past = world.past();
-    let renamed = past.disowned.get(id).filter(|_| past.renamed.contains(id));
-    renamed.is_some_and(|at| past.asked.checked.get(id).is_none_or(|checked| checked <= at))
+    past.disowned.get(id).is_some_and(|at| past.asked.checked.get(id).is_none_or(|checked| checked <= at))
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

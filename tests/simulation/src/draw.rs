@@ -5,6 +5,7 @@ use std::time::Duration;
 use ec2sim::{Effect, Fault};
 use fastrand::Rng;
 
+use crate::faults::copies_fail;
 use crate::manifest::{Manifest, OBJECTS, REGIONS};
 use crate::sagas;
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
@@ -129,9 +130,7 @@ fn last_acts(rng: &mut Rng, manifests: &[Manifest; 2], length: Duration) -> Vec<
     };
     let mut moments: Vec<_> = acts.into_iter().map(|act| Moment { at, act }).collect();
     if rng.u8(..3) != 0 {
-        let crash =
-            Act::Crash { calls: rng.u64(..12), after_commit: rng.bool(), restart_after: Duration::from_secs(1) };
-        moments.push(Moment { at: at + before / 2, act: crash });
+        moments.push(Moment { at: at + before / 2, act: sagas::crash(rng) });
     }
     moments
 }
@@ -243,9 +242,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         6..=7 => Effect::Deny,
         8 => Effect::RegionDown,
         _ => {
-            return Fault::new(Effect::FailCopy { reason: "the copy broke off".into() })
-                .operation("CopyImage")
-                .region(region);
+            return copies_fail().region(region);
         }
     };
     let fault = Fault::new(effect).operation(operation);

@@ -91,15 +91,19 @@ impl Manifest {
     /// The manifest with one more version, if there is one that it does not have.
     pub(crate) fn with_free_version(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        let free: Vec<_> = (0..FOREIGN).filter(|number| self.versions.iter().all(|v| v.number != *number)).collect();
+        let free: Vec<_> = (0..FOREIGN).filter(|number| self.lacks(*number)).collect();
         let number = rng.choice(free);
         manifest.versions.extend(number.map(|number| Version { number, adopt: false, origin: Origin::Baked }));
         manifest
     }
 
+    fn lacks(&self, number: usize) -> bool {
+        self.versions.iter().all(|version| version.number != number)
+    }
+
     fn add_version(&mut self, rng: &mut Rng) {
         let number = rng.usize(..SOURCES);
-        if self.versions.iter().all(|v| v.number != number) {
+        if self.lacks(number) {
             self.versions.push(version(number, rng));
         }
     }
@@ -117,7 +121,7 @@ impl Manifest {
     /// The manifest with other versions instead of all that there are, and a channel that points to one of them.
     pub(crate) fn renewed(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        let free = (0..SOURCES).filter(|number| self.versions.iter().all(|v| v.number != *number));
+        let free = (0..SOURCES).filter(|number| self.lacks(*number));
         let mut others: Vec<_> = free.map(|number| version(number, rng)).collect();
         rng.shuffle(&mut others);
         others.truncate(rng.usize(1..3));
@@ -133,7 +137,7 @@ impl Manifest {
     /// The manifest with one more version, of the source of another; both are mostly handed over.
     pub(crate) fn with_twin(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();
-        let number = (0..SOURCES).find(|number| self.versions.iter().all(|v| v.number != *number));
+        let number = (0..SOURCES).find(|number| self.lacks(*number));
         if let (Some(first), Some(number)) = (rng.choice(&mut manifest.versions), number) {
             first.adopt |= rng.u8(..3) != 0;
             let (region, id) = first.source(self.object);

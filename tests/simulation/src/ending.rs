@@ -188,8 +188,7 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String>
             && manifest.regions.contains_key(i.region.as_str())
             && !manifest.lists(i.version().unwrap_or_default())
     };
-    let is_free =
-        |i: &&Image| !i.protected && !world.is_claimed(&i.id) && !OBJECTS.iter().any(|o| is_source(world, o, &i.id));
+    let is_free = |i: &&Image| !i.protected && !is_sourced(world, &i.id, None);
     let failed = state.images.iter().filter(|i| i.is_of(manifest.object)).filter(is_free).find(unwanted);
     let failed = failed.map(|i| format!("{} in {} is a failed copy that nobody wants", i.id, i.region));
     let mut wrong: Vec<_> = failed.into_iter().collect();
@@ -216,6 +215,12 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String>
     wrong
 }
 
+/// Whether any object, but for one, names an image as a source.
+pub(crate) fn is_sourced(world: &World, id: &str, but: Option<&str>) -> bool {
+    let others = || OBJECTS.iter().filter(|object| Some(**object) != but);
+    world.is_claimed(id) || others().any(|object| is_source(world, object, id))
+}
+
 /// Whether an object names an image as a source; one that is being deleted does so until it is gone.
 fn is_source(world: &World, object: &str, id: &str) -> bool {
     let exists = world.kube.get("machineimages", NAMESPACE, object).is_some();
@@ -227,8 +232,7 @@ fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<St
     let mut wrong = Vec::new();
     let kept = state.images.iter().any(|i| {
         let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
-        let sourced = OBJECTS.iter().any(|o| *o != object && is_source(world, o, &i.id));
-        i.is_of(object) && (used || i.protected || i.shared || sourced || world.is_claimed(&i.id))
+        i.is_of(object) && (used || i.protected || i.shared || is_sourced(world, &i.id, Some(object)))
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.
     let held = |s: &Snapshot| {

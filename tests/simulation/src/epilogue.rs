@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::ending;
 use crate::manifest::{Manifest, NAMESPACE, OBJECTS};
+use crate::state::State;
 use crate::world::World;
 
 /// A copy is looked at every two minutes; the rest takes seconds.
@@ -58,14 +59,15 @@ pub(crate) fn now(world: &World, object: &str) -> Value {
     world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default()
 }
 
+/// The manifest of an object that has arrived, if nothing stands in the way of more.
+pub(crate) fn arrived(world: &World, state: &State, object: &str) -> Option<Manifest> {
+    let manifest = world.manifest(object).filter(|m| !m.suspend && ending::lacking(state, m).is_none())?;
+    (!ending::excused(state, &manifest.with_more())).then_some(manifest)
+}
+
 /// Asks an object for more; the answer is what was asked for, and the request for a pass.
 fn ask(world: &World, object: &'static str) -> Option<(Manifest, String)> {
-    let state = world.state();
-    let manifest = world.manifest(object).filter(|m| !m.suspend && ending::lacking(&state, m).is_none())?;
-    let more = manifest.with_more();
-    if ending::excused(&state, &more) {
-        return None;
-    }
+    let more = arrived(world, &world.state(), object)?.with_more();
     world.apply(&more);
     let request = world.request(object)?;
     world.manifest(object).filter(|m| *m == more).map(|m| (m, request))

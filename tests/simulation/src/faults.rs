@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ec2sim::{Effect, Fault};
 use jiff::SignedDuration;
 use kubesim::Verdict;
 use serde_json::json;
@@ -18,6 +19,11 @@ const SLOW: Duration = Duration::from_secs(4);
 const LAG: Duration = Duration::from_secs(30);
 /// How many changes ago an old state is.
 const STALE: u64 = 3;
+
+/// Copies that begin, and break off.
+pub(crate) fn copies_fail() -> Fault {
+    Fault::new(Effect::FailCopy { reason: "the copy broke off".into() }).operation("CopyImage")
+}
 
 /// What ends.
 pub(crate) enum Ending {

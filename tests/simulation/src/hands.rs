@@ -51,9 +51,6 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
         let mut past = world.past();
         let calls = past.calls;
         past.disowned.insert(image.id.clone(), calls);
-        if pick.is_multiple_of(3) {
-            past.renamed.insert(image.id.clone());
-        }
     }
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
@@ -180,10 +177,9 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
 /// The image that was baked for a version goes, or is disabled, while others may still be copied from it.
 async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
-    let ec2 = ec2(config, REGIONS[0]);
     match pick.is_multiple_of(3) {
-        true => drop(ec2.disable_image().image_id(id).send().await),
-        false => drop(ec2.deregister_image().image_id(id).send().await),
+        true => drop(ec2(config, REGIONS[0]).disable_image().image_id(id).send().await),
+        false => deregister(config, REGIONS[0], &id).await,
     }
     Some(REGIONS[0].to_owned())
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::coherent::entries;
-use crate::epilogue::{SOON, now};
+use crate::epilogue::{SOON, arrived, now};
+use crate::faults::copies_fail;
 use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, REGIONS};
 use crate::state::{Image, State};
 use crate::story::ByHand;
@@ -50,9 +51,7 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
     let obstacle = [CopiesFail, CopiesAreDenied, RegionIsDown, TagIsChanged, NameIsTaken, StatusIsWiped];
     let obstacle = obstacle[(number % 6) as usize];
     let state = world.state();
-    let arrived =
-        |m: &Manifest| !m.suspend && ending::lacking(&state, m).is_none() && !ending::excused(&state, &m.with_more());
-    let Some(manifest) = OBJECTS.into_iter().filter_map(|object| world.manifest(object)).find(arrived) else { return };
+    let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
     let scene = Scene { world, by_hand, obstacle, region, aws_takes };
     match obstacle {
@@ -71,14 +70,13 @@ impl Scene<'_> {
     /// nothing.
     async fn hold_up(&self, more: &Manifest, what_follows: u64) {
         let fault = match self.obstacle {
-            Obstacle::CopiesFail => Effect::FailCopy { reason: "the copy broke off".into() },
-            Obstacle::CopiesAreDenied => Effect::Deny,
-            _ => Effect::RegionDown,
+            Obstacle::CopiesFail => Some(copies_fail()),
+            Obstacle::CopiesAreDenied => Some(Fault::new(Effect::Deny).operation("CopyImage")),
+            Obstacle::RegionIsDown => Some(Fault::new(Effect::RegionDown).operation("*")),
+            Obstacle::NameIsTaken | Obstacle::TagIsChanged | Obstacle::StatusIsWiped => None,
         };
-        let operation = if self.obstacle == Obstacle::RegionIsDown { "*" } else { "CopyImage" };
-        let fault = (self.obstacle != Obstacle::NameIsTaken)
-            .then(|| self.world.aws.add_fault(Fault::new(fault).operation(operation).region(self.region)));
-        if fault.is_none() {
+        let fault = fault.map(|fault| self.world.aws.add_fault(fault.region(self.region)));
+        if self.obstacle == Obstacle::NameIsTaken {
             self.take_name(more);
         }
         self.world.apply(more);
@@ -123,10 +121,12 @@ impl Scene<'_> {
     async fn lose_another(&self, more: &Manifest) {
         let state = self.world.state();
         let is_copy = |i: &&&Image| i.version().is_some_and(|v| v != last() && more.lists(v)) && i.made_from.is_some();
-        let is_source =
-            |id: &str| OBJECTS.into_iter().any(|o| self.world.manifest(o).is_some_and(|m| m.has_source(id)));
         let here: Vec<_> = self.ours(&state, more).collect();
-        let Some(lost) = here.iter().filter(is_copy).find(|i| !i.protected && !is_source(&i.id)) else { return };
+        let Some(lost) =
+            here.iter().filter(is_copy).find(|i| !i.protected && !ending::is_sourced(self.world, &i.id, None))
+        else {
+            return;
+        };
         hands::deregister(self.by_hand, self.region, &lost.id).await;
         sleep(LISTING + SOON * 2 + self.aws_takes).await;
         let version = lost.version().unwrap_or_default();

@@ -51,6 +51,11 @@ impl Owed {
         self.due.entry((region.to_owned(), look)).or_insert(now + SOON);
     }
 
+    /// Whose clock jumps may think that it is too late, or too early.
+    pub(crate) fn forgive(&mut self) {
+        self.due.clear();
+    }
+
     fn is_listed(&self, region: &str, image: &str) -> bool {
         self.listed.get(region).is_some_and(|listed| listed.contains(image))
     }
@@ -128,11 +133,6 @@ pub(crate) fn note(world: &World, call: &Call, answer: Option<&HttpResponse>) {
             owed.refused.insert(region.to_owned(), now);
         }
     }
-}
-
-/// Whose clock jumps may think that it is too late, or too early.
-pub(crate) fn forgive(world: &World) {
-    world.past().done.owed.due.clear();
 }
 
 /// Notes what the whole answer to a listing shows: what it misses of the one before is to be looked at.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ec2sim::{Effect, Fault};
 use fastrand::Rng;
 
+use crate::faults::copies_fail;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::story::{Act, Moment};
 
@@ -119,8 +120,7 @@ impl Saga {
         let good = manifest.with_free_version(rng);
         self.apply(manifest, good.clone());
         self.at += Duration::from_mins(rng.u64(5..50));
-        let fails = Fault::new(Effect::FailCopy { reason: "the copy broke off".into() }).operation("CopyImage");
-        self.step(Act::Aws(Box::new(fails), Duration::from_mins(10)));
+        self.step(Act::Aws(Box::new(copies_fail()), Duration::from_mins(10)));
         self.apply(manifest, good.with_free_version(rng));
         self.wait(rng);
         let given_up: Vec<_> = manifest.versions.iter().rev().take(2).map(|v| v.number).collect();
@@ -160,6 +160,6 @@ fn refusal(rng: &mut Rng) -> Act {
 }
 
 /// The controller dies soon, and is there again at once.
-fn crash(rng: &mut Rng) -> Act {
+pub(crate) fn crash(rng: &mut Rng) -> Act {
     Act::Crash { calls: rng.u64(..12), after_commit: rng.bool(), restart_after: Duration::from_secs(1) }
 }

@@ -18,7 +18,6 @@ use crate::manifest::{
 use crate::state::State;
 use crate::story::Story;
 use crate::trace::{Trace, VIOLATION};
-use crate::{again, owed};
 
 /// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
 /// retried. Within this time it is not to blame.
@@ -99,8 +98,6 @@ pub(crate) struct Past {
     pub(crate) second_thought: Option<(u64, Thought)>,
     /// After how many calls each image was taken out of amiops's hands.
     pub(crate) disowned: BTreeMap<String, u64>,
-    /// Those of them that became another version.
-    pub(crate) renamed: BTreeSet<String>,
     /// The sources that an object of another namespace names.
     pub(crate) claimed: Vec<String>,
 }
@@ -218,8 +215,7 @@ impl World {
     /// From now on, the controllers' clocks are so far off.
     pub(crate) fn set_skew(&self, skew: SignedDuration) {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
-        owed::forgive(self);
-        again::forgive(self);
+        self.past().done.forgive();
     }
 
     /// What exists in AWS.

@@ -89,10 +89,13 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     sleep(QUIET).await;
     ending::check_quiet(&world, &before);
     let Nature { copy_time, parameter_delay, name_linger, .. } = story.nature;
-    let aws_takes = copy_time.min(COPY_TIME) + parameter_delay + name_linger * 2;
+    let aws_takes = copy_time.min(COPY_TIME) + parameter_delay;
     match story.epilogue() {
         Some(Epilogue::More) => epilogue::play(&world, aws_takes).await,
-        Some(Epilogue::Obstacle(number)) => obstacle::play(&world, &stage.by_hand, aws_takes, number).await,
+        // Only there a name is used again.
+        Some(Epilogue::Obstacle(number)) => {
+            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, number).await;
+        }
         None => {}
     }
     let counts = world.trace.counts();

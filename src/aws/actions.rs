@@ -63,7 +63,9 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             inventory.note_parameters(region, |p, _| p.forget(parameter));
             Ok(Outcome::done(format!("removed parameter {parameter} in {region}")))
         }
-        Action::Deregister { region, version, image } => deregister(inventory, owner, region, version, image).await,
+        Action::Deregister { region, version, image, state } => {
+            deregister(inventory, owner, region, version, image, *state).await
+        }
         Action::DeleteSnapshot { region, snapshot, .. } => {
             delete_snapshot(inventory, owner, region, snapshot).await?;
             Ok(Outcome::done(format!("deleted snapshot {snapshot} in {region}, whose image is gone")))
@@ -161,7 +163,7 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
     let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) else { return Ok(None) };
     let source = made_for(&holder, owner, copy);
     if source.is_some() && holder.state == ImageState::Failed {
-        deregister(inventory, owner, region, version, &holder.id).await?;
+        deregister(inventory, owner, region, version, &holder.id, holder.state).await?;
         return Ok(None);
     }
     if source.as_ref() == Some(&copy.source) {
@@ -225,13 +227,15 @@ fn doubt(inventory: &Arc<Inventory>, region: &RegionName, image: &ImageId, error
 }
 
 /// Deregisters an image of ours and deletes its snapshots. Just before, EC2 is asked once more whether the image still
-/// carries our tags: somebody may have taken it out of our hands since the listing.
+/// carries our tags, since somebody may have taken it out of our hands since the listing; and whether its state is the one by
+/// which that was decided, since a copy that has become available may be the last of its region.
 async fn deregister(
     inventory: &Arc<Inventory>,
     owner: &Owner,
     region: &RegionName,
     version: &VersionName,
     image: &ImageId,
+    state: ImageState,
 ) -> Result<Outcome, Trouble> {
     let aws = inventory.aws();
     let about = |error: CallError| error.about(&format!("{image} ({version})"));
@@ -248,6 +252,14 @@ async fn deregister(
     if !ours(&found) {
         inventory.note_look(region, &[], vec![found]);
         return Err(left_alone(&format!("does not carry the tags of {owner} {version} any more")));
+    }
+    if found.state != state {
+        let message = format!(
+            "{image} in {region} has become {} since it was decided that it goes, so it was left alone until that is decided anew",
+            found.state
+        );
+        inventory.note_look(region, &[], vec![found]);
+        return Err(Trouble::new(Class::Transient, "StateChanged", message));
     }
     let call =
         aws.lane(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();

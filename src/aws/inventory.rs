@@ -257,7 +257,7 @@ impl Inventory {
     }
 
     async fn list_snapshots(&self, region: &Region) -> Result<(), Trouble> {
-        let of_images = lock(&region.memory).snapshots_of_images();
+        let of_images = lock(&region.memory).begin_snapshots();
         let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
         let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
         let changed = match result {

@@ -32,6 +32,10 @@ pub(super) struct Memory {
     attempts: BTreeMap<(Owner, VersionName), u32>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
     snapshot_trouble: Option<Trouble>,
+    /// How many listings of snapshots have begun.
+    snapshot_listings: u64,
+    /// Whose images went, after which listing of snapshots began: until the next one nobody knows what they left.
+    departed: BTreeMap<Owner, u64>,
     /// The tags that we wrote lately, by the id of what carries them.
     written: BTreeMap<String, (Tags, Timestamp)>,
     /// When we removed what. Not by the date: a clock that jumps must not make us believe what is gone.
@@ -134,7 +138,7 @@ impl Memory {
         remembered.misses += 1;
         remembered.image.missed = true;
         if remembered.misses >= LOOKS {
-            images.remove(id);
+            self.forget_image(id);
         }
         Some(owner)
     }
@@ -152,7 +156,7 @@ impl Memory {
         mut found: BTreeMap<SnapshotId, Snapshot>,
         now: Timestamp,
     ) -> BTreeSet<Owner> {
-        self.snapshot_trouble = None;
+        let recovered = self.snapshot_trouble.take().is_some();
         found.retain(|id, _| !self.removed.contains_key(id.as_str()));
         for (id, snapshot) in &mut found {
             snapshot.tags.extend(self.just_written(id.as_str(), now));
@@ -166,6 +170,8 @@ impl Memory {
             differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
         let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
         changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
+        let known: Vec<_> = self.departed.extract_if(.., |_, listing| *listing < self.snapshot_listings).collect();
+        changed.extend(known.into_iter().filter(|_| recovered).map(|(owner, _)| owner));
         changed
     }
 
@@ -241,9 +247,11 @@ impl Memory {
 
     /// Forgets an image without a grace: the next listing may bring it back.
     fn forget_image(&mut self, id: &ImageId) {
-        self.images.values_mut().for_each(|images| {
-            images.remove(id);
-        });
+        for (owner, images) in &mut self.images {
+            if images.remove(id).is_some() {
+                self.departed.insert(owner.clone(), self.snapshot_listings);
+            }
+        }
     }
 
     /// Forgets an image that a call has just removed, and does not believe listings that still have it.
@@ -288,14 +296,17 @@ impl Memory {
         self.unknown.values().any(|until| runs(*until, LISTING_GRACE, now))
     }
 
-    /// The snapshots that images of ours have.
-    pub(super) fn snapshots_of_images(&self) -> Vec<SnapshotId> {
+    /// Begins a listing of snapshots. The answer names those that images of ours have.
+    pub(super) fn begin_snapshots(&mut self) -> Vec<SnapshotId> {
+        self.snapshot_listings += 1;
         self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
     }
 
-    /// Whether an owner is known to have an image or a snapshot here, or a copy under an id that is not known.
+    /// Whether an owner is known to have an image or a snapshot here, or a copy under an id that is not known; or had an image, and
+    /// what that has left is not known.
     pub(super) fn holds_of(&self, owner: &Owner) -> bool {
-        let image = self.images.get(owner).is_some_and(|images| !images.is_empty());
+        let image =
+            self.images.get(owner).is_some_and(|images| !images.is_empty()) || self.departed.contains_key(owner);
         let awaited = self.unknown.keys().any(|(of, _)| of == owner);
         image || awaited || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::ids::{ChannelName, ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
-use super::observed::Class;
+use super::observed::{Class, ImageState};
 use super::tags::Tags;
 use crate::api::ReplicaState;
 
@@ -55,6 +55,8 @@ pub enum Action {
         version: VersionName,
         /// The image.
         image: ImageId,
+        /// Its state when this was decided. What keeps an available image does not keep one that is still pending.
+        state: ImageState,
     },
     /// Delete a snapshot whose image is gone.
     DeleteSnapshot {
@@ -175,7 +177,7 @@ impl fmt::Display for Action {
                 write!(f, "publish {channel}={version} in {region}: {parameter} = {image}")
             }
             Self::Unpublish { region, parameter } => write!(f, "remove parameter {parameter} in {region}"),
-            Self::Deregister { region, version, image } => {
+            Self::Deregister { region, version, image, .. } => {
                 write!(f, "deregister {image} ({version}) in {region} and delete its snapshots")
             }
             Self::DeleteSnapshot { region, version, snapshot } => {

@@ -80,6 +80,18 @@ pub enum ImageState {
     Deregistered,
 }
 
+impl std::fmt::Display for ImageState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Available => "available",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+            Self::Deregistered => "deregistered",
+        })
+    }
+}
+
 /// An image, as DescribeImages tells of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Image {

@@ -327,7 +327,6 @@ fn found<'a>(scene: &Scene<'a>, source: &ImageRef) -> Result<&'a Image, Trouble>
         ImageState::Pending => (Class::Transient, "it is copied once it is available"),
         _ => (Class::NeedsPerson, "name an image that is available"),
     };
-    let state = format!("{:?}", image.state).to_lowercase();
-    let message = format!("the source {} in {} is {state}: {advice}", source.id, source.region);
+    let message = format!("the source {} in {} is {}: {advice}", source.id, source.region, image.state);
     Err(Trouble::new(class, "SourceNotAvailable", message))
 }

@@ -50,6 +50,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             region: candidate.region.clone(),
             version: candidate.owned.ownership.version.clone(),
             image: candidate.owned.image.id.clone(),
+            state: candidate.owned.image.state,
         };
         let kept = GUARDS.iter().find_map(|guard| guard.keeps(scene, &candidate));
         if let Some(Usage::Unknown(trouble)) = scene.observed.usage.get(&candidate.owned.image.id) {

@@ -286,3 +286,19 @@ fn a_region_with_a_copy_under_an_unknown_id_is_not_forgotten() {
     memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap(), at(0));
     assert!(memory.holds_of(&owner()));
 }
+
+#[tokio::test]
+async fn a_region_is_not_forgotten_with_its_last_image_until_a_listing_tells_which_snapshots_are_left() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.begin_snapshots();
+    memory.remove_image(&"ami-1".into());
+    memory.apply_snapshots(BTreeMap::new(), at(0));
+    assert!(memory.holds_of(&owner()), "that listing had begun before");
+    memory.begin_snapshots();
+    memory.fail_snapshots(Trouble::new(Class::Throttled, "RequestLimitExceeded", "slow down"));
+    assert!(memory.holds_of(&owner()));
+    memory.begin_snapshots();
+    assert_eq!(memory.apply_snapshots(BTreeMap::new(), at(0)), BTreeSet::from([owner()]));
+    assert!(!memory.holds_of(&owner()));
+}

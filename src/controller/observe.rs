@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub failures: BTreeMap<Key, Failure>,
     /// Whether somebody asked for this pass.
     pub requested: bool,
+    /// Who uses images, as far as that is not to be asked again in this pass.
+    pub usage: BTreeMap<ImageId, Usage>,
 }
 
 impl Surroundings {
@@ -73,7 +75,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
             observed.account = Some(inventory.account(&version.source.region).await);
         }
     }
-    observed.usage = usage(inventory, desired, &mut observed).await;
+    observed.usage = usage(inventory, desired, surroundings, &mut observed).await;
     observed
 }
 
@@ -117,8 +119,20 @@ async fn sources(
 
 /// Who uses what could go. Where something could go, the images of the region are looked at anew first: a listing can be
 /// some minutes old, and what stays must still be there.
-async fn usage(inventory: &Arc<Inventory>, desired: &Desired, observed: &mut Observed) -> BTreeMap<ImageId, Usage> {
-    let regions: Vec<_> = candidates(desired, observed).into_keys().collect();
+async fn usage(
+    inventory: &Arc<Inventory>,
+    desired: &Desired,
+    surroundings: &Surroundings,
+    observed: &mut Observed,
+) -> BTreeMap<ImageId, Usage> {
+    let known = &surroundings.usage;
+    let to_check = |observed: &Observed| {
+        let mut candidates = candidates(desired, observed);
+        candidates.values_mut().for_each(|images| images.retain(|image| !known.contains_key(image)));
+        candidates.retain(|_, images| !images.is_empty());
+        candidates
+    };
+    let regions: Vec<_> = to_check(observed).into_keys().collect();
     let looks = join_all(regions.iter().map(|region| inventory.look_now(region, &desired.owner))).await;
     for (region, view) in regions.into_iter().zip(looks) {
         if let Some(before) = observed.regions.get_mut(&region) {
@@ -126,7 +140,7 @@ async fn usage(inventory: &Arc<Inventory>, desired: &Desired, observed: &mut Obs
             *before = RegionView { parameters, ..view };
         }
     }
-    let candidates = candidates(desired, observed);
-    let answers = candidates.iter().map(|(region, images)| inventory.usage(region, images));
-    join_all(answers).await.into_iter().flatten().collect()
+    let to_check = to_check(observed);
+    let answers = to_check.iter().map(|(region, images)| inventory.usage(region, images));
+    join_all(answers).await.into_iter().flatten().chain(known.clone()).collect()
 }

@@ -16,8 +16,8 @@ use super::execute::{Done, execute};
 use super::observe::{Surroundings, observe};
 use super::{delete, events, report};
 use crate::api::{MachineImage, MachineImageStatus, RECONCILE_AT};
-use crate::plan::ids::RegionName;
-use crate::plan::{Desired, Plan, plan};
+use crate::plan::ids::{ImageId, RegionName};
+use crate::plan::{Desired, Plan, Usage, plan};
 
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
 /// are left to the next pass.
@@ -127,6 +127,11 @@ async fn rounds(
             steps.retain(|step| !step.action.removes());
         }
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
+        // Where nothing more is done in this pass, nobody needs to know who uses what by now.
+        let is_closed =
+            |id: &ImageId| plan.departures.iter().any(|d| d.id == id.as_str() && closed.contains(&d.region));
+        let stands = |id: &ImageId, usage: &Usage| matches!(usage, Usage::Unknown(_)) || is_closed(id);
+        surroundings.usage = observed.usage.into_iter().filter(|(id, usage)| stands(id, usage)).collect();
         if done.is_empty() && plan.all_gone && !seen_gone {
             // Nobody will look after what an old listing has left out.
             refresh(context, desired, &surroundings).await?;

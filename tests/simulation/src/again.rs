@@ -137,7 +137,9 @@ pub(crate) fn asked_too_often(world: &World, call: &Call) -> Option<String> {
     }
     let now = world.elapsed();
     let mut past = world.past();
-    let read = past.done.read.entry((call.region.clone(), call.operation.clone())).or_default();
+    // Most questions are about all that there is; this one is about one image.
+    let what = format!("{} {}", call.operation, call.get("ImageId").unwrap_or_default());
+    let read = past.done.read.entry((call.region.clone(), what)).or_default();
     read.push_back(now);
     while read.front().is_some_and(|at| now.saturating_sub(*at) > Duration::from_mins(10)) {
         read.pop_front();

@@ -90,6 +90,13 @@ fn whole(world: &World, call: &Call, answer: &HttpResponse) -> Option<String> {
     Some(text)
 }
 
+/// Whether a call asks for whatever can use an image. What rests or is about to run needs its image too.
+fn asks_in_full(call: &Call) -> bool {
+    let states = ["pending", "running", "stopping", "stopped"];
+    let names = |state: &&str| call.parameters.values().any(|value| value == state);
+    call.get("IncludeAllResourceTypes") == Some("true") && states.iter().all(names)
+}
+
 /// Notes what the call of a number asked, if it was answered to the end.
 pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpResponse) {
     if answer.status().as_u16() != 200 || call.writes() {
@@ -106,6 +113,7 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
             looked.chain(named).chain(held).collect()
         }
         "DescribeSnapshots" => filtered("snapshot-id").into_iter().map(|id| (Question::Snapshot, id)).collect(),
+        "DescribeImageReferences" if !asks_in_full(call) => return,
         "DescribeImageReferences" => {
             let unused = |id: &&str| !text.contains(*id);
             call.list("ImageId").into_iter().filter(unused).map(|id| (Question::References, id)).collect()

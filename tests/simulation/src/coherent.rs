@@ -107,7 +107,8 @@ fn dates(world: &World, found: &Value) -> Option<String> {
     let key = found["metadata"]["uid"].to_string();
     let now = (found["status"]["conditions"].clone(), world.wrong_time(), world.now());
     let (before, seen, truly) = world.past().told.insert(key, now)?;
-    if world.wrong_time().duration_since(seen) != world.now().duration_since(truly) {
+    let jumped = world.wrong_time().duration_since(seen) != world.now().duration_since(truly);
+    if jumped || world.past().clocks_differ {
         return None;
     }
     let date = |c: &Value| c["lastTransitionTime"].as_str().and_then(|date| date.parse::<Timestamp>().ok());

@@ -163,6 +163,7 @@ fn act(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Act {
             after_commit: rng.bool(),
             restart_after: Duration::from_secs([1, 30, 1200][rng.usize(..3)]),
         },
+        95..=96 if rng.bool() => Act::Rollout,
         95..=96 => Act::SecondController(a_while),
         97 => Act::ClusterLost,
         98 => regret(rng, &manifests[which]),
@@ -217,6 +218,11 @@ fn delay(rng: &mut Rng) -> u32 {
     }
 }
 
+/// AWS has trouble of its own.
+fn out_of_service() -> Effect {
+    Effect::Error { code: "ServiceUnavailable".into(), message: "try again later".into(), status: 503 }
+}
+
 fn fault(rng: &mut Rng, region: &str) -> Fault {
     let operations = [
         "CopyImage",
@@ -227,6 +233,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         "CreateTags",
         "DeregisterImage",
         "DeleteSnapshot",
+        "PutParameter",
         "PutParameter",
         "DeleteParameter",
         "GetParameters",
@@ -240,6 +247,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         3 => Effect::DropRequest,
         4..=5 => Effect::DropReply,
         6..=7 => Effect::Deny,
+        8 if rng.bool() => out_of_service(),
         8 => Effect::RegionDown,
         _ => {
             return copies_fail().region(region);

@@ -10,6 +10,9 @@ use crate::manifest::{FOREIGN, LAST, Manifest, OBJECTS, Origin, REGIONS, SOURCES
 /// The number of the version that is copied from an image of amiops's.
 const CHAINED: usize = SOURCES - 1;
 
+/// The numbers of versions that come by the dozen.
+const CROWD: std::ops::Range<usize> = 20..31;
+
 /// Channels that stay where they are.
 const MANY: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 /// A date before all others, and one after them.
@@ -94,6 +97,24 @@ impl Manifest {
         let free: Vec<_> = (0..FOREIGN).filter(|number| self.lacks(*number)).collect();
         let number = rng.choice(free);
         manifest.versions.extend(number.map(|number| Version { number, adopt: false, origin: Origin::Baked }));
+        manifest
+    }
+
+    /// The manifest with more versions than EC2 tells the users of at once, all of one source.
+    pub(crate) fn with_crowd(&self) -> Self {
+        let mut manifest = self.clone();
+        let origin = Origin::Image(REGIONS[0].to_owned(), source_id(self.object, 0));
+        let new = CROWD.filter(|number| self.lacks(*number));
+        manifest.versions.extend(new.map(|number| Version { number, adopt: false, origin: origin.clone() }));
+        manifest
+    }
+
+    /// The manifest without those, and without what retention would keep of them.
+    pub(crate) fn without_crowd(&self) -> Self {
+        let mut manifest = self.clone();
+        manifest.versions.retain(|version| !CROWD.contains(&version.number));
+        manifest.channels.retain(|_, number| !CROWD.contains(number));
+        manifest.keep_last = Some(0);
         manifest
     }
 

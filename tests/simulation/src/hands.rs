@@ -18,6 +18,7 @@ pub(crate) const ANOTHER: &str = "9.9";
 /// More versions than EC2 looks at without being told to.
 const NEWER: usize = 10;
 const OWNER: &str = "amiops.dev/owner";
+const NOBODYS: &str = "ami-0dead0dead0dead00";
 const NOWHERE: &str = "us-east-1/ami-0dead0dead0dead00";
 
 /// Does it, to the image or parameter that `pick` chooses among those that are there. Refusals are part of life, and what seems
@@ -77,6 +78,11 @@ fn ssm(config: &SdkConfig, region: &str) -> aws_sdk_ssm::Client {
     let region = aws_sdk_ssm::config::Region::new(region.to_owned());
     let config = aws_sdk_ssm::config::Builder::from(config).region(region).retry_partition(own_retries());
     aws_sdk_ssm::Client::from_conf(config.build())
+}
+
+/// Somebody makes a parameter name an image that is of no version.
+pub(crate) async fn overwrite(config: &SdkConfig, region: &str, name: &str) {
+    ssm(config, region).put_parameter().name(name).value(NOBODYS).overwrite(true).send().await.ok();
 }
 
 /// Somebody deregisters an image.

@@ -20,6 +20,7 @@ mod obstacle;
 mod owed;
 mod pin;
 mod play;
+mod process;
 mod removal;
 mod sagas;
 mod shrink;

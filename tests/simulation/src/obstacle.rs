@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use ec2sim::{Effect, Fault, SeedImage};
+use kubesim::{Verb, Verdict};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -12,7 +13,7 @@ use crate::coherent::entries;
 use crate::epilogue::{SOON, arrived, now};
 use crate::faults::copies_fail;
 use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, REGIONS};
-use crate::state::{Image, State};
+use crate::state::{INSTALLATION, Image, State};
 use crate::story::ByHand;
 use crate::world::World;
 use crate::{ending, hands};
@@ -32,7 +33,11 @@ enum Obstacle {
     RegionIsDown,
     TagIsChanged,
     NameIsTaken,
+    /// By a copy that somebody made of an image of amiops's, tags and all.
+    NameIsTakenByTwin,
+    ParameterIsChanged,
     StatusIsWiped,
+    StatusIsRefused,
 }
 
 /// The scene of an obstacle.
@@ -45,11 +50,21 @@ struct Scene<'a> {
     aws_takes: Duration,
 }
 
-/// Plays what the number picks; `aws_takes` is what a copy takes.
-pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration, number: u64) {
+/// Plays what the number picks; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
+pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration, ssm_takes: Duration, number: u64) {
     use Obstacle::*;
-    let obstacle = [CopiesFail, CopiesAreDenied, RegionIsDown, TagIsChanged, NameIsTaken, StatusIsWiped];
-    let obstacle = obstacle[(number % 6) as usize];
+    let obstacles = [
+        CopiesFail,
+        CopiesAreDenied,
+        RegionIsDown,
+        TagIsChanged,
+        NameIsTaken,
+        NameIsTakenByTwin,
+        ParameterIsChanged,
+        StatusIsWiped,
+        StatusIsRefused,
+    ];
+    let (obstacle, number) = (obstacles[(number % 9) as usize], number / 9);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -60,8 +75,10 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
             sleep(LISTING + SOON).await;
             scene.check_arrived(&manifest);
         }
+        ParameterIsChanged => scene.overwrite(&manifest, ssm_takes).await,
         StatusIsWiped => scene.wipe(&manifest).await,
-        _ => scene.hold_up(&manifest.with_more(), number / 6 % 3).await,
+        StatusIsRefused => scene.refuse_status(&manifest.with_more()).await,
+        _ => scene.hold_up(&manifest.with_more(), number % 3).await,
     }
 }
 
@@ -73,10 +90,10 @@ impl Scene<'_> {
             Obstacle::CopiesFail => Some(copies_fail()),
             Obstacle::CopiesAreDenied => Some(Fault::new(Effect::Deny).operation("CopyImage")),
             Obstacle::RegionIsDown => Some(Fault::new(Effect::RegionDown).operation("*")),
-            Obstacle::NameIsTaken | Obstacle::TagIsChanged | Obstacle::StatusIsWiped => None,
+            _ => None,
         };
         let fault = fault.map(|fault| self.world.aws.add_fault(fault.region(self.region)));
-        if self.obstacle == Obstacle::NameIsTaken {
+        if fault.is_none() {
             self.take_name(more);
         }
         self.world.apply(more);
@@ -104,12 +121,21 @@ impl Scene<'_> {
         }
     }
 
-    /// Somebody else's image has the name of the copy that is to come.
+    /// Somebody else's image has the name of the copy that is to come; its tags may be those that the copy will have.
     fn take_name(&self, more: &Manifest) {
+        let source = more.versions.iter().find(|v| v.name() == last()).map(|v| v.source(more.object));
+        let (region, id) = source.unwrap_or_default();
+        let tags = [
+            ("amiops.dev/owner", format!("{INSTALLATION}/{NAMESPACE}/{}", more.object)),
+            ("amiops.dev/version", last()),
+            ("amiops.dev/source", format!("{region}/{id}")),
+        ];
+        let tags = tags.into_iter().filter(|_| self.obstacle == Obstacle::NameIsTakenByTwin);
         let stranger = SeedImage {
             region: self.region.into(),
             id: Some(STRANGER.into()),
             name: Some(more.image_name(&last())),
+            tags: tags.map(|(key, value)| (key.to_owned(), value)).collect(),
             ..Default::default()
         };
         if let Err(error) = self.world.aws.seed_image(stranger) {
@@ -133,6 +159,40 @@ impl Scene<'_> {
         if !self.is_there(&self.world.state(), more, self.region, version) {
             let name = self.obstacle;
             self.world.violation(format!("{name:?} of another version keeps {version} from {}", self.region));
+        }
+    }
+
+    /// Somebody writes another image into a parameter, and asks for a pass: that one reads the parameter anew.
+    async fn overwrite(&self, manifest: &Manifest, ssm_takes: Duration) {
+        let parameters = || self.world.state().parameters.into_iter().filter(|p| p.region == self.region);
+        let published: Vec<_> = manifest.channels.keys().filter_map(|channel| manifest.published(channel)).collect();
+        let Some(before) = parameters().find(|p| published.contains(&p.name)) else { return };
+        hands::overwrite(self.by_hand, self.region, &before.name).await;
+        let _ = self.world.request(manifest.object);
+        sleep(SOON + ssm_takes).await;
+        if !parameters().any(|p| p.name == before.name && p.value == before.value) {
+            self.world.violation(format!("{} in {} was changed, and is not put right", before.name, self.region));
+        }
+    }
+
+    /// The API server takes no status for a while. What was to be written is written soon after.
+    async fn refuse_status(&self, more: &Manifest) {
+        self.world.kube.set_hook(|request| match (&request.verb, request.subresource.as_str()) {
+            (Verb::Get | Verb::List | Verb::Watch, _) => Verdict::Pass,
+            (_, "status") => Verdict::Fail(500),
+            _ => Verdict::Pass,
+        });
+        self.world.apply(more);
+        sleep(STANDS.max(SOON + self.aws_takes)).await;
+        self.world.kube.clear_hook();
+        if self.world.manifest(more.object).as_ref() != Some(more) {
+            return;
+        }
+        self.check_arrived(more);
+        sleep(SOON).await;
+        let status = &now(self.world, more.object)["status"];
+        if !ending::is_ready(status) || !entries(status, "versions").any(|v| v["version"] == last()) {
+            self.world.violation(format!("the status of {} is told no more: {status}", more.object));
         }
     }
 

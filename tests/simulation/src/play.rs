@@ -4,24 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amiops::aws::{Aws, Settings as AwsSettings};
-use amiops::clock::Clock;
-use amiops::controller::{Doors, Lease, Settings, Telemetry, run};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ec2::config::Credentials;
-use aws_sdk_ec2::config::retry::RetryConfig;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_config::SdkConfig;
 use jiff::SignedDuration;
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
-use crate::door::http_client;
 use crate::faults::Ending;
-use crate::manifest::{ACCOUNT, FINALIZER, NAMESPACE, OBJECTS, is_held};
-use crate::state::INSTALLATION;
+use crate::manifest::{FINALIZER, NAMESPACE, OBJECTS, is_held};
+use crate::process::{Controller, sdk_config};
 use crate::story::{Act, Epilogue, Nature, Story};
 use crate::trace::Trace;
 use crate::world::{Crash, Thought, World};
@@ -94,7 +86,7 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
         Some(Epilogue::More) => epilogue::play(&world, aws_takes).await,
         // Only there a name is used again.
         Some(Epilogue::Obstacle(number)) => {
-            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, number).await;
+            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, parameter_delay, number).await;
         }
         None => {}
     }
@@ -129,18 +121,18 @@ pub(crate) struct Stage {
     doctor: Option<Doctor>,
     first: Option<Controller>,
     second: Option<(Instant, Controller)>,
+    /// What was told to stop, and may not have ended yet.
+    leaving: Vec<Controller>,
+    /// How many were started in a rollout.
+    rollouts: usize,
+    /// How far the clock of the second is off.
+    second_is_off: SignedDuration,
     /// Whether controllers stand for election.
     elects: bool,
     restart_at: Option<Instant>,
     kill: Arc<Notify>,
     /// What ends when: faults, mostly.
     pub(crate) endings: Vec<(Instant, Ending)>,
-}
-
-struct Controller {
-    task: JoinHandle<()>,
-    /// Dropped, it tells the controller to stop; so it is kept.
-    _shutdown: watch::Sender<bool>,
 }
 
 impl Stage {
@@ -152,6 +144,9 @@ impl Stage {
             by_hand: sdk_config(world.aws.http_client()).await,
             first: None,
             second: None,
+            leaving: Vec::new(),
+            rollouts: 0,
+            second_is_off: SignedDuration::from_secs(story.second_is_off()),
             elects: story.elects(),
             restart_at: None,
             kill: Arc::new(Notify::new()),
@@ -161,28 +156,17 @@ impl Stage {
         stage
     }
 
+    fn second(&self) -> Controller {
+        self.world.past().clocks_differ |= !self.second_is_off.is_zero();
+        self.started("second", self.second_is_off)
+    }
+
     fn controller(&self, identity: &str) -> Controller {
-        self.world.begin_life();
-        let (shutdown, told) = watch::channel(false);
-        let (world, by_hand, doctor) = (self.world.clone(), self.by_hand.clone(), self.doctor);
-        let settings = settings(identity, self.elects);
-        let candidate = self.elects.then(|| identity.to_owned());
-        let identity = identity.to_owned();
-        let task = tokio::spawn(async move {
-            loop {
-                let process = Arc::new(());
-                let door = http_client(&world, &by_hand, doctor, candidate.clone(), Arc::downgrade(&process));
-                let telemetry = Telemetry::default();
-                let doors = doors(&world, by_hand.clone().into_builder().http_client(door).build(), &telemetry);
-                // A controller that lost its lease ends, and is started again, as its Deployment does.
-                let Err(error) = run(doors, settings.clone(), telemetry, told.clone()).await else { return };
-                drop(process);
-                world.trace.line(world.elapsed(), "ended", &format!("{identity}: {error}"));
-                world.begin_life();
-                sleep(Duration::from_secs(1)).await;
-            }
-        });
-        Controller { task, _shutdown: shutdown }
+        self.started(identity, SignedDuration::ZERO)
+    }
+
+    fn started(&self, identity: &str, clock_is_off: SignedDuration) -> Controller {
+        Controller::start(&self.world, &self.by_hand, self.doctor, identity, self.elects, clock_is_off)
     }
 
     /// Lets time pass, with whatever ends, dies or comes back in it.
@@ -207,8 +191,9 @@ impl Stage {
     fn killed(&mut self) {
         self.world.note("killed");
         self.world.trace.count("crash");
-        for controller in self.first.take().into_iter().chain(self.second.take().map(|s| s.1)) {
-            controller.task.abort();
+        let all = self.first.take().into_iter().chain(self.second.take().map(|s| s.1)).chain(self.leaving.drain(..));
+        for controller in all {
+            controller.kill();
         }
     }
 
@@ -226,7 +211,7 @@ impl Stage {
         if self.second.as_ref().is_some_and(|(at, _)| *at <= now)
             && let Some((_, controller)) = self.second.take()
         {
-            controller.task.abort();
+            controller.kill();
             self.world.begin_life();
         }
         let (due, later) = std::mem::take(&mut self.endings).into_iter().partition(|(at, _)| *at <= now);
@@ -263,8 +248,11 @@ impl Stage {
             }
             Act::SecondController(a_while) => {
                 self.world.disturb(*a_while);
-                self.second.get_or_insert((Instant::now() + *a_while, self.controller("second")));
+                if self.second.is_none() {
+                    self.second = Some((Instant::now() + *a_while, self.second()));
+                }
             }
+            Act::Rollout => self.roll_out(),
             Act::ClusterLost => self.lose_cluster(),
             Act::Request(object) => {
                 let _ = self.world.request(object);
@@ -294,6 +282,15 @@ impl Stage {
             let soon = Duration::from_secs(u64::from(self.world.elapsed().subsec_millis() % 60));
             self.endings.push((Instant::now() + soon, Ending::Guard(object)));
         }
+    }
+
+    /// The first controller ends in its own time, and its successor stands for election meanwhile.
+    fn roll_out(&mut self) {
+        let Some(old) = self.first.take() else { return };
+        old.stop();
+        self.leaving.push(old);
+        self.rollouts += 1;
+        self.first = Some(self.controller(&format!("first-{}", self.rollouts)));
     }
 
     /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.
@@ -339,50 +336,4 @@ impl Stage {
             self.first = Some(self.controller("first"));
         }
     }
-}
-
-/// What a controller reaches the world through.
-fn doors(world: &World, aws: SdkConfig, telemetry: &Telemetry) -> Doors {
-    let clock = world.clone();
-    Doors {
-        kube: world.kube.client(),
-        aws: Arc::new(Aws::new(aws, telemetry.metrics.clone())),
-        clock: Clock::from_fn(move || clock.wrong_time()),
-    }
-}
-
-fn settings(identity: &str, elects: bool) -> Settings {
-    let lease = Lease {
-        name: "amiops".into(),
-        namespace: NAMESPACE.into(),
-        identity: identity.into(),
-        // Thirty times the defaults: over many hours, renewing would cost more than all else.
-        duration: Duration::from_secs(450),
-        renew_deadline: Duration::from_secs(300),
-        retry: Duration::from_secs(120),
-    };
-    Settings {
-        namespace: None,
-        lease: elects.then_some(lease),
-        identity: identity.into(),
-        inventory: AwsSettings {
-            installation: INSTALLATION.into(),
-            listing: Duration::from_mins(10),
-            snapshots: Duration::from_hours(1),
-            // Eight times the default: many calls are these looks, and nothing depends on how often they are.
-            poll: Duration::from_mins(2),
-        },
-        concurrency: 8,
-    }
-}
-
-async fn sdk_config(http: SharedHttpClient) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(ACCOUNT, "secret", None, None, "simulation"))
-        .timeout_config(amiops::aws::timeouts())
-        .retry_config(RetryConfig::standard().with_use_static_exponential_base(true))
-        .load()
-        .await
 }

@@ -13,12 +13,13 @@ use crate::story::{Act, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..10) {
-        0..=1 => saga.renewal(rng, manifest),
-        2..=4 => saga.leaving(rng, manifest),
-        5..=7 => saga.haste(rng, manifest),
-        8 => saga.failure(rng, manifest),
-        _ => saga.twins(rng, manifest),
+    match rng.u8(..20) {
+        0..=3 => saga.renewal(rng, manifest),
+        4..=9 => saga.leaving(rng, manifest),
+        10..=15 => saga.haste(rng, manifest),
+        16..=17 => saga.failure(rng, manifest),
+        18 => saga.twins(rng, manifest),
+        _ => saga.crowd(rng, manifest),
     }
     saga.moments
 }
@@ -139,6 +140,16 @@ impl Saga {
                 true => self.apply(manifest, manifest.handed_over_or_taken_back(rng)),
                 false => self.apply(manifest, manifest.without_one(0, rng)),
             }
+        }
+    }
+
+    /// Many versions come, and go at once.
+    fn crowd(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        self.apply(manifest, manifest.with_crowd());
+        self.at += Duration::from_mins(rng.u64(2..40));
+        match rng.bool() {
+            true => self.apply(manifest, manifest.without_crowd()),
+            false => self.delete(rng, manifest),
         }
     }
 

@@ -30,8 +30,10 @@ pub(crate) enum Act {
     Kube(KubeFault, Duration),
     /// The controller is killed at its n-th call from now, before or after AWS has done it, and started again later.
     Crash { calls: u64, after_commit: bool, restart_after: Duration },
-    /// A second controller runs beside the first for a while.
+    /// A second controller runs beside the first for a while; its clock may be off.
     SecondController(Duration),
+    /// The controller is told to stop, and a new one is started at once.
+    Rollout,
     /// The cluster is lost and made anew from the same manifests.
     ClusterLost,
     /// The controllers' clocks jump by so many seconds, and are put right a while later.
@@ -197,8 +199,13 @@ pub(crate) struct Story {
 impl Story {
     /// Whether controllers stand for election: where there are two, and in some others. Renewing costs much over many hours.
     pub(crate) fn elects(&self) -> bool {
-        let two = self.moments.iter().any(|m| matches!(m.act, Act::SecondController(_)));
+        let two = self.moments.iter().any(|m| matches!(m.act, Act::SecondController(_) | Act::Rollout));
         two || self.seed.is_multiple_of(8)
+    }
+
+    /// How many seconds the clock of the second controller is off: longer than a lease lasts, where it is.
+    pub(crate) fn second_is_off(&self) -> i64 {
+        [0, -3600, 3600][(self.seed / 8 % 3) as usize]
     }
 
     /// Whether the story may end as soon as everything has arrived: most may, since waiting takes time.

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::request::Context;
+use crate::faults::{CallKey, Effect};
+use crate::request::{Context, Service};
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
@@ -97,6 +98,14 @@ impl World {
     /// Deletes a snapshot of an image that has just been deregistered, and says how that went:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html>.
     fn delete_with_image(&mut self, cx: &Context, snapshot: &str) -> Result<&'static str, ApiError> {
+        // The caller must be allowed to delete snapshots too, and what keeps that call from being done keeps this.
+        let call =
+            CallKey { service: Service::Ec2, operation: "DeleteSnapshot", region: &cx.region, account: &cx.account };
+        match self.faults.meet(&call).effect {
+            Some(Effect::Deny) => return Ok("missing-permissions"),
+            Some(Effect::Throttle | Effect::Error { .. }) => return Ok("internal-error"),
+            _ => {}
+        }
         let region = self.region(cx)?;
         Ok(match region.snapshots.get(snapshot) {
             None => "client-error",

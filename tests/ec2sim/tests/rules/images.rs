@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::client::{ACCOUNT, Client, Fixture, OTHER, REGION, SOURCE_REGION, world, world_with};
-use ec2sim::{SeedImage, SeedInstance, SeedLaunchTemplate};
+use ec2sim::{Effect, Fault, SeedImage, SeedInstance, SeedLaunchTemplate};
 use jiff::SignedDuration;
 
 /// The pages of a list of images, each with the ids that are on it.
@@ -125,6 +125,18 @@ fn deregistering_can_delete_snapshots_and_answers_for_each() {
     assert_eq!(client.ec2("DeleteSnapshot", &[("SnapshotId", &snapshots[0])]).code(), "InvalidSnapshot.InUse");
     assert_eq!(client.ec2("DeleteSnapshot", &[("SnapshotId", &snapshots[1])]).code(), "InvalidSnapshot.NotFound");
     assert_eq!(client.ec2("DeregisterImage", &[("ImageId", &image)]).code(), "InvalidAMIID.Unavailable");
+}
+
+#[test]
+fn snapshots_stay_when_the_caller_may_not_delete_them() {
+    let world = world();
+    let image = world.seed(SeedImage::default());
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let snapshot = client.ec2("DescribeImages", &[("ImageId.1", &image)]).text("snapshotId");
+    world.sim.add_fault(Fault::new(Effect::Deny).operation("DeleteSnapshot"));
+    let result = client.ec2("DeregisterImage", &[("ImageId", &image), ("DeleteAssociatedSnapshots", "true")]);
+    assert_eq!(result.texts("returnCode"), ["missing-permissions"]);
+    assert_eq!(client.ec2("DescribeSnapshots", &[("SnapshotId.1", &snapshot)]).code(), "OK");
 }
 
 #[test]

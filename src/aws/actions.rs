@@ -352,4 +352,15 @@ mod tests {
         assert_ne!(token, client_token(&owner(), &"1.4.2".into(), &"us-east-1".into(), 1));
         assert_ne!(token, client_token(&owner(), &"1.4.2".into(), &"eu-west-1".into(), 2));
     }
+
+    #[test]
+    fn another_owner_has_another_token() {
+        let token = |owner: Owner| client_token(&owner, &"1.4.2".into(), &"eu-west-1".into(), 1);
+        let others = [
+            Owner { installation: "another".into(), ..owner() },
+            Owner { namespace: "another".into(), ..owner() },
+            Owner { name: "another".into(), ..owner() },
+        ];
+        others.into_iter().for_each(|other| assert_ne!(token(other), token(owner())));
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Memory {
     images: BTreeMap<Owner, BTreeMap<ImageId, Remembered>>,
     unknown: BTreeMap<(Owner, VersionName), Timestamp>,
     attempts: BTreeMap<(Owner, VersionName), u32>,
+    /// Of which versions a copy was seen that did not fail.
+    copied: BTreeSet<(Owner, VersionName)>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
     snapshot_trouble: Option<Trouble>,
     /// How many listings of snapshots have begun.
@@ -114,8 +116,7 @@ impl Memory {
             }
         }
         let Some(ownership) = ownership else { return changed };
-        self.note_attempt(&ownership);
-        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
+        self.note_copy(&ownership, image.state);
         let images = self.images.entry(ownership.owner.clone()).or_default();
         let late_until = images.get(&image.id).and_then(|known| known.late_until).filter(|_| is_late);
         let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until, misses: 0 });
@@ -191,8 +192,7 @@ impl Memory {
     pub(super) fn assume(&mut self, mut image: Image, now: Timestamp) {
         image.tags.extend(self.just_written(image.id.as_str(), now));
         let Some(ownership) = image.ownership() else { return };
-        self.note_attempt(&ownership);
-        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
+        self.note_copy(&ownership, image.state);
         let images = self.images.entry(ownership.owner).or_default();
         // What EC2 has listed before, it does not list late any more.
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
@@ -206,6 +206,16 @@ impl Memory {
     pub(super) fn await_unknown(&mut self, ownership: &Ownership, now: Timestamp) {
         self.note_attempt(ownership);
         self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), now + LISTING_GRACE);
+    }
+
+    /// Notes that a version has an image, whose id is known now.
+    fn note_copy(&mut self, ownership: &Ownership, state: ImageState) {
+        self.note_attempt(ownership);
+        let key = (ownership.owner.clone(), ownership.version.clone());
+        self.unknown.remove(&key);
+        if !ownership.adopted && state != ImageState::Failed {
+            self.copied.insert(key);
+        }
     }
 
     /// What was adopted is no attempt to copy. When it is handed back, its tags tell a new process nothing, so they must not count
@@ -338,7 +348,9 @@ impl Memory {
         });
         let mine =
             |(key, value): (&(Owner, VersionName), &Timestamp)| (key.0 == *owner).then(|| (key.1.clone(), *value));
+        let copied = self.copied.iter().filter(|(of, _)| of == owner).map(|(_, version)| version.clone());
         RegionView {
+            copied: copied.collect(),
             awaited: self.unknown.iter().filter_map(mine).collect(),
             attempts: self
                 .attempts

@@ -49,6 +49,8 @@ pub struct RegionView {
     pub awaited: BTreeMap<VersionName, Timestamp>,
     /// The highest attempt to copy each version that is known to have been made.
     pub attempts: BTreeMap<VersionName, u32>,
+    /// The versions of which this process has seen a copy that did not fail, so that no later attempt can come to light.
+    pub copied: BTreeSet<VersionName>,
     /// The parameters of the channels.
     pub parameters: BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>>,
 }

@@ -88,7 +88,7 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
 /// lists late. An image that this process has seen is none of these.
 fn may_list_until(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Timestamp> {
     let until = view.watched_since? + LISTING_GRACE;
-    let unseen = scene.desired.versions.iter().any(|v| !view.attempts.contains_key(&v.name));
+    let unseen = scene.desired.versions.iter().any(|v| !view.copied.contains(&v.name));
     (unseen && scene.desired.regions.contains_key(region) && runs(until, LISTING_GRACE, scene.now)).then_some(until)
 }
 

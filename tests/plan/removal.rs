@@ -311,6 +311,16 @@ fn what_this_process_has_seen_is_not_waited_for() {
     let now = world.now;
     let region = world.region("eu-west-1");
     region.watched_since = Some(now);
-    region.attempts.extend(versions.into_iter().map(|version| (version, 1)));
+    region.copied.extend(versions);
     assert!(world.plan().all_gone);
+}
+
+#[test]
+fn where_this_process_has_seen_failed_copies_alone_ec2_may_still_list_what_was_begun_after_them() {
+    let mut world = empty();
+    let now = world.now;
+    let region = world.region("eu-west-1");
+    region.watched_since = Some(now);
+    region.attempts.insert("1.4.2".into(), 1);
+    assert!(!world.plan().all_gone);
 }

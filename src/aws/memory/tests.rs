@@ -72,6 +72,15 @@ fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_
 }
 
 #[test]
+fn a_copy_that_failed_does_not_tell_that_no_other_was_begun() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Failed)], at(0));
+    assert!(memory.view(&owner()).copied.is_empty());
+    memory.apply_listing(vec![image("ami-2", ImageState::Pending)], at(1));
+    assert_eq!(memory.view(&owner()).copied, BTreeSet::from(["1.4.2".into()]));
+}
+
+#[test]
 fn what_was_adopted_is_no_attempt_to_copy() {
     let mut memory = Memory::default();
     let mut adopted = image("ami-1", ImageState::Available);

@@ -1,5 +1,7 @@
 //! What a status says must agree with itself and with the manifest that it speaks of, at any moment, whatever AWS is like.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,6 +12,9 @@ pub(crate) fn check(world: &World, found: &Value) {
     let status = &found["status"];
     note_regions(world, found);
     let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| dates(world, found));
+    if let Some(image) = forgotten(world, found) {
+        world.violation(format!("{image} was told and is still there, but is told no more: {status}"));
+    }
     if let Some(wrong) = wrong {
         let name = &found["metadata"]["name"];
         world.violation(format!("the status of {name} contradicts itself: {wrong}: {status}"));
@@ -23,6 +28,28 @@ fn note_regions(world: &World, found: &Value) {
     let told =
         replicas.filter(|replica| replica["imageId"].is_string()).filter_map(|replica| replica["region"].as_str());
     world.past().regions_told.extend(told.map(|region| (object.to_owned(), region.to_owned())));
+}
+
+/// A copy of the object that its status told at the last look and does not tell any more, although its region could not be listed
+/// since: who cannot see a region knows it from the status alone. What was handed over may have been handed back.
+fn forgotten(world: &World, found: &Value) -> Option<String> {
+    let object = found["metadata"]["name"].as_str()?;
+    let replicas = entries(&found["status"], "versions").flat_map(|version| entries(version, "regions"));
+    let told = |r: &Value| Some((r["region"].as_str()?.to_owned(), r["imageId"].as_str()?.to_owned()));
+    let now: BTreeSet<_> = replicas.filter_map(told).collect();
+    let told_now = (world.elapsed(), now.clone());
+    let (at, before) = world.past().images_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
+    let unseen = |region: &str| world.past().listed.get(region).is_none_or(|listed| *listed < at);
+    let lost: Vec<_> = before.difference(&now).filter(|(region, _)| unseen(region)).collect();
+    if lost.is_empty() {
+        return None;
+    }
+    let state = world.state();
+    let is_there = |(region, id): &&&(String, String)| {
+        let image = state.image(region, id).filter(|i| i.is_of(object) && i.state != "failed");
+        image.is_some_and(|i| i.made_from.is_some())
+    };
+    lost.iter().find(is_there).map(|(region, id)| format!("{id} in {region}"))
 }
 
 pub(crate) fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

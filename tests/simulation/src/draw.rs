@@ -76,8 +76,10 @@ fn cleaning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
         manifests[which] = manifests[which].let_go(rng);
         acts.push(Act::Apply(manifests[which].clone()));
     }
-    if rng.u8(..3) == 0 {
-        acts.push(Act::ByHand(ByHand::Deregister, rng.usize(..64)));
+    match rng.u8(..6) {
+        0..=1 => acts.push(Act::ByHand(ByHand::Deregister, rng.usize(..64))),
+        2 => acts.push(Act::ByHand(ByHand::DeregisterAll, which)),
+        _ => {}
     }
     if rng.bool() {
         let operations = [

@@ -31,6 +31,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
         ByHand::GrabParameter => (grab_parameter(world, config, &state, pick).await, None),
         ByHand::LoseSource => (lose_source(config, pick).await, None),
         ByHand::UntagSnapshot => (untag_snapshot(world, config, &state, pick).await, None),
+        ByHand::DeregisterAll => return deregister_all(world, config, &ours, OBJECTS[pick % OBJECTS.len()]).await,
         _ if ours.is_empty() => return,
         _ => {
             // Who keeps a copy that failed means it, and seldom does anybody.
@@ -43,9 +44,15 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     };
     let Some(region) = region else { return };
     let id = subject.map_or("a parameter", |image| &image.id);
+    note(world, what, &region, id, subject.copied());
+}
+
+/// Writes down what was done by hand, and where controllers cannot know of it yet.
+fn note(world: &World, what: ByHand, region: &str, id: &str, subject: Option<&Image>) {
+    let region = region.to_owned();
     world.trace.line(world.elapsed(), "hand", &format!("{what:?} {id} in {region}"));
     let now = world.elapsed();
-    if matches!(what, ByHand::Deregister | ByHand::UntagSnapshot) {
+    if matches!(what, ByHand::Deregister | ByHand::DeregisterAll | ByHand::UntagSnapshot) {
         world.past().snapshots_deleted.insert(region.clone(), now);
     }
     if let Some(image) = subject.filter(|_| what == ByHand::Disown) {
@@ -55,6 +62,14 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     }
     let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
     world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
+}
+
+/// Somebody has done with an object, and deregisters its images one by one.
+async fn deregister_all(world: &World, config: &SdkConfig, ours: &[&Image], object: &str) {
+    for image in ours.iter().filter(|image| owner_of(&image.tags) == Some(object)) {
+        deregister(config, &image.region, &image.id).await;
+        note(world, ByHand::DeregisterAll, &image.region, &image.id, Some(image));
+    }
 }
 
 /// Whether the version of an image has left the list of its object.
@@ -175,6 +190,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         | ByHand::GrabParameter
         | ByHand::DeleteParameter
         | ByHand::LoseSource
+        | ByHand::DeregisterAll
         | ByHand::UntagSnapshot => return None,
     }
     Some(image.region.clone())

@@ -7,18 +7,22 @@ use fastrand::Rng;
 
 use crate::faults::copies_fail;
 use crate::manifest::{Manifest, OBJECTS};
-use crate::story::{Act, Moment};
+use crate::story::{Act, ByHand, Moment};
 
 /// A saga, from a moment on.
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..20) {
+    match rng.u8(..26) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
-        10..=15 => saga.haste(rng, manifest),
-        16..=17 => saga.failure(rng, manifest),
-        18 => saga.twins(rng, manifest),
+        10..=14 => saga.haste(rng, manifest),
+        15..=17 => saga.hidden(rng, manifest),
+        18..=19 => saga.failure(rng, manifest),
+        20 => saga.twins(rng, manifest),
+        21 => saga.remains(rng),
+        22 => saga.return_of(rng, manifest),
+        23..=24 => saga.doubt(rng, manifest),
         _ => saga.crowd(rng, manifest),
     }
     saga.moments
@@ -91,15 +95,13 @@ impl Saga {
 
     /// Something is begun, in bad times mostly, and the object is deleted before it can be done.
     fn haste(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        let trouble = rng.u8(..5);
-        match trouble {
-            0 => self.step(Act::LateListing(Duration::from_secs(rng.u64(60..400)), Duration::from_mins(15))),
-            1 => {
+        match rng.u8(..4) {
+            0 => {
                 let lost = Fault::new(Effect::DropReply).operation("CopyImage").times(rng.u32(1..4));
                 self.step(Act::Aws(Box::new(lost), Duration::from_mins(5)));
             }
-            2 => self.step(crash(rng)),
-            3 => self.step(refusal(rng)),
+            1 => self.step(crash(rng)),
+            2 => self.step(refusal(rng)),
             _ => {}
         }
         let begun = match rng.u8(..3) {
@@ -109,11 +111,57 @@ impl Saga {
         };
         self.apply(manifest, begun);
         self.wait(rng);
-        if trouble == 0 || rng.u8(..3) == 0 {
+        if rng.u8(..3) == 0 {
             self.step(crash(rng));
             self.wait(rng);
         }
         self.delete(rng, manifest);
+    }
+
+    /// Copies are begun that EC2 lists late, the controller is started anew, and the object is deleted with its images: who goes by
+    /// what is listed lets it go.
+    fn hidden(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        self.step(Act::LateListing(Duration::from_secs(rng.u64(120..600)), Duration::from_mins(15)));
+        let begun = Manifest { delete: true, ..manifest.with_free_version(rng) };
+        self.apply(manifest, begun);
+        self.at += Duration::from_millis(rng.u64(..20_000));
+        self.step(crash(rng));
+        self.at += Duration::from_millis(rng.u64(..60_000));
+        self.step(Act::Delete(manifest.object));
+    }
+
+    /// A parameter is written, and whether SSM has it is not known for a while: the answer is late, or nobody can read it.
+    fn doubt(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let (operation, effect) = match rng.u8(..3) {
+            0 => ("PutParameter", Effect::Delay(rng.u32(11_000..60_000))),
+            1 => ("PutParameter", Effect::DropReply),
+            _ => ("GetParameters", [Effect::Throttle, Effect::Deny, Effect::DropReply][rng.usize(..3)].clone()),
+        };
+        let doubt = Act::Aws(Box::new(Fault::new(effect).operation(operation)), Duration::from_secs(rng.u64(5..60)));
+        let published = manifest.with_new_channel();
+        if operation == "PutParameter" {
+            self.step(doubt);
+            self.apply(manifest, published);
+        } else {
+            self.apply(manifest, published);
+            self.at += Duration::from_millis(rng.u64(..5_000));
+            self.step(doubt);
+        }
+    }
+
+    /// An image goes by hand without its snapshots, and somebody keeps one of them just before amiops would delete it.
+    fn remains(&mut self, rng: &mut Rng) {
+        self.step(Act::ByHand(ByHand::Deregister, rng.usize(..32) * 2 + 1));
+        self.at += Duration::from_mins(rng.u64(50..65));
+        self.step(Act::ByHand(ByHand::UntagSnapshot, rng.usize(..16) * 4 + 1));
+    }
+
+    /// A version leaves the list, and is back while EC2 still shows the image that went.
+    fn return_of(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let before = manifest.clone();
+        self.apply(manifest, manifest.without_one(0, rng));
+        self.at += Duration::from_millis(rng.u64(..60_000));
+        self.apply(manifest, before);
     }
 
     /// A version cannot be copied, and is given up together with one that can.

@@ -84,6 +84,8 @@ pub(crate) enum ByHand {
     Disown,
     UntagSnapshot,
     Deregister,
+    /// All images of an object, without their snapshots.
+    DeregisterAll,
     Launch,
     Stop,
     Terminate,

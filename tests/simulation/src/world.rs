@@ -88,6 +88,8 @@ pub(crate) struct Past {
     pub(crate) snapshots_deleted: BTreeMap<String, Duration>,
     /// The conditions that each object was last seen with, by its uid, and when: by the controllers' clocks, and in truth.
     pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp, Timestamp)>,
+    /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
+    pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
     /// Whether two controllers have had clocks that differ.
     pub(crate) clocks_differ: bool,
     /// The regions that the status of each object has told images of since the cluster was last lost.

@@ -13,7 +13,7 @@ use crate::story::{Act, ByHand, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..26) {
+    match rng.u8(..27) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
@@ -22,7 +22,7 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         20 => saga.twins(rng, manifest),
         21 => saga.remains(rng),
         22 => saga.return_of(rng, manifest),
-        23..=24 => saga.doubt(rng, manifest),
+        23..=25 => saga.doubt(rng, manifest),
         _ => saga.crowd(rng, manifest),
     }
     saga.moments
@@ -118,21 +118,21 @@ impl Saga {
         self.delete(rng, manifest);
     }
 
-    /// Copies are begun that EC2 lists late, the controller is started anew, and the object is deleted with its images: who goes by
-    /// what is listed lets it go.
+    /// Copies are begun that EC2 lists late, the controller dies, and the object is deleted with its images before it is there again:
+    /// who goes by what is listed lets it go.
     fn hidden(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
         self.step(Act::LateListing(Duration::from_secs(rng.u64(120..600)), Duration::from_mins(15)));
+        let restart_after = Duration::from_secs(30);
+        self.step(Act::Crash { calls: rng.u64(2..16), after_commit: rng.bool(), restart_after });
         let begun = Manifest { delete: true, ..manifest.with_free_version(rng) };
         self.apply(manifest, begun);
-        self.at += Duration::from_millis(rng.u64(..20_000));
-        self.step(crash(rng));
-        self.at += Duration::from_millis(rng.u64(..60_000));
+        self.at += Duration::from_millis(rng.u64(..40_000));
         self.step(Act::Delete(manifest.object));
     }
 
     /// A parameter is written, and whether SSM has it is not known for a while: the answer is late, or nobody can read it.
     fn doubt(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        let (operation, effect) = match rng.u8(..3) {
+        let (operation, effect) = match rng.u8(..4) {
             0 => ("PutParameter", Effect::Delay(rng.u32(11_000..60_000))),
             1 => ("PutParameter", Effect::DropReply),
             _ => ("GetParameters", [Effect::Throttle, Effect::Deny, Effect::DropReply][rng.usize(..3)].clone()),

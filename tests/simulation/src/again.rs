@@ -57,7 +57,7 @@ pub(crate) struct Done {
     removed: BTreeSet<Write>,
     /// The tags that were written, and the controller was told so: of a resource and a key, the value and when.
     tagged: BTreeMap<(String, String), (String, Duration)>,
-    /// When what each operation reads in a region was last asked.
+    /// When each question, and anything of an operation, was asked in a region.
     read: BTreeMap<(String, String), VecDeque<Duration>>,
     /// What it owes.
     pub(crate) owed: Owed,
@@ -130,22 +130,30 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }
 
-/// Whether the same is asked too often, where nobody writes anything.
+/// Whether the same is asked too often, or anything of the sort far too often.
 pub(crate) fn asked_too_often(world: &World, call: &Call) -> Option<String> {
     if call.get("NextToken").is_some() {
         return None;
     }
+    let operation = call.operation.as_str();
+    let question = call.parameters.values().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let too_often = [(question.as_str(), READS), (operation, READS * 3)].into_iter().find_map(|(what, most)| {
+        let count = count_reading(world, &call.region, what);
+        (count > most).then_some(count)
+    });
+    too_often.map(|count| format!("{operation} in {} was asked {count} times within ten minutes", call.region))
+}
+
+/// Counts a question; the answer is how often it was asked within ten minutes.
+fn count_reading(world: &World, region: &str, what: &str) -> usize {
     let now = world.elapsed();
     let mut past = world.past();
-    // Most questions are about all that there is; this one is about one image.
-    let what = format!("{} {}", call.operation, call.get("ImageId").unwrap_or_default());
-    let read = past.done.read.entry((call.region.clone(), what)).or_default();
+    let read = past.done.read.entry((region.to_owned(), what.to_owned())).or_default();
     read.push_back(now);
     while read.front().is_some_and(|at| now.saturating_sub(*at) > Duration::from_mins(10)) {
         read.pop_front();
     }
-    (read.len() > READS)
-        .then(|| format!("{} in {} was asked {} times within ten minutes", call.operation, call.region, read.len()))
+    read.len()
 }
 
 /// The tags that a call writes, on each of its resources.

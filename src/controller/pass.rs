@@ -127,11 +127,8 @@ async fn rounds(
             steps.retain(|step| !step.action.removes());
         }
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
-        // Where nothing more is done in this pass, nobody needs to know who uses what by now.
-        let is_closed =
-            |id: &ImageId| plan.departures.iter().any(|d| d.id == id.as_str() && closed.contains(&d.region));
-        let stands = |id: &ImageId, usage: &Usage| matches!(usage, Usage::Unknown(_)) || is_closed(id);
-        surroundings.usage = observed.usage.into_iter().filter(|(id, usage)| stands(id, usage)).collect();
+        surroundings.usage = observed.usage;
+        surroundings.usage.retain(|image, usage| stands(image, usage, &plan, &closed));
         if done.is_empty() && plan.all_gone && !seen_gone {
             // Nobody will look after what an old listing has left out.
             refresh(context, desired, &surroundings).await?;
@@ -146,6 +143,13 @@ async fn rounds(
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
+}
+
+/// Whether the answer to who uses an image is not asked for again in this pass: it could not be had, or nothing more is done in the
+/// region.
+fn stands(image: &ImageId, usage: &Usage, plan: &Plan, closed: &BTreeSet<RegionName>) -> bool {
+    let is_closed = || plan.departures.iter().any(|d| d.id == image.as_str() && closed.contains(&d.region));
+    matches!(usage, Usage::Unknown(_)) || is_closed()
 }
 
 /// Where images or snapshots of the object may be, although its manifest names the region no more: where the last report tells

@@ -117,8 +117,7 @@ async fn sources(
     sources.into_iter().zip(answers).collect()
 }
 
-/// Who uses what could go. Where something could go, the images of the region are looked at anew first: a listing can be
-/// some minutes old, and what stays must still be there.
+/// Who uses what could go, as far as that is not known in this pass.
 async fn usage(
     inventory: &Arc<Inventory>,
     desired: &Desired,
@@ -132,15 +131,34 @@ async fn usage(
         candidates.retain(|_, images| !images.is_empty());
         candidates
     };
-    let regions: Vec<_> = to_check(observed).into_keys().collect();
-    let looks = join_all(regions.iter().map(|region| inventory.look_now(region, &desired.owner))).await;
-    for (region, view) in regions.into_iter().zip(looks) {
-        if let Some(before) = observed.regions.get_mut(&region) {
-            let parameters = std::mem::take(&mut before.parameters);
-            *before = RegionView { parameters, ..view };
-        }
-    }
+    look_anew(inventory, &desired.owner, observed, |observed| to_check(observed).into_keys().collect()).await;
     let to_check = to_check(observed);
     let answers = to_check.iter().map(|(region, images)| inventory.usage(region, images));
     join_all(answers).await.into_iter().flatten().chain(known.clone()).collect()
+}
+
+/// Looks anew at the images of the regions where something could go: a listing can be some minutes old, and what stays must still
+/// be there. What is seen in one region may be what lets an image of another go, since retention counts them all; so that
+/// one is asked for once more.
+async fn look_anew(
+    inventory: &Arc<Inventory>,
+    owner: &Owner,
+    observed: &mut Observed,
+    could_lose: impl Fn(&Observed) -> BTreeSet<RegionName>,
+) {
+    let mut looked = BTreeSet::new();
+    loop {
+        let regions: Vec<_> = could_lose(observed).difference(&looked).cloned().collect();
+        if regions.is_empty() {
+            return;
+        }
+        let looks = join_all(regions.iter().map(|region| inventory.look_now(region, owner))).await;
+        for (region, view) in regions.iter().zip(looks) {
+            if let Some(before) = observed.regions.get_mut(region) {
+                let parameters = std::mem::take(&mut before.parameters);
+                *before = RegionView { parameters, ..view };
+            }
+        }
+        looked.extend(regions);
+    }
 }

@@ -77,8 +77,17 @@ fn concerns(found: &Value) -> Option<String> {
     let status = &found["status"];
     let current = status["observedGeneration"] == found["metadata"]["generation"];
     let asked = |r: &&Value| entries(&found["spec"], "regions").any(|region| region["region"] == r["region"]);
-    let replicas = entries(status, "versions").filter(|v| v["listed"] == true).flat_map(|v| entries(v, "regions"));
-    let mut unsound = replicas.filter(asked).filter(|r| r["state"] != "Available" || !r["error"].is_null());
+    let replicas = || {
+        let listed = entries(status, "versions").filter(|v| v["listed"] == true);
+        listed.flat_map(|v| entries(v, "regions")).filter(asked)
+    };
+    if current
+        && holds(status, "Stalled") == Some(true)
+        && let Some(replica) = replicas().find(|r| r["state"] == "Pending")
+    {
+        return Some(format!("it is Stalled, but {replica}"));
+    }
+    let mut unsound = replicas().filter(|r| r["state"] != "Available" || !r["error"].is_null());
     if current
         && holds(status, "Replicated") == Some(true)
         && let Some(replica) = unsound.next()

@@ -240,6 +240,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         "DeleteParameter",
         "GetParameters",
         "DescribeImageAttribute",
+        "GetCallerIdentity",
         "*",
     ];
     let operation = operations[rng.usize(..operations.len())];

@@ -183,10 +183,11 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
 
 /// Versions that left the list and should have gone, although nothing keeps them.
 fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String> {
+    let known = world.known_regions(manifest.object);
     let unwanted = |i: &&Image| {
-        i.state == "failed"
-            && manifest.regions.contains_key(i.region.as_str())
-            && !manifest.lists(i.version().unwrap_or_default())
+        let region = i.region.as_str();
+        let wanted = manifest.regions.contains_key(region) && manifest.lists(i.version().unwrap_or_default());
+        i.state == "failed" && known.contains(region) && !wanted
     };
     let is_free = |i: &&Image| !i.protected && !is_sourced(world, &i.id, None);
     let failed = state.images.iter().filter(|i| i.is_of(manifest.object)).filter(is_free).find(unwanted);
@@ -231,7 +232,9 @@ fn is_source(world: &World, object: &str, id: &str) -> bool {
 fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let kept = state.images.iter().any(|i| {
-        let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(|p| p.value == i.id);
+        // A parameter of the object's own goes with it.
+        let foreign = |p: &Parameter| p.value == i.id && owner_of(&p.tags) != Some(object);
+        let used = state.uses.iter().any(|u| u.image == i.id) || state.parameters.iter().any(foreign);
         i.is_of(object) && (used || i.protected || i.shared || is_sourced(world, &i.id, Some(object)))
     });
     // A snapshot of ours that an image has which somebody took out of our hands by removing its tags.

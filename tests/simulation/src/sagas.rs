@@ -13,16 +13,17 @@ use crate::story::{Act, ByHand, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..27) {
+    match rng.u8(..30) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
         15..=17 => saga.hidden(rng, manifest),
         18..=19 => saga.failure(rng, manifest),
-        20 => saga.twins(rng, manifest),
+        20 | 29 => saga.twins(rng, manifest),
         21 => saga.remains(rng),
         22 => saga.return_of(rng, manifest),
         23..=25 => saga.doubt(rng, manifest),
+        26..=27 => saga.ageing(rng, manifest),
         _ => saga.crowd(rng, manifest),
     }
     saga.moments
@@ -176,11 +177,31 @@ impl Saga {
         let mut left = manifest.clone();
         left.versions.retain(|v| !given_up.contains(&v.number) || left.channels.values().any(|to| *to == v.number));
         left.keep_last = Some(1);
+        match rng.bool() {
+            true => self.apply(manifest, left),
+            false => self.apply(manifest, manifest.without_region(rng)),
+        }
+    }
+
+    /// Versions pile up, and all leave the list but those that channels point to: of the others retention keeps the newest.
+    fn ageing(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let all = (0..3).fold(manifest.clone(), |manifest, _| manifest.with_free_version(rng));
+        self.apply(manifest, Manifest { keep_last: Some(rng.u32(1..3)), ..all });
+        self.at += Duration::from_mins(rng.u64(2..40));
+        let mut left = manifest.clone();
+        left.versions.retain(|v| left.channels.values().any(|to| *to == v.number));
         self.apply(manifest, left);
     }
 
-    /// Two versions name one source, and one or both hand it over.
+    /// Two versions name one source, and one or both hand it over; perhaps while STS does not tell whose account it is.
     fn twins(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        if rng.bool() {
+            // What a process has to ask once is asked in bad times.
+            let effect = [Effect::Deny, Effect::DropReply, Effect::Throttle][rng.usize(..3)].clone();
+            let unknown = Fault::new(effect).operation("GetCallerIdentity");
+            self.step(Act::Aws(Box::new(unknown), Duration::from_mins(rng.u64(1..10))));
+            self.step(crash(rng));
+        }
         self.apply(manifest, manifest.with_twin(rng));
         for _ in 0..rng.usize(..3) {
             self.wait(rng);

@@ -13,17 +13,18 @@ use crate::story::{Act, ByHand, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..30) {
+    match rng.u8(..31) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
         15..=17 => saga.hidden(rng, manifest),
         18..=19 => saga.failure(rng, manifest),
-        20 | 29 => saga.twins(rng, manifest),
-        21 => saga.remains(rng),
-        22 => saga.return_of(rng, manifest),
-        23..=25 => saga.doubt(rng, manifest),
-        26..=27 => saga.ageing(rng, manifest),
+        20..=21 => saga.twins(rng, manifest),
+        22 => saga.remains(rng),
+        23 => saga.return_of(rng, manifest),
+        24..=26 => saga.doubt(rng, manifest),
+        27..=28 => saga.ageing(rng, manifest),
+        29 => saga.handover(rng, manifest),
         _ => saga.crowd(rng, manifest),
     }
     saga.moments
@@ -181,6 +182,16 @@ impl Saga {
             true => self.apply(manifest, left),
             false => self.apply(manifest, manifest.without_region(rng)),
         }
+    }
+
+    /// AWS is slow, so that the controller is in the middle of a pass when it is told to stop.
+    fn handover(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let slow = Fault::new(Effect::Delay(rng.u32(1_000..8_000))).operation("*");
+        self.step(Act::Aws(Box::new(slow), Duration::from_mins(5)));
+        let begun = if rng.bool() { manifest.with_free_version(rng) } else { manifest.without_one(0, rng) };
+        self.apply(manifest, begun);
+        self.at += Duration::from_millis(rng.u64(..20_000));
+        self.step(Act::Rollout);
     }
 
     /// Versions pile up, and all leave the list but those that channels point to: of the others retention keeps the newest.

@@ -269,7 +269,8 @@ async fn deregister(
         Err(error) => {
             let trouble = about(error);
             if trouble.is_unanswered() {
-                // It may have been done, snapshots and all.
+                // It may have been done, snapshots and all. Until a look shows the image, nothing is built on it.
+                inventory.note_look(region, std::slice::from_ref(image), Vec::new());
                 inventory.want_snapshots(region);
             }
             return Err(trouble);

@@ -129,6 +129,11 @@ impl CallError {
         )
     }
 
+    /// Whether AWS's own words name a thing.
+    pub(super) fn names(&self, id: &str) -> bool {
+        self.text.contains(id)
+    }
+
     /// Gives the error another class where it means something else than usual.
     pub(super) fn with_class(self, class: Class, advice: &'static str) -> Self {
         Self { class, advice, ..self }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::client::Aws;
 use super::memory::Memory;
 use super::parameters::{self, Parameters};
+use super::usage::Answers;
 use super::{images, usage};
 use crate::clock::Clock;
 use crate::plan::ids::{AccountId, ImageId, ImageRef, Owner, ParameterName, RegionName};
@@ -169,9 +170,14 @@ impl Inventory {
         }
     }
 
-    /// Asks who uses images. Never answered from memory.
-    pub async fn usage(&self, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
-        usage::usage(&self.aws, region, images).await
+    /// Asks who uses images. Never answered from memory. What EC2 does not know then counts as missed, whatever its listings show.
+    pub async fn usage(self: &Arc<Self>, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
+        let Answers { usage, gone } = usage::usage(&self.aws, region, images).await;
+        if !gone.is_empty() {
+            // Nobody is woken: who has asked goes on, and a look follows soon.
+            self.note(region, |memory, now| drop(memory.apply_look(&gone, Vec::new(), now)));
+        }
+        usage
     }
 
     /// Changes what is remembered of a region, after a write.

@@ -208,22 +208,21 @@ impl Memory {
         self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), now + LISTING_GRACE);
     }
 
-    /// Notes that a version has an image, whose id is known now.
+    /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
+    /// process nothing, so they must not count for this one either, or both would ask for the next copy with another token.
     fn note_copy(&mut self, ownership: &Ownership, state: ImageState) {
+        if ownership.adopted {
+            return;
+        }
         self.note_attempt(ownership);
         let key = (ownership.owner.clone(), ownership.version.clone());
         self.unknown.remove(&key);
-        if !ownership.adopted && state != ImageState::Failed {
+        if state != ImageState::Failed {
             self.copied.insert(key);
         }
     }
 
-    /// What was adopted is no attempt to copy. When it is handed back, its tags tell a new process nothing, so they must not count
-    /// for this one either: both would ask for the next copy with another token.
     fn note_attempt(&mut self, ownership: &Ownership) {
-        if ownership.adopted {
-            return;
-        }
         let key = (ownership.owner.clone(), ownership.version.clone());
         let attempts = self.attempts.entry(key).or_default();
         *attempts = (*attempts).max(ownership.attempt);

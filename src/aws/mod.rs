@@ -13,4 +13,3 @@ mod usage;
 pub use actions::{Outcome, act};
 pub use client::{Aws, sdk_config, timeouts};
 pub use inventory::{Inventory, Settings};
-pub use usage::usage;

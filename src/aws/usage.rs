@@ -15,25 +15,41 @@ use crate::plan::{Usage, User};
 /// DescribeImageReferences takes this many images at most.
 const IMAGES_PER_CALL: usize = 10;
 
+/// Who uses images, and which of them EC2 did not know when it was asked.
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) usage: BTreeMap<ImageId, Usage>,
+    pub(super) gone: Vec<ImageId>,
+}
+
+impl Answers {
+    fn fail(&mut self, image: &ImageId, error: &CallError) {
+        if error.is_gone() && error.names(image.as_str()) {
+            self.gone.push(image.clone());
+        }
+        self.usage.insert(image.clone(), Usage::Unknown(error.about(image.as_str())));
+    }
+}
+
 /// Asks who uses the given images: instances, launch templates, parameters and Image Builder recipes of this
 /// account (DescribeImageReferences), and accounts that they are shared with, whose use cannot be seen.
-pub async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
-    let mut usage = BTreeMap::new();
+pub(super) async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) -> Answers {
+    let mut answers = Answers::default();
     for images in images.chunks(IMAGES_PER_CALL) {
         match references(aws, region, images).await {
             Ok(mut references) => {
                 for image in images {
                     let by = references.remove(image).unwrap_or_default();
-                    usage.insert(image.clone(), with_sharing(aws, region, image, by).await);
+                    match with_sharing(aws, region, image, by).await {
+                        Ok(usage) => drop(answers.usage.insert(image.clone(), usage)),
+                        Err(error) => answers.fail(image, &error),
+                    }
                 }
             }
-            Err(error) => {
-                let unknown = |image: &ImageId| Usage::Unknown(error.about(image.as_str()));
-                usage.extend(images.iter().map(|image| (image.clone(), unknown(image))));
-            }
+            Err(error) => images.iter().for_each(|image| answers.fail(image, &error)),
         }
     }
-    usage
+    answers
 }
 
 async fn references(
@@ -94,14 +110,12 @@ fn whole_depth() -> Vec<ResourceTypeRequest> {
 }
 
 /// An image that others may launch may be in use where it cannot be seen.
-async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<User>) -> Usage {
+async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<User>) -> Result<Usage, CallError> {
     let attribute = ImageAttributeName::LaunchPermission;
     let call = aws.lane(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
-    match aws.call("DescribeImageAttribute", region, call).await {
-        Ok(attribute) => by.extend(attribute.launch_permissions().iter().map(sharee).map(User::Other)),
-        Err(error) => return Usage::Unknown(error.about(image.as_str())),
-    }
-    if by.is_empty() { Usage::Unused } else { Usage::Used(by) }
+    let attribute = aws.call("DescribeImageAttribute", region, call).await?;
+    by.extend(attribute.launch_permissions().iter().map(sharee).map(User::Other));
+    Ok(if by.is_empty() { Usage::Unused } else { Usage::Used(by) })
 }
 
 fn sharee(permission: &LaunchPermission) -> String {

@@ -110,6 +110,10 @@ impl Scene<'_> {
                 hands::deregister(self.by_hand, self.region, STRANGER).await;
             }
         }
+        if self.obstacle == Obstacle::CopiesFail {
+            // What is under way by then breaks off as well.
+            sleep(self.aws_takes).await;
+        }
         match (self.obstacle, what_follows) {
             (Obstacle::RegionIsDown, _) | (Obstacle::CopiesAreDenied, 2) => sleep(LISTING).await,
             (Obstacle::CopiesAreDenied, 0) => self.world.apply(&Manifest { keep_last: Some(9), ..more.clone() }),

@@ -21,6 +21,9 @@ const LISTING: Duration = Duration::from_mins(15);
 /// What is asked for the last time just before a call; calls can be throttled or delayed.
 const JUST_BEFORE: Duration = Duration::from_mins(2);
 
+/// For so long EC2 may show the tags before a change, where it is late.
+const TAGS_LAG: Duration = Duration::from_secs(30);
+
 /// A question, about one thing in one region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
@@ -262,6 +265,12 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
 pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     let past = world.past();
     past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
+}
+
+/// Whether somebody changed the tags of an image so short a time ago that EC2 may still show those before.
+pub(crate) fn may_look_as_before(world: &World, id: &str) -> bool {
+    let since = world.elapsed().saturating_sub(TAGS_LAG);
+    world.tags_are_late && world.past().by_hand.get(id).is_some_and(|(at, _)| *at >= since)
 }
 
 /// Whether an image was taken out of amiops's hands after it was asked who uses it.

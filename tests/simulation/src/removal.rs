@@ -15,7 +15,8 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     let id = call.get("ImageId")?;
     let image = state.image(&call.region, id)?;
     let Some(object) = owner_of(&image.tags) else {
-        return (!asked::disowned_since(world, id)).then(|| format!("{id} is not ours"));
+        let unseen = asked::disowned_since(world, id) || asked::may_look_as_before(world, id);
+        return (!unseen).then(|| format!("{id} is not ours"));
     };
     if call.get("DeleteAssociatedSnapshots") != Some("true") {
         return Some(format!("the snapshots of {id} would stay"));

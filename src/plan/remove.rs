@@ -85,7 +85,7 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
 }
 
 /// Until when a region may still come to list a copy that an earlier process began: it died before it could report it, and EC2
-/// lists late. An image that this process has seen is none of these.
+/// lists late. Where this process has seen a copy of a version that did not fail, there is no other of it.
 fn may_list_until(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Timestamp> {
     let until = view.watched_since? + LISTING_GRACE;
     let unseen = scene.desired.versions.iter().any(|v| !view.copied.contains(&v.name));

@@ -47,12 +47,12 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             let exists = inventory.knows_parameter(region, parameter);
             let put = parameters::put(inventory.aws(), region, parameter, exists, image, owner, channel).await;
             match &put {
-                Ok(()) => inventory.note_parameters(region, |p, now| p.wrote(parameter, image, true, now)),
+                Ok(()) => inventory.note_parameters(region, |p| p.wrote(parameter, image, true)),
                 Err(trouble) if trouble.is_unanswered() => {
-                    inventory.note_parameters(region, |p, now| p.wrote(parameter, image, false, now));
+                    inventory.note_parameters(region, |p| p.wrote(parameter, image, false));
                 }
                 // Somebody may have made it in between: read it before the next try.
-                Err(_) => inventory.note_parameters(region, |p, _| p.read_again(parameter)),
+                Err(_) => inventory.note_parameters(region, |p| p.read_again(parameter)),
             }
             put?;
             inventory.read_back(region, parameter).await;
@@ -60,7 +60,7 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
         }
         Action::Unpublish { region, parameter, .. } => {
             parameters::delete(inventory.aws(), region, parameter, owner).await?;
-            inventory.note_parameters(region, |p, _| p.forget(parameter));
+            inventory.note_parameters(region, |p| p.forget(parameter));
             Ok(Outcome::done(format!("removed parameter {parameter} in {region}")))
         }
         Action::Deregister { region, version, image, state } => {
@@ -89,13 +89,14 @@ async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Re
     }
     match copy_image(inventory, owner, copy).await {
         Ok(id) => {
-            inventory.note(region, |memory, now| memory.assume(pending_copy(copy, &id, now), now));
+            let began = inventory.now();
+            inventory.note(region, |memory| memory.assume(pending_copy(copy, &id, began)));
             Ok(Outcome::done(format!("started the copy of {version} to {region}: {id}")))
         }
         Err(error) if error.code == "IdempotentParameterMismatch" => {
             // The token was used before, with other tags or another key: the copy exists, and EC2 will list it.
             if let Some(ownership) = Ownership::read(&copy.tags) {
-                inventory.note(region, |memory, now| memory.await_unknown(&ownership, now));
+                inventory.note(region, |memory| memory.await_unknown(&ownership));
             }
             Ok(Outcome::done(format!(
                 "the copy of {version} to {region} was started before; waiting until EC2 lists it"
@@ -136,14 +137,14 @@ async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
 }
 
 /// The copy as EC2 will list it, so far as that is known.
-fn pending_copy(copy: &Copy, id: &ImageId, now: Timestamp) -> Image {
+fn pending_copy(copy: &Copy, id: &ImageId, began: Timestamp) -> Image {
     Image {
         id: id.clone(),
         name: copy.name.clone(),
         account: "".into(),
         state: ImageState::Pending,
         state_reason: None,
-        created: Some(now),
+        created: Some(began),
         made_from: Some(copy.source.clone()),
         snapshots: Vec::new(),
         tags: copy.tags.clone(),
@@ -168,7 +169,7 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
     }
     if source.as_ref() == Some(&copy.source) {
         let id = holder.id.clone();
-        inventory.note(region, |memory, now| memory.assume(Image { assumed: true, ..holder }, now));
+        inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder }));
         return Ok(Some(id));
     }
     let whose = holder.ownership().map_or_else(
@@ -205,14 +206,14 @@ async fn tag(
         doubt(inventory, region, image, &error);
         return Err(error.about(image.as_str()));
     }
-    inventory.note(region, |memory, now| memory.retag(resources, tags, now));
+    inventory.note(region, |memory| memory.retag(resources, tags));
     if !resources.contains(&image.to_string()) {
         return Ok(());
     }
     // An image that was just adopted is not in the inventory yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
     for found in found {
-        inventory.note(region, |memory, now| memory.assume(found, now));
+        inventory.note(region, |memory| memory.assume(found));
     }
     Ok(())
 }
@@ -276,13 +277,13 @@ async fn deregister(
             return Err(trouble);
         }
     };
-    inventory.note(region, |memory, _| memory.remove_image(image));
+    inventory.note(region, |memory| memory.remove_image(image));
     let mut left = Vec::new();
     for result in &results {
         let Some(id) = result.snapshot_id() else { continue };
         match result.return_code() {
             Some(SnapshotReturnCodes::Success) => {
-                inventory.note(region, |memory, _| memory.remove_snapshot(&SnapshotId::new(id)));
+                inventory.note(region, |memory| memory.remove_snapshot(&SnapshotId::new(id)));
             }
             code => left.push(format!("{id} ({})", code.map_or("no result", |c| c.as_str()))),
         }
@@ -327,7 +328,7 @@ async fn delete_snapshot(
         Err(error) if error.is_gone() => {}
         Err(error) => return Err(about(error)),
     }
-    inventory.note(region, |memory, _| memory.remove_snapshot(snapshot));
+    inventory.note(region, |memory| memory.remove_snapshot(snapshot));
     Ok(())
 }
 

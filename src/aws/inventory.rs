@@ -86,6 +86,11 @@ impl Inventory {
         &self.aws
     }
 
+    /// The present date.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The account of the credentials.
     ///
     /// # Errors
@@ -175,15 +180,16 @@ impl Inventory {
         let Answers { usage, gone } = usage::usage(&self.aws, region, images).await;
         if !gone.is_empty() {
             // Nobody is woken: who has asked goes on, and a look follows soon.
-            self.note(region, |memory, now| drop(memory.apply_look(&gone, Vec::new(), now)));
+            let now = self.now();
+            self.note(region, |memory| drop(memory.apply_look(&gone, Vec::new(), now)));
         }
         usage
     }
 
     /// Changes what is remembered of a region, after a write.
-    pub(super) fn note(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory, Timestamp)) {
+    pub(super) fn note(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory)) {
         let region = self.region(region);
-        change(&mut lock(&region.memory), self.clock.now());
+        change(&mut lock(&region.memory));
         region.called.notify_one();
     }
 
@@ -206,12 +212,8 @@ impl Inventory {
     }
 
     /// Changes what is remembered of a region's parameters, after a write.
-    pub(super) fn note_parameters(
-        self: &Arc<Self>,
-        region: &RegionName,
-        change: impl FnOnce(&mut Parameters, Timestamp),
-    ) {
-        change(&mut lock(&self.region(region).parameters), self.clock.now());
+    pub(super) fn note_parameters(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Parameters)) {
+        change(&mut lock(&self.region(region).parameters));
     }
 
     /// Reads a parameter back after it was written.
@@ -267,7 +269,7 @@ impl Inventory {
         let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
         let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
         let changed = match result {
-            Ok(found) => lock(&region.memory).apply_snapshots(found, self.clock.now()),
+            Ok(found) => lock(&region.memory).apply_snapshots(found),
             Err(trouble) => lock(&region.memory).fail_snapshots(trouble),
         };
         self.wake(changed);
@@ -361,7 +363,7 @@ async fn serve(inventory: &Inventory, region: &Region, due: &mut Due) -> Instant
         due.look = Instant::now() + settings.poll;
     }
     let unsettled = lock(&region.memory).unsettled();
-    let awaits_listing = lock(&region.memory).awaits_listing(inventory.clock.now());
+    let awaits_listing = lock(&region.memory).awaits_listing();
     if unsettled.is_empty() && !awaits_listing {
         due.look = Instant::now() + settings.poll;
         return due.listing;

@@ -1,7 +1,8 @@
 //! What is remembered of one region: the last listing, corrected by what we have done since. No I/O.
 //!
 //! EC2 lists late. An image that was just made is *assumed* until it is listed; one that was just removed is not
-//! believed when it is listed again; and one that is missing from a listing is missed only after a second look.
+//! believed when it is listed again; and one that is missing from a listing is missed only after a second look. What is waited for
+//! is measured by a clock that does not jump: what is given up too early is copied again, or believed although it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
-use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble, runs};
+use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble};
 
 /// After this long, what was removed cannot be listed any more.
 const REMOVED_GRACE: Duration = LISTING_GRACE;
@@ -23,12 +24,13 @@ const LOOKS: u32 = 2;
 /// What is remembered of one region.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    listed_since: Option<Timestamp>,
+    listed_since: Option<Instant>,
     /// Who has asked about the region, to be told when it can be seen again.
     watchers: BTreeSet<Owner>,
     trouble: Option<Trouble>,
     images: BTreeMap<Owner, BTreeMap<ImageId, Remembered>>,
-    unknown: BTreeMap<(Owner, VersionName), Timestamp>,
+    /// Until when EC2 may leave out a copy whose id is not known.
+    unknown: BTreeMap<(Owner, VersionName), Instant>,
     attempts: BTreeMap<(Owner, VersionName), u32>,
     /// Of which versions a copy was seen that did not fail.
     copied: BTreeSet<(Owner, VersionName)>,
@@ -39,8 +41,8 @@ pub(super) struct Memory {
     /// Whose images went, after which listing of snapshots began: until the next one nobody knows what they left.
     departed: BTreeMap<Owner, u64>,
     /// The tags that we wrote lately, by the id of what carries them.
-    written: BTreeMap<String, (Tags, Timestamp)>,
-    /// When we removed what. Not by the date: a clock that jumps must not make us believe what is gone.
+    written: BTreeMap<String, (Tags, Instant)>,
+    /// When we removed what.
     removed: BTreeMap<String, Instant>,
 }
 
@@ -48,7 +50,7 @@ pub(super) struct Memory {
 struct Remembered {
     image: Image,
     /// Until when EC2 may leave it out of its listings.
-    late_until: Option<Timestamp>,
+    late_until: Option<Instant>,
     /// How many looks in a row have missed it.
     misses: u32,
 }
@@ -64,13 +66,10 @@ impl Memory {
     /// Takes in a whole listing. The answer names the owners for whom something changed.
     pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
         let first_or_recovered = self.listed_since.is_none() || self.trouble.is_some();
-        // A clock that has been put back begins these graces anew, once, instead of when it comes to their time again.
-        let since = self.listed_since.get_or_insert(now);
-        *since = (*since).min(now);
-        self.unknown.values_mut().for_each(|until| *until = (*until).min(now + LISTING_GRACE));
+        self.listed_since.get_or_insert_with(Instant::now);
         self.trouble = None;
         self.removed.retain(|_, at| at.elapsed() < REMOVED_GRACE);
-        self.written.retain(|_, (_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
+        self.written.retain(|_, (_, at)| at.elapsed() < TAGS_LAG);
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
         if first_or_recovered {
@@ -91,7 +90,7 @@ impl Memory {
             changed.extend(self.see(image, now));
         }
         for id in asked.iter().filter(|id| !seen.contains(*id)) {
-            changed.extend(self.miss(look, id, now));
+            changed.extend(self.miss(look, id));
         }
         changed
     }
@@ -103,7 +102,7 @@ impl Memory {
         }
         // A look by its id shows an image before its tags do, and a listing goes by the tags.
         let is_late = image.ownership().is_none();
-        image.tags.extend(self.just_written(image.id.as_str(), now));
+        image.tags.extend(self.just_written(image.id.as_str()));
         image.created = self.began(&image.id).filter(|at| *at <= now).or(image.created);
         let ownership = image.ownership();
         let former = self.owner_of(&image.id);
@@ -126,14 +125,12 @@ impl Memory {
         changed
     }
 
-    fn miss(&mut self, look: Look, id: &ImageId, now: Timestamp) -> Option<Owner> {
+    fn miss(&mut self, look: Look, id: &ImageId) -> Option<Owner> {
         let owner = self.owner_of(id)?;
         let images = self.images.get_mut(&owner)?;
         let remembered = images.get_mut(id)?;
         let may_be_late = look == Look::ByTag || remembered.image.assumed;
-        // A clock that has been put back begins the grace anew: what is given up too early is copied again.
-        remembered.late_until = remembered.late_until.map(|until| until.min(now + LISTING_GRACE));
-        if may_be_late && remembered.late_until.is_some_and(|until| until > now) {
+        if may_be_late && remembered.late_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
         remembered.misses += 1;
@@ -152,15 +149,11 @@ impl Memory {
     }
 
     /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
-    pub(super) fn apply_snapshots(
-        &mut self,
-        mut found: BTreeMap<SnapshotId, Snapshot>,
-        now: Timestamp,
-    ) -> BTreeSet<Owner> {
+    pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
         let recovered = self.snapshot_trouble.take().is_some();
         found.retain(|id, _| !self.removed.contains_key(id.as_str()));
         for (id, snapshot) in &mut found {
-            snapshot.tags.extend(self.just_written(id.as_str(), now));
+            snapshot.tags.extend(self.just_written(id.as_str()));
         }
         let before = self.snapshots.replace(found);
         let Some(after) = &self.snapshots else { return BTreeSet::new() };
@@ -189,23 +182,23 @@ impl Memory {
     }
 
     /// Remembers an image that a call has just made or changed, until EC2 lists it.
-    pub(super) fn assume(&mut self, mut image: Image, now: Timestamp) {
-        image.tags.extend(self.just_written(image.id.as_str(), now));
+    pub(super) fn assume(&mut self, mut image: Image) {
+        image.tags.extend(self.just_written(image.id.as_str()));
         let Some(ownership) = image.ownership() else { return };
         self.note_copy(&ownership, image.state);
         let images = self.images.entry(ownership.owner).or_default();
         // What EC2 has listed before, it does not list late any more.
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
-        let late_until = (!listed).then(|| now + LISTING_GRACE);
+        let late_until = (!listed).then(|| Instant::now() + LISTING_GRACE);
         let (id, tags) = (image.id.clone(), image.tags.clone());
         images.insert(id.clone(), Remembered { image, late_until, misses: 0 });
-        self.write_down(id.as_str(), &tags, now);
+        self.write_down(id.as_str(), &tags);
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
-    pub(super) fn await_unknown(&mut self, ownership: &Ownership, now: Timestamp) {
+    pub(super) fn await_unknown(&mut self, ownership: &Ownership) {
         self.note_attempt(ownership);
-        self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), now + LISTING_GRACE);
+        self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), Instant::now() + LISTING_GRACE);
     }
 
     /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
@@ -229,7 +222,7 @@ impl Memory {
     }
 
     /// Puts tags on what is remembered, as a call has just done in AWS.
-    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags, now: Timestamp) {
+    pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
         let listed = |id: &str| resources.iter().any(|r| r == id);
         for remembered in
             self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
@@ -239,18 +232,18 @@ impl Memory {
         for snapshot in self.snapshots.iter_mut().flat_map(BTreeMap::values_mut).filter(|s| listed(s.id.as_str())) {
             snapshot.tags.extend(tags.clone());
         }
-        resources.iter().for_each(|id| self.write_down(id, tags, now));
+        resources.iter().for_each(|id| self.write_down(id, tags));
     }
 
     /// Remembers for a while what tags an image or a snapshot has been given.
-    fn write_down(&mut self, id: &str, tags: &Tags, now: Timestamp) {
-        let before = self.just_written(id, now);
-        self.written.insert(id.to_owned(), (before.into_iter().chain(tags.clone()).collect(), now));
+    fn write_down(&mut self, id: &str, tags: &Tags) {
+        let before = self.just_written(id);
+        self.written.insert(id.to_owned(), (before.into_iter().chain(tags.clone()).collect(), Instant::now()));
     }
 
     /// The tags that EC2 may not show yet.
-    fn just_written(&self, id: &str, now: Timestamp) -> Tags {
-        let written = self.written.get(id).filter(|(_, at)| runs(*at + TAGS_LAG, TAGS_LAG, now));
+    fn just_written(&self, id: &str) -> Tags {
+        let written = self.written.get(id).filter(|(_, at)| at.elapsed() < TAGS_LAG);
         written.map(|(tags, _)| tags.clone()).unwrap_or_default()
     }
 
@@ -301,8 +294,8 @@ impl Memory {
     }
 
     /// Whether a copy exists under an id that only a whole listing can tell.
-    pub(super) fn awaits_listing(&self, now: Timestamp) -> bool {
-        self.unknown.values().any(|until| runs(*until, LISTING_GRACE, now))
+    pub(super) fn awaits_listing(&self) -> bool {
+        self.unknown.values().any(|until| *until > Instant::now())
     }
 
     /// Begins a listing of snapshots. The answer names those that images of ours have.
@@ -345,12 +338,12 @@ impl Memory {
             let ours = |s: &&Snapshot| held.contains(&s.id) || owned_by(&s.tags, owner);
             snapshots.values().filter(ours).cloned().collect()
         });
-        let mine =
-            |(key, value): (&(Owner, VersionName), &Timestamp)| (key.0 == *owner).then(|| (key.1.clone(), *value));
+        let now = Instant::now();
+        let awaited = self.unknown.iter().filter(|((of, _), until)| of == owner && **until > now);
         let copied = self.copied.iter().filter(|(of, _)| of == owner).map(|(_, version)| version.clone());
         RegionView {
             copied: copied.collect(),
-            awaited: self.unknown.iter().filter_map(mine).collect(),
+            awaited: awaited.map(|((_, version), until)| (version.clone(), *until - now)).collect(),
             attempts: self
                 .attempts
                 .iter()
@@ -358,7 +351,7 @@ impl Memory {
                 .map(|(key, n)| (key.1.clone(), *n))
                 .collect(),
             images: self.listed_since.map(|_| images),
-            watched_since: self.listed_since,
+            watched_for: self.listed_since.map(|since| now - since),
             snapshots,
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),

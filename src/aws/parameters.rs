@@ -30,11 +30,19 @@ pub(super) struct Parameters {
 
 #[derive(Debug, Clone)]
 struct Remembered {
+    /// What SSM answered last.
     answer: Result<Option<Parameter>, Trouble>,
-    /// What was written last, as long as SSM has not shown it: remembered beside the answer, which may be that reading failed.
-    written: Option<Written>,
+    /// What was written last, as long as SSM has not shown it.
+    written: Option<Write>,
     /// When it was read, by a clock that does not jump; nothing if it is to be read at the next question.
     at: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Write {
+    image: ImageId,
+    at: Instant,
+    answered: bool,
 }
 
 impl Parameters {
@@ -63,32 +71,24 @@ impl Parameters {
         let at = Some(Instant::now());
         for name in names {
             let before = self.read.get(name).and_then(|r| r.written.clone());
-            let remembered = match answer {
-                Ok(found) => {
-                    let parameter =
-                        found.get(name).map_or_else(|| unconfirmed(before.clone()), |p| Some(settle(p, &before)));
-                    let written = parameter.as_ref().and_then(|p| p.written.clone());
-                    Remembered { answer: Ok(parameter), written, at }
-                }
-                Err(trouble) => Remembered { answer: Err(trouble.clone()), written: before, at },
-            };
-            self.read.insert(name.clone(), remembered);
+            let answer = answer.as_ref().map(|found| found.get(name).cloned()).map_err(Clone::clone);
+            let shows = |write: &Write| matches!(&answer, Ok(Some(p)) if p.value == write.image.as_str());
+            let written = before.filter(|write| !shows(write));
+            self.read.insert(name.clone(), Remembered { answer, written, at });
         }
     }
 
     /// Whether a parameter was there when it was last read.
     pub(super) fn exists(&self, name: &ParameterName) -> bool {
-        let shown = |r: &Remembered| matches!(&r.answer, Ok(Some(parameter)) if parameter.is_shown());
-        self.read.get(name).is_some_and(shown)
+        self.read.get(name).is_some_and(|r| matches!(r.answer, Ok(Some(_))))
     }
 
     /// Remembers what has just been written, until it is shown. Without an answer it may have been written or not.
-    pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, answered: bool, now: Timestamp) {
+    pub(super) fn wrote(&mut self, name: &ParameterName, image: &ImageId, answered: bool) {
         let before = self.read.get(name).and_then(|r| r.answer.as_ref().ok().cloned().flatten());
-        let written = Some(Written { image: image.clone(), at: now, answered });
-        let parameter =
-            before.map_or_else(|| unconfirmed(written.clone()), |p| Some(Parameter { written: written.clone(), ..p }));
-        self.read.insert(name.clone(), Remembered { answer: Ok(parameter), written, at: Some(Instant::now()) });
+        let at = Instant::now();
+        let written = Some(Write { image: image.clone(), at, answered });
+        self.read.insert(name.clone(), Remembered { answer: Ok(before), written, at: Some(at) });
     }
 
     /// Has a parameter read again at the next question.
@@ -106,7 +106,7 @@ impl Parameters {
         &self,
         names: &BTreeSet<ParameterName>,
     ) -> BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>> {
-        let known = |name: &ParameterName| Some((name.clone(), self.read.get(name)?.answer.clone()));
+        let known = |name: &ParameterName| Some((name.clone(), self.read.get(name)?.told()));
         names.iter().filter_map(known).collect()
     }
 
@@ -116,14 +116,17 @@ impl Parameters {
     }
 }
 
-/// A parameter that SSM does not show, although it was written: its check of the image is not over.
-fn unconfirmed(written: Option<Written>) -> Option<Parameter> {
-    written.map(|written| Parameter { value: String::new(), modified: None, written: Some(written) })
-}
-
-fn settle(found: &Parameter, written: &Option<Written>) -> Parameter {
-    let pending = written.clone().filter(|written| written.image.as_str() != found.value);
-    Parameter { written: pending, ..found.clone() }
+impl Remembered {
+    /// What SSM answered, together with what was written and is not shown yet.
+    fn told(&self) -> Result<Option<Parameter>, Trouble> {
+        let Self { answer, written, .. } = self;
+        let written =
+            written.clone().map(|Write { image, at, answered }| Written { image, ago: at.elapsed(), answered });
+        let shown = answer.clone()?;
+        // One that SSM does not show, although it was written: its check of the image is not over.
+        let unshown = || written.is_some().then(|| Parameter { value: String::new(), modified: None, written: None });
+        Ok(shown.or_else(unshown).map(|parameter| Parameter { written, ..parameter }))
+    }
 }
 
 /// Reads parameters; one that does not exist is left out of the answer.
@@ -246,7 +249,7 @@ mod tests {
         let mut parameters = Parameters::default();
         let names: Vec<_> = names().into_iter().collect();
         parameters.apply(&names, &shown("ami-1"));
-        parameters.wrote(&names[0], &ImageId::new("ami-2"), true, Timestamp::UNIX_EPOCH);
+        parameters.wrote(&names[0], &ImageId::new("ami-2"), true);
         parameters.apply(&names, &shown(shows));
         parameters
     }

@@ -9,6 +9,7 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
+use tokio::time::Instant;
 
 use super::execute::Done;
 use super::observe::Surroundings;
@@ -16,8 +17,11 @@ use crate::api::{MachineImage, MachineImageStatus};
 use crate::aws::Inventory;
 use crate::clock::Clock;
 use crate::plan::ids::Owner;
-use crate::plan::{Failure, Key, runs};
+use crate::plan::{Failure, Key, Trouble};
 use crate::telemetry::Metrics;
+
+/// A failure that has not come again for so long after its next try was due counts no more.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(2);
 
 /// What all passes share.
 pub(super) struct Context {
@@ -35,12 +39,23 @@ pub(super) struct Context {
 /// What is remembered of one object between passes.
 #[derive(Default)]
 struct Remembered {
-    failures: BTreeMap<Key, Failure>,
+    failures: BTreeMap<Key, Failed>,
     /// The resource version that the last written status answered, and that status: until the watch shows it, the
     /// object from the cache still has the one before.
     written: Option<(String, MachineImageStatus)>,
     /// How often in a row the Kubernetes API failed.
     api_failures: u32,
+}
+
+/// An action that failed.
+struct Failed {
+    trouble: Trouble,
+    /// How often in a row it failed.
+    count: u32,
+    /// When it may be tried again, by a clock that does not jump.
+    retry_at: Instant,
+    /// The generation of the manifest that it failed under.
+    generation: i64,
 }
 
 impl Context {
@@ -89,11 +104,13 @@ impl Context {
     pub(super) fn failures(&self, owner: &Owner, generation: i64, forget: bool) -> BTreeMap<Key, Failure> {
         let mut memory = self.memory();
         let failures = &mut memory.entry(owner.clone()).or_default().failures;
-        let now = self.clock.now();
-        let ahead = |f: &Failure| f.retry_at > now && !runs(f.retry_at, f.trouble.class.retry_after(f.count), now);
-        let stale = |f: &Failure| f.generation != generation || f.retry_at + Duration::from_hours(2) < now || ahead(f);
-        failures.retain(|_, failure| !forget && !stale(failure));
-        failures.clone()
+        let stale = |f: &Failed| f.generation != generation || f.retry_at.elapsed() > FORGOTTEN_AFTER;
+        failures.retain(|_, failed| !forget && !stale(failed));
+        let told = |f: &Failed| Failure {
+            trouble: f.trouble.clone(),
+            wait: f.retry_at.saturating_duration_since(Instant::now()),
+        };
+        failures.iter().map(|(key, failed)| (key.clone(), told(failed))).collect()
     }
 
     /// Remembers which actions failed, and forgets those that did not.
@@ -108,8 +125,8 @@ impl Context {
                 }
                 Err(trouble) => {
                     let count = failures.get(&key).map_or(0, |f| f.count) + 1;
-                    let retry_at = self.clock.now() + trouble.class.retry_after(count);
-                    failures.insert(key, Failure { trouble: trouble.clone(), count, retry_at, generation });
+                    let retry_at = Instant::now() + trouble.class.retry_after(count);
+                    failures.insert(key, Failed { trouble: trouble.clone(), count, retry_at, generation });
                 }
             }
         }

@@ -21,7 +21,7 @@ pub use action::{Action, Concern, Copy, Departure, Key, Landing, Problem, Reason
 pub use desired::{Channel, Desired, Invalid, Version, numbers_with_units};
 pub use observed::{
     Class, Failure, Image, ImageState, Observed, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage,
-    User, Written, runs,
+    User, Written,
 };
 pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::candidates;

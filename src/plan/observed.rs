@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::action::Key;
 use super::ids::{AccountId, ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
-use super::replicate::LISTING_GRACE;
 use super::tags::{Ownership, Tags};
 
 /// Everything that one decision is made from.
@@ -25,7 +24,7 @@ pub struct Observed {
     pub claimed: BTreeSet<ImageId>,
     /// Other manifests that cannot be read, `<namespace>/<name>`: which images they name is not known.
     pub unreadable: BTreeSet<String>,
-    /// Actions that failed before, and when they may be tried again.
+    /// Actions that failed before, and for how long they are not tried again.
     pub failures: BTreeMap<Key, Failure>,
     /// Somebody asked for a pass now: copies that failed are tried again without waiting.
     pub requested: bool,
@@ -40,13 +39,13 @@ pub struct RegionView {
     pub snapshots: Option<Vec<Snapshot>>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,
-    /// When this process first listed the region.
-    pub watched_since: Option<Timestamp>,
+    /// For how long this process has known the region, since its first listing.
+    pub watched_for: Option<Duration>,
     /// Why the latest listing failed. What `images` says may be old then.
     pub trouble: Option<Trouble>,
     /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and
-    /// until when EC2 is given time to list it.
-    pub awaited: BTreeMap<VersionName, Timestamp>,
+    /// for how long EC2 is still given time to list it.
+    pub awaited: BTreeMap<VersionName, Duration>,
     /// The highest attempt to copy each version that is known to have been made.
     pub attempts: BTreeMap<VersionName, u32>,
     /// The versions of which this process has seen a copy that did not fail, so that no later attempt can come to light.
@@ -59,11 +58,6 @@ impl RegionView {
     /// Whether what is known is fresh enough to take something away.
     pub fn is_current(&self) -> bool {
         self.images.is_some() && self.trouble.is_none()
-    }
-
-    /// Until when EC2 is still given time to list a copy of the version that is known to exist.
-    pub fn awaits(&self, version: &VersionName, now: Timestamp) -> Option<Timestamp> {
-        self.awaited.get(version).copied().filter(|until| runs(*until, LISTING_GRACE, now))
     }
 }
 
@@ -166,19 +160,10 @@ impl Parameter {
 pub struct Written {
     /// Its id.
     pub image: ImageId,
-    /// When it was written.
-    pub at: Timestamp,
+    /// How long ago it was written.
+    pub ago: Duration,
     /// Whether SSM has answered. If not, it may have been written or not.
     pub answered: bool,
-}
-
-/// By how much a clock may be put back without being noticed.
-const SLEW: Duration = Duration::from_mins(1);
-
-/// Whether a grace of `length` that ends at `until` still runs. One that would run for longer than it can was begun by a clock
-/// that has been put back since, and is over.
-pub fn runs(until: Timestamp, length: Duration, now: Timestamp) -> bool {
-    until > now && until <= now + length + SLEW
 }
 
 /// Who uses an image.
@@ -272,10 +257,6 @@ impl Trouble {
 pub struct Failure {
     /// The latest error.
     pub trouble: Trouble,
-    /// How often in a row it failed.
-    pub count: u32,
-    /// When it may be tried again.
-    pub retry_at: Timestamp,
-    /// The generation of the manifest that it failed under.
-    pub generation: i64,
+    /// For how long it is not tried again.
+    pub wait: Duration,
 }

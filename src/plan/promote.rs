@@ -7,7 +7,7 @@ use super::Plan;
 use super::action::{Action, Concern, Landing, Reason, Replica};
 use super::desired::Channel;
 use super::ids::{ImageId, ParameterName, RegionName, VersionName};
-use super::observed::{Class, Parameter, RegionView, Trouble, Written, runs};
+use super::observed::{Class, Parameter, RegionView, Trouble, Written};
 use super::scene::Scene;
 use crate::api::ReplicaState;
 
@@ -120,10 +120,8 @@ impl Spot<'_> {
     /// What to say of a value that was written and that SSM does not show yet; `None` when it is time to write again.
     fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, written: &Written) -> Option<String> {
         let Self { channel, parameter, region, image } = self;
-        let at = written.at;
-        if runs(at + SSM_CHECK, SSM_CHECK, scene.now) {
-            let since = Duration::try_from(scene.now.duration_since(at)).unwrap_or_default();
-            plan.look_again_at(scene.now + since.clamp(SSM_FIRST_LOOK, SSM_CHECK));
+        if written.ago < SSM_CHECK {
+            plan.look_again_at(scene.now + written.ago.max(SSM_FIRST_LOOK));
             return Some(match written.answered {
                 true => format!("SSM is checking {image} for {parameter} in {region}"),
                 false => {
@@ -131,10 +129,10 @@ impl Spot<'_> {
                 }
             });
         }
-        if !written.answered || !runs(at + SSM_REWRITE, SSM_REWRITE, scene.now) {
+        if !written.answered || written.ago >= SSM_REWRITE {
             return None;
         }
-        plan.look_again_at((scene.now + SSM_CHECK).min(at + SSM_REWRITE));
+        plan.look_again_at(scene.now + SSM_CHECK.min(SSM_REWRITE - written.ago));
         let message = format!(
             "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
              Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"

@@ -3,12 +3,11 @@
 //! is not handed over any more is given back before, since nobody would do it later.
 
 use std::collections::BTreeSet;
-
-use jiff::Timestamp;
+use std::time::Duration;
 
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage, User, runs};
+use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage, User};
 use super::promote::{SSM_CHECK, SSM_REWRITE};
 use super::replicate::LISTING_GRACE;
 use super::scene::{Scene, after};
@@ -20,7 +19,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     tagging::hand_back(scene, plan);
     for (region, view) in &scene.observed.regions {
         unpublish(scene, plan, region, view);
-        view.awaited.keys().filter_map(|v| view.awaits(v, scene.now)).for_each(|until| plan.look_again_at(until));
+        view.awaited.values().for_each(|wait| plan.look_again_at(after(scene.now, *wait)));
     }
     await_earlier_copies(scene, plan);
     plan.all_gone = scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
@@ -32,8 +31,8 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
     let mut parameters = BTreeSet::new();
     for parameter in scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         match view.parameters.get(parameter) {
-            Some(Ok(Some(found))) => match may_appear_until(found, scene.now) {
-                Some(until) => await_parameter(scene, plan, region, parameter, until),
+            Some(Ok(Some(found))) => match may_appear_within(found) {
+                Some(wait) => await_parameter(scene, plan, region, parameter, wait),
                 None => {
                     parameters.insert(parameter);
                 }
@@ -53,16 +52,15 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
     }
 }
 
-/// Until when SSM may come to show a parameter that was written and is not there yet: it checks the image first.
-fn may_appear_until(parameter: &Parameter, now: Timestamp) -> Option<Timestamp> {
+/// For how long SSM may still come to show a parameter that was written and is not there yet: it checks the image first.
+fn may_appear_within(parameter: &Parameter) -> Option<Duration> {
     let written = parameter.written.as_ref().filter(|_| !parameter.is_shown())?;
-    let until = after(written.at, SSM_REWRITE);
-    runs(until, SSM_REWRITE, now).then_some(until)
+    SSM_REWRITE.checked_sub(written.ago).filter(|left| !left.is_zero())
 }
 
 /// Says that the deletion waits for a parameter to be there: before that it cannot be removed, and would stay behind.
-fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, parameter: &ParameterName, until: Timestamp) {
-    plan.look_again_at(until.min(after(scene.now, SSM_CHECK)));
+fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, parameter: &ParameterName, wait: Duration) {
+    plan.look_again_at(after(scene.now, wait.min(SSM_CHECK)));
     let message = format!(
         "the deletion waits some minutes for {parameter} in {region}: SSM is checking what was just written to it, and it \
          can be removed only then"
@@ -74,8 +72,8 @@ fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, paramete
 /// Says what the deletion waits for, where copies of an earlier process may still come to light.
 fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
     for (region, view) in &scene.observed.regions {
-        let Some(until) = may_list_until(scene, region, view) else { continue };
-        plan.look_again_at(until);
+        let Some(wait) = may_list_within(scene, region, view) else { continue };
+        plan.look_again_at(after(scene.now, wait));
         let message = format!(
             "the deletion waits some minutes for {region}: EC2 may not list yet what was copied just before amiops was started"
         );
@@ -84,19 +82,21 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
     }
 }
 
-/// Until when a region may still come to list a copy that an earlier process began: it died before it could report it, and EC2
+/// For how long a region may still come to list a copy that an earlier process began: it died before it could report it, and EC2
 /// lists late. Where this process has seen a copy of a version that did not fail, there is no other of it.
-fn may_list_until(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Timestamp> {
-    let until = view.watched_since? + LISTING_GRACE;
+fn may_list_within(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Duration> {
+    let left = LISTING_GRACE.checked_sub(view.watched_for?).filter(|left| !left.is_zero())?;
     let unseen = scene.desired.versions.iter().any(|v| !view.copied.contains(&v.name));
-    (unseen && scene.desired.regions.contains_key(region) && runs(until, LISTING_GRACE, scene.now)).then_some(until)
+    (unseen && scene.desired.regions.contains_key(region)).then_some(left)
 }
 
 /// Whether a region that can be seen holds nothing of the object any more.
 fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let owner = &scene.desired.owner;
-    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for.
-    let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
+    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for; but one is if that
+    // image seems to have gone.
+    let held =
+        |s: &Snapshot| view.images.iter().flatten().any(|image| !image.missed && image.snapshots.contains(&s.id));
     let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
     let to_hand_back =
         || scene.desired.versions.iter().any(|v| v.source.region == *region && scene.taken_back(&v.source).is_some());
@@ -104,8 +104,8 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
         |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None))) && !is_foreign(scene, region, p);
     view.is_current()
         && view.snapshot_trouble.is_none()
-        && !view.awaited.keys().any(|version| view.awaits(version, scene.now).is_some())
-        && may_list_until(scene, region, view).is_none()
+        && view.awaited.is_empty()
+        && may_list_within(scene, region, view).is_none()
         && scene.owned(region).is_empty()
         && !to_hand_back()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)

@@ -247,8 +247,8 @@ fn copy(
     if version.source.region == *region && scene.taken_back(&version.source).is_some() {
         return Ok(Some(format!("{} is handed back first, since it is not adopted any more", version.source.id)));
     }
-    if let Some(until) = view.awaits(&version.name, scene.now) {
-        plan.look_again_at(until);
+    if let Some(wait) = view.awaited.get(&version.name) {
+        plan.look_again_at(after(scene.now, *wait));
         return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
     }
     let known = view.attempts.get(&version.name).copied().unwrap_or(0);

@@ -267,7 +267,7 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
         let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {
             continue;
         };
-        if !is_left_behind(scene, view, snapshot, &ownership.version) {
+        if !is_left_behind(view, snapshot, &ownership.version) {
             continue;
         }
         let (version, id) = (ownership.version, snapshot.id.clone());
@@ -293,11 +293,11 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
 }
 
 /// Whether no image has the snapshot, and none that is still being made could turn out to have it.
-fn is_left_behind(scene: &Scene, view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
+fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
     let may_have = |image: &super::Image| {
         let unfinished = image.state == ImageState::Pending || image.assumed;
         image.snapshots.contains(&snapshot.id)
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };
-    view.awaits(version, scene.now).is_none() && !view.images.iter().flatten().any(may_have)
+    !view.awaited.contains_key(version) && !view.images.iter().flatten().any(may_have)
 }

@@ -111,11 +111,11 @@ impl<'a> Scene<'a> {
     /// and its sentence is given back.
     pub(super) fn want(&self, plan: &mut Plan, action: Action, reason: Reason) -> Option<String> {
         let failure = self.observed.failures.get(&action.key());
-        let Some(failure) = failure.filter(|failure| failure.retry_at > self.now) else {
+        let Some(failure) = failure.filter(|failure| !failure.wait.is_zero()) else {
             plan.steps.push(Step { action, reason });
             return None;
         };
-        plan.look_again_at(failure.retry_at);
+        plan.look_again_at(after(self.now, failure.wait));
         let concern = action.concern();
         self.trouble(plan, concern, Some(action.region()), action.version(), &failure.trouble);
         Some(failure.trouble.message.clone())

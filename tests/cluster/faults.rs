@@ -148,7 +148,7 @@ async fn a_copy_whose_tags_were_made_to_name_another_source_holds_the_name_and_t
     let copy = stage.replica("web", "1.0", THERE).await;
 
     // For a minute, what was just written is believed before what EC2 shows.
-    stage.sim.advance(jiff::SignedDuration::from_secs(61));
+    stage.pass(std::time::Duration::from_secs(61)).await;
     let source = [("ResourceId.1", copy.as_str()), ("Tag.1.Key", "amiops.dev/source")];
     let nowhere = ("Tag.1.Value", "us-east-1/ami-0dead0dead0dead00");
     crate::fixtures::aws::ec2(&stage.sim, THERE, "CreateTags", &[&source[..], &[nowhere]].concat());

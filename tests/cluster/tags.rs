@@ -1,6 +1,7 @@
 //! Tags: put back where somebody changed them; and the handing over of a source by them.
 
-use jiff::SignedDuration;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::fixtures::aws::{copies, ec2, live_images, snapshots};
@@ -21,7 +22,7 @@ async fn tags_that_were_changed_by_hand_are_put_back_and_those_of_other_people_s
     let snapshot = image.snapshots[0].clone();
 
     // For a minute, what was just written is believed before what EC2 shows.
-    stage.sim.advance(SignedDuration::from_secs(61));
+    stage.pass(Duration::from_secs(61)).await;
     for id in [&image.id, &snapshot] {
         let theirs = [("ResourceId.1", id.as_str()), ("Tag.1.Key", "cost"), ("Tag.1.Value", "42")];
         ec2(&stage.sim, REGION, "CreateTags", &theirs);

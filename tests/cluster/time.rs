@@ -1,5 +1,7 @@
 //! What takes hours, on a clock that the test moves.
 
+use std::time::Duration;
+
 use ec2sim::{Effect, Fault, ReplayDead, Sim};
 use jiff::SignedDuration;
 
@@ -80,7 +82,7 @@ async fn a_denied_call_is_tried_again_after_its_backoff_and_not_before() {
     stage.touch("web").await;
     stage.until_aws("two listings", listings(&stage, 2)).await;
     assert_eq!(stage.sim.count("CopyImage"), 1);
-    stage.sim.advance(SignedDuration::from_mins(10));
+    stage.pass(Duration::from_mins(10)).await;
     stage.touch("web").await;
     stage.until_ready("web").await;
     assert_eq!(stage.sim.count("CopyImage"), 2);
@@ -146,7 +148,7 @@ async fn crash_between_two_attempts(replay_dead: ReplayDead) {
     stage.apply(&manifest("web", &["1.0"], &[REGION])).await;
     stage.until_condition("web", "Replicated", false, &["failed", "no space"]).await;
     stage.sim.add_fault(Fault::new(Effect::DropRequest).operation("CopyImage"));
-    stage.sim.advance(SignedDuration::from_mins(2));
+    stage.pass(Duration::from_mins(2)).await;
     stage.touch("web").await;
     stage.until_aws("the failed copy is removed", |sim| copies(sim).is_empty()).await;
     drop(controller);
@@ -154,7 +156,7 @@ async fn crash_between_two_attempts(replay_dead: ReplayDead) {
 
     let _controller = InProcess::start(&stage).await;
     for _ in 0..8 {
-        stage.sim.advance(SignedDuration::from_mins(3));
+        stage.pass(Duration::from_mins(3)).await;
         stage.touch("web").await;
         stage.until_aws("a listing", listings(&stage, 1)).await;
     }

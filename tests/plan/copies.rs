@@ -227,10 +227,9 @@ fn a_pass_that_was_asked_for_does_not_wait_after_a_failed_copy() {
 #[test]
 fn a_copy_known_to_exist_under_an_unknown_id_is_waited_for() {
     let mut world = world(ONE_REGION);
-    let until = now() + minutes(10);
-    world.region("eu-west-1").awaited.insert(version("1.4.2"), until);
+    world.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(10));
     let plan = world.plan();
-    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(until)));
+    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(10))));
     assert_eq!(
         replica(&plan, "eu-west-1", "1.4.2").error.as_deref(),
         Some("EC2 says that this copy was started before; waiting until EC2 lists it")
@@ -240,7 +239,6 @@ fn a_copy_known_to_exist_under_an_unknown_id_is_waited_for() {
 #[test]
 fn a_copy_that_was_waited_for_long_enough_is_made_by_the_next_attempt() {
     let mut world = world(ONE_REGION);
-    world.region("eu-west-1").awaited.insert(version("1.4.2"), now());
     world.region("eu-west-1").attempts.insert(version("1.4.2"), 1);
     assert_eq!(copy(&world).0.attempt, 2);
 }
@@ -248,7 +246,7 @@ fn a_copy_that_was_waited_for_long_enough_is_made_by_the_next_attempt() {
 #[test]
 fn only_the_version_that_is_awaited_waits() {
     let mut world = world(ONE_REGION);
-    world.region("eu-west-1").awaited.insert(version("1.4.1"), now() + minutes(10));
+    world.region("eu-west-1").awaited.insert(version("1.4.1"), minutes(10));
     assert_eq!(copy(&world).0.version, version("1.4.2"));
 }
 
@@ -291,24 +289,27 @@ fn what_stands_in_the_way_at_the_source_is_told() {
 #[test]
 fn a_copy_that_was_refused_is_tried_again_when_its_time_has_come() {
     let mut world = world(ONE_REGION);
-    let retry_at = now() + minutes(5);
-    world.failed_before(key("Copy", "eu-west-1", "1.4.2"), "not allowed to copy: give amiops ec2:CopyImage", retry_at);
+    let refused = |world: &mut World, wait| {
+        let copy = key("Copy", "eu-west-1", "1.4.2");
+        world.failed_before(copy, "not allowed to copy: give amiops ec2:CopyImage", wait);
+    };
+    refused(&mut world, minutes(5));
 
     let plan = world.plan();
-    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(retry_at)));
+    assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(5))));
     let problem = problem(&plan, "UnauthorizedOperation");
     assert_eq!(problem.message, "not allowed to copy: give amiops ec2:CopyImage");
     assert_eq!((problem.region.clone(), problem.version.clone()), (Some("eu-west-1".into()), Some("1.4.2".into())));
     assert_eq!(replica(&plan, "eu-west-1", "1.4.2").error.as_deref(), Some(problem.message.as_str()));
 
-    world.now = retry_at;
+    refused(&mut world, minutes(0));
     assert_eq!(copy(&world).0.attempt, 1);
 }
 
 #[test]
 fn a_refusal_in_one_region_holds_up_no_other() {
     let mut world = world(WEB);
-    world.failed_before(key("Copy", "eu-west-1", "1.4.2"), "not allowed to copy", now() + minutes(5));
+    world.failed_before(key("Copy", "eu-west-1", "1.4.2"), "not allowed to copy", minutes(5));
     assert_eq!(
         world.steps(),
         ["copy 1.4.2 from us-east-1/ami-src-1.4.2 to us-east-1 as web-1.4.2 (the region has no image of this version)"]

@@ -211,10 +211,10 @@ impl World {
         parameters.get_mut(&ParameterName::new(name)).unwrap().as_mut().unwrap().as_mut().unwrap()
     }
 
-    /// An action failed before, and may be tried again at `retry_at`.
-    pub(crate) fn failed_before(&mut self, key: Key, message: &str, retry_at: Timestamp) {
+    /// An action failed before, and is not tried again for a while.
+    pub(crate) fn failed_before(&mut self, key: Key, message: &str, wait: Duration) {
         let trouble = trouble("UnauthorizedOperation", message);
-        self.observed.failures.insert(key, Failure { trouble, count: 1, retry_at, generation: 1 });
+        self.observed.failures.insert(key, Failure { trouble, wait });
     }
 }
 

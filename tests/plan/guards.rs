@@ -51,7 +51,7 @@ const GUARDS: [Case; 14] = [
         "a parameter was just made to name it",
         |w| {
             w.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written =
-                Some(Written { image: OLD.into(), at: now(), answered: true })
+                Some(Written { image: OLD.into(), ago: minutes(0), answered: true })
         },
         "parameter /golden/web/prod names it",
     ),
@@ -183,7 +183,7 @@ fn a_check_of_use_that_fails_is_told_as_a_problem() {
 #[test]
 fn a_deregistration_that_was_refused_waits_for_its_time_and_says_why() {
     let mut world = nothing_keeps_it();
-    world.failed_before(key("Deregister", "eu-west-1", OLD), "not allowed to deregister", now() + minutes(5));
+    world.failed_before(key("Deregister", "eu-west-1", OLD), "not allowed to deregister", minutes(5));
     let plan = world.plan();
     assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(5))));
     assert_eq!(departure(&plan, OLD).blocked_by.as_deref(), Some("not allowed to deregister"));
@@ -235,7 +235,7 @@ fn a_parameter_of_another_region_keeps_nothing_here() {
 #[test]
 fn a_parameter_that_ssm_has_not_made_yet_keeps_only_what_was_written() {
     let mut world = nothing_keeps_it();
-    let written = Some(Written { image: "ami-1.4.2-eu-west-1".into(), at: now(), answered: true });
+    let written = Some(Written { image: "ami-1.4.2-eu-west-1".into(), ago: minutes(0), answered: true });
     let unconfirmed = Parameter { value: String::new(), modified: None, written };
     world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(unconfirmed)));
     assert_eq!(departure(&world.plan(), OLD).blocked_by, None);

@@ -173,7 +173,7 @@ fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
         ("a parameter is left", |w| _ = w.parameter("eu-west-1", PROD, "ami-by-hand")),
         ("the parameter was not read", |w| w.region("eu-west-1").parameters.clear()),
         ("a copy is awaited", |w| {
-            w.region("eu-west-1").awaited.insert(version("1.4.2"), now() + minutes(10));
+            w.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(10));
         }),
         ("the images were not listed", |w| w.region("eu-west-1").images = None),
         ("the snapshots were not listed", |w| w.region("eu-west-1").snapshots = None),
@@ -202,13 +202,22 @@ fn a_snapshot_of_somebody_else_does_not_hold_the_object() {
     assert!(world.plan().all_gone);
 }
 
+/// Its tags were changed by hand, so it is not ours; and then it was deregistered by hand.
+#[test]
+fn the_snapshot_of_an_image_that_was_taken_away_and_seems_to_have_gone_holds_the_object() {
+    let mut world = empty();
+    world.hold("eu-west-1", "1.4.2").made_from = None;
+    assert!(world.plan().all_gone);
+    world.image("eu-west-1", IMAGE).missed = true;
+    assert!(!world.plan().all_gone);
+}
+
 #[test]
 fn an_awaited_copy_holds_the_object_only_until_ec2_has_had_its_time() {
     let mut world = empty();
-    let until = now() + minutes(10);
-    world.region("eu-west-1").awaited.insert(version("1.4.2"), until);
-    assert_eq!((world.plan().all_gone, world.plan().look_again), (false, Some(until)));
-    world.now = until;
+    world.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(10));
+    assert_eq!((world.plan().all_gone, world.plan().look_again), (false, Some(now() + minutes(10))));
+    world.region("eu-west-1").awaited.clear();
     assert!(world.plan().all_gone);
 }
 
@@ -229,8 +238,7 @@ fn a_parameter_that_is_not_ours_does_not_hold_the_object() {
     world.parameter("eu-west-1", PROD, "ami-foreign");
     let unpublish = world.plan().steps[0].action.key();
     let trouble = trouble(PARAMETER_NOT_OURS, "it has no owner tag, so amiops leaves it alone");
-    let retry_at = now() + minutes(10);
-    world.observed.failures.insert(unpublish, Failure { trouble, count: 1, retry_at, generation: 1 });
+    world.observed.failures.insert(unpublish, Failure { trouble, wait: minutes(10) });
     assert!(world.plan().all_gone);
 }
 
@@ -238,16 +246,19 @@ fn a_parameter_that_is_not_ours_does_not_hold_the_object() {
 #[test]
 fn a_parameter_that_ssm_has_not_made_yet_holds_the_object_until_it_can_be_removed() {
     let mut world = empty();
-    let written = Written { image: IMAGE.into(), at: now(), answered: true };
-    let parameter = Parameter { value: String::new(), modified: None, written: Some(written) };
-    world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(parameter)));
+    let written = |world: &mut World, ago| {
+        let written = Some(Written { image: IMAGE.into(), ago, answered: true });
+        let parameter = Parameter { value: String::new(), modified: None, written };
+        world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(parameter)));
+    };
+    written(&mut world, minutes(0));
     let plan = world.plan();
     assert_eq!((verbs(&plan), plan.all_gone, plan.look_again), (vec![], false, Some(now() + minutes(1))));
     assert!(
         problem(&plan, "ParameterChecked").message.contains("the deletion waits some minutes for /golden/web/prod")
     );
 
-    world.now = now() + minutes(10);
+    written(&mut world, minutes(10));
     assert_eq!(verbs(&world.plan()), ["Unpublish"]);
 }
 
@@ -256,7 +267,7 @@ fn a_parameter_that_could_not_be_removed_holds_the_object() {
     let mut world = empty();
     world.parameter("eu-west-1", PROD, IMAGE);
     let unpublish = world.plan().steps[0].action.key();
-    world.failed_before(unpublish, "not allowed to remove it", now() + minutes(10));
+    world.failed_before(unpublish, "not allowed to remove it", minutes(10));
     assert!(!world.plan().all_gone);
 }
 
@@ -295,12 +306,12 @@ fn a_suspended_object_that_is_deleted_keeps_its_images() {
 #[test]
 fn an_object_goes_only_when_ec2_has_had_time_to_list_what_an_earlier_process_began() {
     let mut world = empty();
-    world.region("eu-west-1").watched_since = Some(world.now - minutes(14));
+    world.region("eu-west-1").watched_for = Some(minutes(14));
     let plan = world.plan();
     assert!(!plan.all_gone);
     assert_eq!(plan.look_again, Some(world.now + minutes(1)));
     assert!(problem(&plan, "ListedLate").message.contains("eu-west-1"));
-    world.region("eu-west-1").watched_since = Some(world.now - minutes(15));
+    world.region("eu-west-1").watched_for = Some(minutes(15));
     assert!(world.plan().all_gone);
 }
 
@@ -308,9 +319,8 @@ fn an_object_goes_only_when_ec2_has_had_time_to_list_what_an_earlier_process_beg
 fn what_this_process_has_seen_is_not_waited_for() {
     let mut world = empty();
     let versions: Vec<_> = world.desired.versions.iter().map(|v| v.name.clone()).collect();
-    let now = world.now;
     let region = world.region("eu-west-1");
-    region.watched_since = Some(now);
+    region.watched_for = Some(minutes(0));
     region.copied.extend(versions);
     assert!(world.plan().all_gone);
 }
@@ -318,9 +328,8 @@ fn what_this_process_has_seen_is_not_waited_for() {
 #[test]
 fn where_this_process_has_seen_failed_copies_alone_ec2_may_still_list_what_was_begun_after_them() {
     let mut world = empty();
-    let now = world.now;
     let region = world.region("eu-west-1");
-    region.watched_since = Some(now);
+    region.watched_for = Some(minutes(0));
     region.attempts.insert("1.4.2".into(), 1);
     assert!(!world.plan().all_gone);
 }

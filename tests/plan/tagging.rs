@@ -190,7 +190,7 @@ fn the_attempt_that_made_an_image_stays_on_it() {
 fn a_correction_that_was_refused_waits_for_its_time() {
     let mut world = complete(WEB);
     world.image("eu-west-1", IMAGE).tags.remove("team");
-    world.failed_before(key("Tag", "eu-west-1", IMAGE), "a tag policy forbids it", now() + minutes(5));
+    world.failed_before(key("Tag", "eu-west-1", IMAGE), "a tag policy forbids it", minutes(5));
     let plan = world.plan();
     assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(5))));
     assert_eq!(problem(&plan, "UnauthorizedOperation").message, "a tag policy forbids it");

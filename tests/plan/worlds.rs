@@ -46,7 +46,7 @@ struct View {
     snapshots_listed: bool,
     loose: Vec<(usize, bool, u64)>,
     in_trouble: bool,
-    awaited: Option<(usize, i8)>,
+    awaited: Option<(usize, u64)>,
     attempts: Option<(usize, u32)>,
     parameters: Vec<Read>,
 }
@@ -141,7 +141,7 @@ fn view() -> impl Strategy<Value = View> {
         prop::bool::weighted(0.9),
         vec((0..VERSIONS.len(), any::<bool>(), 0..120_u64), 0..2),
         prop::bool::weighted(0.1),
-        weighted(0.15, (0..VERSIONS.len(), -20..20_i8)),
+        weighted(0.15, (0..VERSIONS.len(), 1..20_u64)),
         weighted(0.15, (0..VERSIONS.len(), 1..4_u32)),
         vec(read, PARAMETERS.len()),
     )
@@ -296,8 +296,7 @@ impl View {
             }
         }
         view.trouble = self.in_trouble.then(|| trouble("Timeout", "no answer"));
-        view.awaited
-            .extend(self.awaited.map(|(v, m)| (VERSIONS[v].into(), now() + jiff::SignedDuration::from_mins(m.into()))));
+        view.awaited.extend(self.awaited.map(|(v, m)| (VERSIONS[v].into(), minutes(m))));
         view.attempts.extend(self.attempts.map(|(v, n)| (VERSIONS[v].into(), n)));
         if !self.snapshots_listed {
             view.snapshots = None;
@@ -366,7 +365,7 @@ impl Read {
             Self::Names(n) => named(image(n)?.to_string(), None),
             Self::Foreign => named("ami-foreign".into(), None),
             Self::Written(n, ago, answered) => {
-                let written = Written { image: image(n)?, at: now() - minutes(ago), answered };
+                let written = Written { image: image(n)?, ago: minutes(ago), answered };
                 named(String::new(), Some(written))
             }
             Self::Denied => Some(Err(trouble("AccessDenied", "not allowed to read"))),

@@ -69,7 +69,7 @@ async fn pass(bytes: &[u8]) {
     for _ in 0..2 {
         let observed = observe(&inventory, &desired, &surroundings).await;
         let planned = plan(&desired, &observed, world::now());
-        check(&Question { facts: &facts, others: &[], observed: &observed, now: world::now() }, &planned);
+        check(&Question { facts: &facts, others: &[], observed: &observed }, &planned);
         speaks(&observed);
         for step in planned.steps.iter().take(8) {
             match act(&inventory, &desired.owner, &step.action).await {

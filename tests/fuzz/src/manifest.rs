@@ -60,7 +60,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let others: Vec<_> = second.iter().map(|(stored, _)| Facts::of(stored)).collect();
     let now = world::now();
     let planned = plan(&desired, &observed, now);
-    check(&Question { facts: &facts, others: &others, observed: &observed, now }, &planned);
+    check(&Question { facts: &facts, others: &others, observed: &observed }, &planned);
     // Who uses an image that stays is not asked, and so parameters that name it are not found.
     let lasting =
         |plan: &Plan| plan.steps.iter().filter(|s| s.action.verb() != "Unpublish").cloned().collect::<Vec<_>>();
@@ -69,7 +69,7 @@ pub(crate) fn run(bytes: &[u8]) {
     note_all(&planned);
     world::failures(&planned, &mut observed, draw);
     let planned = plan(&desired, &observed, now);
-    check(&Question { facts: &facts, others: &others, observed: &observed, now }, &planned);
+    check(&Question { facts: &facts, others: &others, observed: &observed }, &planned);
 }
 
 fn note_all(plan: &Plan) {

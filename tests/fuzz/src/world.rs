@@ -67,8 +67,8 @@ pub(crate) fn failures(plan: &Plan, observed: &mut Observed, draw: &mut Draw) {
         if !draw.one_in(3) {
             continue;
         }
-        let retry_at = at(draw);
-        let failure = Failure { trouble: trouble(draw), count: draw.number() as u32, retry_at, generation: 1 };
+        let wait = wait(draw).unwrap_or_default();
+        let failure = Failure { trouble: trouble(draw), wait };
         observed.failures.insert(step.action.key(), failure);
     }
 }
@@ -89,6 +89,11 @@ pub(crate) fn at(draw: &mut Draw) -> Timestamp {
         n if n % 4 == 3 => now() + Duration::from_mins(draw.below(100) as u64),
         _ => now() - Duration::from_mins(draw.below(6000) as u64),
     }
+}
+
+/// For how long something is waited for: until a moment, if that is to come.
+fn wait(draw: &mut Draw) -> Option<Duration> {
+    Duration::try_from(at(draw).duration_since(now())).ok().filter(|wait| !wait.is_zero())
 }
 
 fn usage(draw: &mut Draw) -> Option<Usage> {
@@ -131,9 +136,10 @@ impl Scribe<'_> {
         view.images = (!draw.one_in(24)).then_some(images);
         view.trouble = (view.images.is_none() || draw.one_in(12)).then(|| trouble(draw));
         view.snapshot_trouble = draw.one_in(12).then(|| trouble(draw));
-        view.watched_since = (!draw.one_in(3)).then(|| now() - Duration::from_mins(draw.below(30) as u64));
+        view.watched_for = (!draw.one_in(3)).then(|| Duration::from_mins(draw.below(30) as u64));
         if draw.one_in(6) {
-            view.awaited.insert(self.version(draw), at(draw));
+            let version = self.version(draw);
+            view.awaited.extend(wait(draw).map(|wait| (version, wait)));
         }
         if draw.one_in(6) {
             let attempt = draw.pick(&[1, 2, 30, 1_000_001]);
@@ -292,7 +298,7 @@ impl Scribe<'_> {
             let written = draw.one_in(6).then(|| {
                 let image = ImageId::new(draw.pick(&values));
                 let ago = draw.below(15) as u64;
-                Written { image, at: now() - Duration::from_mins(ago), answered: ago != 3 }
+                Written { image, ago: Duration::from_mins(ago), answered: ago != 3 }
             });
             let value = draw.pick(&values);
             let answer = match draw.below(16) {

@@ -65,14 +65,6 @@ pub(crate) struct Done {
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
 
-impl Done {
-    /// By a clock that jumps it may be time to write again.
-    pub(crate) fn forgive(&mut self) {
-        self.put.clear();
-        self.owed.forgive();
-    }
-}
-
 fn write(call: &Call) -> Write {
     (call.operation.clone(), call.region.clone(), call.subject(&["ImageId", "SnapshotId", "Name"]))
 }

@@ -51,11 +51,6 @@ impl Owed {
         self.due.entry((region.to_owned(), look)).or_insert(now + SOON);
     }
 
-    /// Whose clock jumps may think that it is too late, or too early.
-    pub(crate) fn forgive(&mut self) {
-        self.due.clear();
-    }
-
     fn is_listed(&self, region: &str, image: &str) -> bool {
         self.listed.get(region).is_some_and(|listed| listed.contains(image))
     }

@@ -86,8 +86,8 @@ pub(crate) struct Past {
     /// When a controller was last given a listing of a region's snapshots, and when somebody last deleted or untagged some there.
     pub(crate) snapshots_listed: BTreeMap<String, Duration>,
     pub(crate) snapshots_deleted: BTreeMap<String, Duration>,
-    /// The conditions that each object was last seen with, by its uid, and when: by the controllers' clocks, and in truth.
-    pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp, Timestamp)>,
+    /// The conditions that each object was last seen with, by its uid, and when by the controllers' clocks.
+    pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp)>,
     /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
     /// Whether two controllers have had clocks that differ.
@@ -219,7 +219,7 @@ impl World {
     /// From now on, the controllers' clocks are so far off.
     pub(crate) fn set_skew(&self, skew: SignedDuration) {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
-        self.past().done.forgive();
+        self.past().told.clear();
     }
 
     /// What exists in AWS.

@@ -48,13 +48,13 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             let put = parameters::put(inventory.aws(), region, parameter, exists, image, owner, channel).await;
             match &put {
                 Ok(()) => inventory.note_parameters(region, |p| p.wrote(parameter, image, true)),
-                Err(trouble) if trouble.is_unanswered() => {
+                Err(unwritten) if unwritten.in_doubt => {
                     inventory.note_parameters(region, |p| p.wrote(parameter, image, false));
                 }
                 // Somebody may have made it in between: read it before the next try.
                 Err(_) => inventory.note_parameters(region, |p| p.read_again(parameter)),
             }
-            put?;
+            put.map_err(|unwritten| unwritten.trouble)?;
             inventory.read_back(region, parameter).await;
             Ok(Outcome::done(format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
         }

@@ -337,13 +337,11 @@ async fn watch_region(inventory: std::sync::Weak<Inventory>, region: Arc<Region>
 /// Does what is due now; the answer is when to come back.
 async fn serve(inventory: &Inventory, region: &Region, due: &mut Due) -> Instant {
     let settings = &inventory.settings;
-    let (tickets, asked_snapshots) = {
-        let mut demand = lock(&region.demand);
-        (demand.tickets, std::mem::take(&mut demand.snapshots))
-    };
+    let tickets = lock(&region.demand).tickets;
     let asked = tickets > *region.served.borrow();
     let now = Instant::now();
     if asked || due.listing <= now {
+        let asked_snapshots = std::mem::take(&mut lock(&region.demand).snapshots);
         let with_snapshots = asked_snapshots || due.snapshots <= now;
         match inventory.list(region, with_snapshots).await {
             Ok(()) => {

@@ -24,7 +24,8 @@ const LOOKS: u32 = 2;
 /// What is remembered of one region.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    listed_since: Option<Instant>,
+    /// Whether it has been listed at all.
+    is_listed: bool,
     /// Who has asked about the region, to be told when it can be seen again.
     watchers: BTreeSet<Owner>,
     trouble: Option<Trouble>,
@@ -32,8 +33,6 @@ pub(super) struct Memory {
     /// Until when EC2 may leave out a copy whose id is not known.
     unknown: BTreeMap<(Owner, VersionName), Instant>,
     attempts: BTreeMap<(Owner, VersionName), u32>,
-    /// Of which versions a copy was seen that did not fail.
-    copied: BTreeSet<(Owner, VersionName)>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
     snapshot_trouble: Option<Trouble>,
     /// How many listings of snapshots have begun.
@@ -65,8 +64,8 @@ enum Look {
 impl Memory {
     /// Takes in a whole listing. The answer names the owners for whom something changed.
     pub(super) fn apply_listing(&mut self, listing: Vec<Image>, now: Timestamp) -> BTreeSet<Owner> {
-        let first_or_recovered = self.listed_since.is_none() || self.trouble.is_some();
-        self.listed_since.get_or_insert_with(Instant::now);
+        let first_or_recovered = !self.is_listed || self.trouble.is_some();
+        self.is_listed = true;
         self.trouble = None;
         self.removed.retain(|_, at| at.elapsed() < REMOVED_GRACE);
         self.written.retain(|_, (_, at)| at.elapsed() < TAGS_LAG);
@@ -115,7 +114,7 @@ impl Memory {
             }
         }
         let Some(ownership) = ownership else { return changed };
-        self.note_copy(&ownership, image.state);
+        self.note_copy(&ownership);
         let images = self.images.entry(ownership.owner.clone()).or_default();
         let late_until = images.get(&image.id).and_then(|known| known.late_until).filter(|_| is_late);
         let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until, misses: 0 });
@@ -185,7 +184,7 @@ impl Memory {
     pub(super) fn assume(&mut self, mut image: Image) {
         image.tags.extend(self.just_written(image.id.as_str()));
         let Some(ownership) = image.ownership() else { return };
-        self.note_copy(&ownership, image.state);
+        self.note_copy(&ownership);
         let images = self.images.entry(ownership.owner).or_default();
         // What EC2 has listed before, it does not list late any more.
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
@@ -203,16 +202,12 @@ impl Memory {
 
     /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
     /// process nothing, so they must not count for this one either, or both would ask for the next copy with another token.
-    fn note_copy(&mut self, ownership: &Ownership, state: ImageState) {
+    fn note_copy(&mut self, ownership: &Ownership) {
         if ownership.adopted {
             return;
         }
         self.note_attempt(ownership);
-        let key = (ownership.owner.clone(), ownership.version.clone());
-        self.unknown.remove(&key);
-        if state != ImageState::Failed {
-            self.copied.insert(key);
-        }
+        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
     }
 
     fn note_attempt(&mut self, ownership: &Ownership) {
@@ -340,9 +335,7 @@ impl Memory {
         });
         let now = Instant::now();
         let awaited = self.unknown.iter().filter(|((of, _), until)| of == owner && **until > now);
-        let copied = self.copied.iter().filter(|(of, _)| of == owner).map(|(_, version)| version.clone());
         RegionView {
-            copied: copied.collect(),
             awaited: awaited.map(|((_, version), until)| (version.clone(), *until - now)).collect(),
             attempts: self
                 .attempts
@@ -350,8 +343,7 @@ impl Memory {
                 .filter(|(key, _)| key.0 == *owner)
                 .map(|(key, n)| (key.1.clone(), *n))
                 .collect(),
-            images: self.listed_since.map(|_| images),
-            watched_for: self.listed_since.map(|since| now - since),
+            images: self.is_listed.then_some(images),
             snapshots,
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),

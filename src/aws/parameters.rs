@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, Trouble, Written, tags};
+use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, SSM_REWRITE, Trouble, Written, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -32,7 +32,7 @@ pub(super) struct Parameters {
 struct Remembered {
     /// What SSM answered last.
     answer: Result<Option<Parameter>, Trouble>,
-    /// What was written last, as long as SSM has not shown it.
+    /// What was written last, as long as SSM has not shown it and may come to.
     written: Option<Write>,
     /// When it was read, by a clock that does not jump; nothing if it is to be read at the next question.
     at: Option<Instant>,
@@ -73,7 +73,7 @@ impl Parameters {
             let before = self.read.get(name).and_then(|r| r.written.clone());
             let answer = answer.as_ref().map(|found| found.get(name).cloned()).map_err(Clone::clone);
             let shows = |write: &Write| matches!(&answer, Ok(Some(p)) if p.value == write.image.as_str());
-            let written = before.filter(|write| !shows(write));
+            let written = before.filter(|write| !shows(write) && write.at.elapsed() < SSM_REWRITE);
             self.read.insert(name.clone(), Remembered { answer, written, at });
         }
     }
@@ -149,6 +149,26 @@ pub(super) async fn read(
     Ok(found)
 }
 
+/// Why a parameter was not written.
+pub(super) struct Unwritten {
+    pub(super) trouble: Trouble,
+    /// Whether it may have been written all the same: SSM did not answer.
+    pub(super) in_doubt: bool,
+}
+
+impl Unwritten {
+    fn by(trouble: Trouble) -> Self {
+        Self { in_doubt: trouble.is_unanswered(), trouble }
+    }
+}
+
+/// Before it was to be written, something else failed.
+impl From<Trouble> for Unwritten {
+    fn from(trouble: Trouble) -> Self {
+        Self { trouble, in_doubt: false }
+    }
+}
+
 /// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours; where it is known to exist,
 /// nothing is written before they were read.
 pub(super) async fn put(
@@ -159,7 +179,7 @@ pub(super) async fn put(
     image: &ImageId,
     owner: &Owner,
     channel: &ChannelName,
-) -> Result<(), Trouble> {
+) -> Result<(), Unwritten> {
     let tags = [(tags::OWNER, owner.to_string()), (tags::CHANNEL, channel.to_string())];
     let tags = tags.into_iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
     let lane = aws.lane(region);
@@ -183,11 +203,11 @@ pub(super) async fn put(
                     return Ok(());
                 }
             }
-            Err(error) => return Err(error.about(name.as_str())),
+            Err(error) => return Err(Unwritten::by(error.about(name.as_str()))),
         }
     }
     let change = value().overwrite(true).customize().config_override(once()).send();
-    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| e.about(name.as_str()))
+    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| Unwritten::by(e.about(name.as_str())))
 }
 
 /// Removes a parameter, if its tags say that it is ours.
@@ -280,6 +300,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ssm_has_not_taken_yet_is_read_again_after_seconds() {
         assert_eq!([due("ami-1", 4).await, due("ami-1", 5).await], [0, 1]);
+    }
+
+    /// Somebody else may have written another value since.
+    #[tokio::test(start_paused = true)]
+    async fn what_ssm_does_not_show_after_ten_minutes_names_no_image_any_more() {
+        let mut parameters = written("ami-1");
+        let names: Vec<_> = names().into_iter().collect();
+        let named = |parameters: &mut Parameters| {
+            parameters.apply(&names, &shown("ami-1"));
+            let known = parameters.known(&self::names()).into_values().next().and_then(Result::ok).flatten();
+            known.and_then(|p| p.written).map(|w| w.image)
+        };
+        tokio::time::advance(SSM_REWRITE - UNCONFIRMED).await;
+        assert_eq!(named(&mut parameters), Some(ImageId::new("ami-2")));
+        tokio::time::advance(UNCONFIRMED).await;
+        assert_eq!(named(&mut parameters), None);
     }
 
     #[test]

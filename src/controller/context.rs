@@ -17,7 +17,7 @@ use crate::api::{MachineImage, MachineImageStatus};
 use crate::aws::Inventory;
 use crate::clock::Clock;
 use crate::plan::ids::Owner;
-use crate::plan::{Failure, Key, Trouble};
+use crate::plan::{Failure, Key, LISTING_GRACE, Trouble};
 use crate::telemetry::Metrics;
 
 /// A failure that has not come again for so long after its next try was due counts no more.
@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) recorder: Recorder,
     pub(super) store: Store<DeserializeGuard<MachineImage>>,
     pub(super) metrics: Metrics,
+    /// When this process began to work, by a clock that does not jump.
+    since: Instant,
     memory: Mutex<BTreeMap<Owner, Remembered>>,
 }
 
@@ -45,6 +47,8 @@ struct Remembered {
     written: Option<(String, MachineImageStatus)>,
     /// How often in a row the Kubernetes API failed.
     api_failures: u32,
+    /// Whether this process was there when the object was made, so that no earlier one has begun anything for it.
+    is_new: bool,
 }
 
 /// An action that failed.
@@ -68,7 +72,17 @@ impl Context {
         store: Store<DeserializeGuard<MachineImage>>,
         metrics: Metrics,
     ) -> Self {
-        Self { client, inventory, clock, installation, recorder, store, metrics, memory: Mutex::default() }
+        Self {
+            client,
+            inventory,
+            clock,
+            installation,
+            recorder,
+            store,
+            metrics,
+            since: Instant::now(),
+            memory: Mutex::default(),
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, BTreeMap<Owner, Remembered>> {
@@ -160,6 +174,16 @@ impl Context {
             format!("{}/{}", m.namespace.as_deref().unwrap_or_default(), m.name.as_deref().unwrap_or_default())
         };
         let readable = Surroundings::among(all.iter().filter_map(|guard| guard.0.as_ref().ok()), owner);
-        Surroundings { unreadable: unreadable.map(name).collect(), ..readable }
+        let listed_late_for = if self.memory().get(owner).is_some_and(|r| r.is_new) {
+            Duration::ZERO
+        } else {
+            LISTING_GRACE.saturating_sub(self.since.elapsed())
+        };
+        Surroundings { unreadable: unreadable.map(name).collect(), listed_late_for, ..readable }
+    }
+
+    /// Notes that an object was made while this process works.
+    pub(super) fn note_new(&self, owner: &Owner) {
+        self.memory().entry(owner.clone()).or_default().is_new = true;
     }
 }

@@ -18,16 +18,20 @@ pub(super) fn is_done_without_aws(object: &MachineImage) -> bool {
     deleting && (!is_held(&object.metadata) || object.spec.deletion_policy == DeletionPolicy::Retain)
 }
 
-/// Puts the finalizer on an object, so that it cannot go unnoticed.
+/// Puts the finalizer on an object, so that it cannot go unnoticed. One that nobody has put it on before, nor reported on, is new.
 pub(super) async fn protect(object: &MachineImage, context: &Context) -> Result<(), Error> {
-    set_held(object, context, true).await
+    let is_first = set_held(object, context, true).await?;
+    if is_first && object.status.as_ref().is_none_or(|status| status.observed_generation < 1) {
+        context.note_new(&context.owner(object));
+    }
+    Ok(())
 }
 
 /// Takes the finalizer off: the object goes.
 pub(super) async fn release(object: &MachineImage, context: &Context) -> Result<Action, Error> {
     match set_held(object, context, false).await {
         Err(Error::Api(kube::Error::Api(status))) if status.is_not_found() => {}
-        result => result?,
+        result => drop(result?),
     }
     context.forget(&context.owner(object));
     Ok(Action::await_change())
@@ -39,8 +43,8 @@ fn is_held(metadata: &ObjectMeta) -> bool {
 
 /// Puts the finalizer on or takes it off. The resource version makes the API server refuse the list if somebody has changed
 /// the object in between. While it is the same object with the same manifest, it is tried again at once: somebody may be
-/// changing its labels all the time.
-async fn set_held(object: &MachineImage, context: &Context, held: bool) -> Result<(), Error> {
+/// changing its labels all the time. The answer is whether this call has changed it.
+async fn set_held(object: &MachineImage, context: &Context, held: bool) -> Result<bool, Error> {
     let api = Api::<MachineImage>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let mut latest = object.metadata.clone();
     let mut tries_left = TRIES;
@@ -51,7 +55,7 @@ async fn set_held(object: &MachineImage, context: &Context, held: bool) -> Resul
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let conflict = match api.patch_metadata(&object.name_any(), &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status)) if status.is_conflict() => status,
-            result => return Ok(result.map(drop)?),
+            result => return Ok(result.map(|_| true)?),
         };
         tries_left -= 1;
         let same = |m: &ObjectMeta| m.uid == object.metadata.uid && m.generation == object.metadata.generation;
@@ -60,5 +64,5 @@ async fn set_held(object: &MachineImage, context: &Context, held: bool) -> Resul
             _ => return Err(kube::Error::Api(conflict).into()),
         }
     }
-    Ok(())
+    Ok(false)
 }

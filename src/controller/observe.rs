@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub parameters: BTreeSet<ParameterName>,
     /// Actions that failed before.
     pub failures: BTreeMap<Key, Failure>,
+    /// For how long EC2 may still come to list what an earlier process has begun for the object and not reported.
+    pub listed_late_for: Duration,
     /// Whether somebody asked for this pass.
     pub requested: bool,
     /// Who uses images, as far as that is not to be asked again in this pass.
@@ -65,6 +67,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
         claimed: surroundings.claimed.clone(),
         unreadable: surroundings.unreadable.clone(),
         failures: surroundings.failures.clone(),
+        listed_late_for: surroundings.listed_late_for,
         requested: surroundings.requested,
         ..Observed::default()
     };

@@ -97,7 +97,12 @@ fn problems(plan: &Plan) -> Vec<Problem> {
             message: p.message.clone(),
         })
         .collect();
-    problems.sort_by(|a, b| (&a.region, &a.version, &a.reason).cmp(&(&b.region, &b.version, &b.reason)));
+    let order = |a: &Problem, b: &Problem| {
+        (&a.region, &a.version, &a.reason, &a.message).cmp(&(&b.region, &b.version, &b.reason, &b.message))
+    };
+    problems.sort_by(order);
+    // Two concerns may have the same.
+    problems.dedup();
     problems.truncate(MOST_PROBLEMS);
     problems
 }

@@ -23,6 +23,7 @@ pub use observed::{
     Class, Failure, Image, ImageState, Observed, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage,
     User, Written,
 };
+pub use promote::SSM_REWRITE;
 pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::candidates;
 

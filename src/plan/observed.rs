@@ -26,6 +26,8 @@ pub struct Observed {
     pub unreadable: BTreeSet<String>,
     /// Actions that failed before, and for how long they are not tried again.
     pub failures: BTreeMap<Key, Failure>,
+    /// For how long EC2 may still come to list what an earlier process has begun for the object and not reported.
+    pub listed_late_for: Duration,
     /// Somebody asked for a pass now: copies that failed are tried again without waiting.
     pub requested: bool,
 }
@@ -39,8 +41,6 @@ pub struct RegionView {
     pub snapshots: Option<Vec<Snapshot>>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,
-    /// For how long this process has known the region, since its first listing.
-    pub watched_for: Option<Duration>,
     /// Why the latest listing failed. What `images` says may be old then.
     pub trouble: Option<Trouble>,
     /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and
@@ -48,8 +48,6 @@ pub struct RegionView {
     pub awaited: BTreeMap<VersionName, Duration>,
     /// The highest attempt to copy each version that is known to have been made.
     pub attempts: BTreeMap<VersionName, u32>,
-    /// The versions of which this process has seen a copy that did not fail, so that no later attempt can come to light.
-    pub copied: BTreeSet<VersionName>,
     /// The parameters of the channels.
     pub parameters: BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>>,
 }

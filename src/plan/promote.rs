@@ -15,8 +15,8 @@ use crate::api::ReplicaState;
 pub(super) const SSM_CHECK: Duration = Duration::from_mins(1);
 /// How soon a value that was written is looked for; then after as long again as it has been written, until a check is over.
 const SSM_FIRST_LOOK: Duration = Duration::from_secs(5);
-/// How long a value that SSM did not take is left before it is written again.
-pub(super) const SSM_REWRITE: Duration = Duration::from_mins(10);
+/// How long a value that SSM did not take is left before it is written again: until then it may come to show it.
+pub const SSM_REWRITE: Duration = Duration::from_mins(10);
 
 /// Plans the moves of the channels, and tells how each stands in every region.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {

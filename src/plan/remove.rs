@@ -9,7 +9,6 @@ use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
 use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage, User};
 use super::promote::{SSM_CHECK, SSM_REWRITE};
-use super::replicate::LISTING_GRACE;
 use super::scene::{Scene, after};
 use super::tags::owned_by;
 use super::{Plan, tagging};
@@ -22,7 +21,8 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         view.awaited.values().for_each(|wait| plan.look_again_at(after(scene.now, *wait)));
     }
     await_earlier_copies(scene, plan);
-    plan.all_gone = scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
+    plan.all_gone = scene.observed.listed_late_for.is_zero()
+        && scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
 }
 
 /// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
@@ -69,25 +69,17 @@ fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, paramete
     scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
 }
 
-/// Says what the deletion waits for, where copies of an earlier process may still come to light.
+/// Says that the deletion waits while copies of an earlier process may still come to light: it may have died before it could report
+/// them, and of versions that the manifest does not list any more.
 fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
-    for (region, view) in &scene.observed.regions {
-        let Some(wait) = may_list_within(scene, region, view) else { continue };
-        plan.look_again_at(after(scene.now, wait));
-        let message = format!(
-            "the deletion waits some minutes for {region}: EC2 may not list yet what was copied just before amiops was started"
-        );
-        let trouble = Trouble::new(Class::Transient, "ListedLate", message);
-        scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
+    let wait = scene.observed.listed_late_for;
+    if wait.is_zero() {
+        return;
     }
-}
-
-/// For how long a region may still come to list a copy that an earlier process began: it died before it could report it, and EC2
-/// lists late. Where this process has seen a copy of a version that did not fail, there is no other of it.
-fn may_list_within(scene: &Scene, region: &RegionName, view: &RegionView) -> Option<Duration> {
-    let left = LISTING_GRACE.checked_sub(view.watched_for?).filter(|left| !left.is_zero())?;
-    let unseen = scene.desired.versions.iter().any(|v| !view.copied.contains(&v.name));
-    (unseen && scene.desired.regions.contains_key(region)).then_some(left)
+    plan.look_again_at(after(scene.now, wait));
+    let message =
+        "the deletion waits some minutes: EC2 may not list yet what was copied just before amiops was started";
+    scene.trouble(plan, Concern::Prune, None, None, &Trouble::new(Class::Transient, "ListedLate", message));
 }
 
 /// Whether a region that can be seen holds nothing of the object any more.
@@ -105,7 +97,6 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     view.is_current()
         && view.snapshot_trouble.is_none()
         && view.awaited.is_empty()
-        && may_list_within(scene, region, view).is_none()
         && scene.owned(region).is_empty()
         && !to_hand_back()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)

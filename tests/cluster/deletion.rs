@@ -185,7 +185,8 @@ async fn delete_finds_a_copy_that_was_begun_before_a_crash_and_is_listed_late() 
 
     let _controller = InProcess::start(&stage).await;
     stage.until_aws("the regions are listed", |sim| sim.count("DescribeSnapshots") >= 6).await;
-    stage.sim.advance(jiff::SignedDuration::from_mins(3));
+    stage.until_condition("web", "Pruned", false, &["the deletion waits some minutes"]).await;
+    stage.pass(std::time::Duration::from_mins(15)).await;
     stage.until_gone("web").await;
     assert_eq!(copies(&stage.sim).len(), 0);
 }

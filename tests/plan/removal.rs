@@ -306,30 +306,11 @@ fn a_suspended_object_that_is_deleted_keeps_its_images() {
 #[test]
 fn an_object_goes_only_when_ec2_has_had_time_to_list_what_an_earlier_process_began() {
     let mut world = empty();
-    world.region("eu-west-1").watched_for = Some(minutes(14));
+    world.observed.listed_late_for = minutes(1);
     let plan = world.plan();
     assert!(!plan.all_gone);
     assert_eq!(plan.look_again, Some(world.now + minutes(1)));
-    assert!(problem(&plan, "ListedLate").message.contains("eu-west-1"));
-    world.region("eu-west-1").watched_for = Some(minutes(15));
+    assert!(problem(&plan, "ListedLate").message.contains("the deletion waits some minutes"));
+    world.observed.listed_late_for = minutes(0);
     assert!(world.plan().all_gone);
-}
-
-#[test]
-fn what_this_process_has_seen_is_not_waited_for() {
-    let mut world = empty();
-    let versions: Vec<_> = world.desired.versions.iter().map(|v| v.name.clone()).collect();
-    let region = world.region("eu-west-1");
-    region.watched_for = Some(minutes(0));
-    region.copied.extend(versions);
-    assert!(world.plan().all_gone);
-}
-
-#[test]
-fn where_this_process_has_seen_failed_copies_alone_ec2_may_still_list_what_was_begun_after_them() {
-    let mut world = empty();
-    let region = world.region("eu-west-1");
-    region.watched_for = Some(minutes(0));
-    region.attempts.insert("1.4.2".into(), 1);
-    assert!(!world.plan().all_gone);
 }

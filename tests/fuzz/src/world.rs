@@ -25,7 +25,8 @@ pub(crate) fn now() -> Timestamp {
 
 /// What is seen of the regions of a manifest, and of one that it does not name. `neighbour` is another object.
 pub(crate) fn observed(desired: &Desired, neighbour: Option<&Desired>, draw: &mut Draw) -> Observed {
-    let mut scribe = Scribe { desired, neighbour, made: 0, is_bare: draw.one_in(6) };
+    let listed_late_for = Duration::ZERO;
+    let mut scribe = Scribe { desired, neighbour, made: 0, is_bare: draw.one_in(6), listed_late_for };
     let mut observed = Observed {
         account: Some(if draw.below(8) == 7 {
             Err(Trouble::new(Class::Transient, "Timeout", "no answer"))
@@ -58,6 +59,7 @@ pub(crate) fn observed(desired: &Desired, neighbour: Option<&Desired>, draw: &mu
     if draw.one_in(4) && !images.is_empty() {
         observed.claimed.insert(draw.pick(&images));
     }
+    observed.listed_late_for = scribe.listed_late_for;
     observed
 }
 
@@ -106,6 +108,9 @@ fn usage(draw: &mut Draw) -> Option<Usage> {
     }
 }
 
+/// How many of 30 objects need not wait for what EC2 lists late.
+const LISTED: u64 = 26;
+
 /// Writes worlds for a manifest; counts what it has made, so that ids are unique.
 struct Scribe<'a> {
     desired: &'a Desired,
@@ -113,6 +118,8 @@ struct Scribe<'a> {
     made: usize,
     /// Whether nothing is left of the object, or not made yet.
     is_bare: bool,
+    /// For how long a deletion waits, by the region that was drawn last.
+    listed_late_for: Duration,
 }
 
 impl Scribe<'_> {
@@ -136,7 +143,9 @@ impl Scribe<'_> {
         view.images = (!draw.one_in(24)).then_some(images);
         view.trouble = (view.images.is_none() || draw.one_in(12)).then(|| trouble(draw));
         view.snapshot_trouble = draw.one_in(12).then(|| trouble(draw));
-        view.watched_for = (!draw.one_in(3)).then(|| Duration::from_mins(draw.below(30) as u64));
+        if !draw.one_in(3) {
+            self.listed_late_for = Duration::from_mins((draw.below(30) as u64).saturating_sub(LISTED));
+        }
         if draw.one_in(6) {
             let version = self.version(draw);
             view.awaited.extend(wait(draw).map(|wait| (version, wait)));

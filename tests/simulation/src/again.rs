@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::SignedDuration;
 
+use crate::checkers::tag_of;
 use crate::door::Call;
 use crate::owed::Owed;
 use crate::state::State;
@@ -23,6 +25,8 @@ const ANSWER_LOST: Duration = Duration::from_secs(60);
 const NOT_TAKEN: Duration = Duration::from_mins(10);
 /// What another process wrote just before it ended, SSM shows five minutes later at most, and it is read every ten.
 const OF_ANOTHER: SignedDuration = SignedDuration::from_mins(15);
+/// A region that is out of reach, or asks for fewer calls, is left alone: by who does not, one copy is tried just after the other.
+const LEFT_ALONE: usize = 3;
 /// A history has some hundreds of calls.
 const CALLS: u64 = 30_000;
 
@@ -61,6 +65,8 @@ pub(crate) struct Done {
     read: BTreeMap<(String, String), VecDeque<Duration>>,
     /// What it owes.
     pub(crate) owed: Owed,
+    /// The copies of an owner to a region that were not answered or throttled, one just after the other, and when the last was.
+    in_vain: BTreeMap<(String, String), (Duration, BTreeSet<String>)>,
     /// When each copy was first asked for, by owner, version and region.
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
 }
@@ -171,6 +177,31 @@ pub(crate) fn copied_too_often(world: &World, copy: &str, token: &str) -> Option
     attempts.retain(|_, at| now.saturating_sub(*at) <= Duration::from_hours(1));
     let count = attempts.len();
     (count > ATTEMPTS_IN_AN_HOUR).then(|| format!("{copy} was tried {count} times within an hour"))
+}
+
+/// Notes that a copy came to nothing because its region is in trouble. The answer is whether too many did, with nothing in between.
+pub(crate) fn copied_in_vain(
+    world: &World,
+    call: &Call,
+    began: Duration,
+    answer: Option<&HttpResponse>,
+) -> Option<String> {
+    let (owner, name) =
+        (tag_of(call, "amiops.dev/owner")?, call.get("Name").filter(|_| call.operation == "CopyImage")?);
+    let text = answer.and_then(|answer| answer.body().bytes()).map(String::from_utf8_lossy);
+    let mut past = world.past();
+    let (last, names) = past.done.in_vain.entry((call.region.clone(), owner.to_owned())).or_default();
+    if *last != began && !names.contains(name) {
+        names.clear();
+    }
+    *last = world.elapsed();
+    if text.is_some_and(|text| !text.contains("RequestLimitExceeded")) {
+        names.clear();
+        return None;
+    }
+    names.insert(name.to_owned());
+    (names.len() >= LEFT_ALONE)
+        .then(|| format!("{names:?} were copied to {} in vain, one after the other", call.region))
 }
 
 /// Notes that AWS refused a write, so that it is not done.

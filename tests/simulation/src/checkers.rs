@@ -123,7 +123,7 @@ fn owner_in(call: &Call) -> Option<&str> {
     tag_of(call, "amiops.dev/owner")?.rsplit('/').next()
 }
 
-fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
+pub(crate) fn tag_of<'a>(call: &'a Call, key: &str) -> Option<&'a str> {
     let name = call.parameters.iter().find(|(name, value)| name.ends_with(".Key") && *value == key)?.0;
     call.get(&name.replace(".Key", ".Value"))
 }
@@ -295,6 +295,7 @@ pub(crate) fn is_handed_over(world: &World, object: &str, id: &str) -> bool {
 
 fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let (name, value) = (call.get("Name")?, call.get("Value")?);
+    world.past().published.insert((call.region.clone(), value.to_owned()));
     let object = object_of(name);
     let channel = name.split('/').nth(3).unwrap_or_default();
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name);

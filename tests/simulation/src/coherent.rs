@@ -11,7 +11,8 @@ use crate::world::World;
 pub(crate) fn check(world: &World, found: &Value) {
     let status = &found["status"];
     note_regions(world, found);
-    let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| dates(world, found));
+    let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| twice(status));
+    let wrong = wrong.or_else(|| unwritten(world, status)).or_else(|| dates(world, found));
     if let Some(image) = forgotten(world, found) {
         world.violation(format!("{image} was told and is still there, but is told no more: {status}"));
     }
@@ -135,6 +136,31 @@ fn progress(status: &Value) -> Option<String> {
     let expected = usize::from(!holds(status, "Ready")? && !suspended);
     let count = told.iter().filter(|told| **told).count();
     (count != expected).then(|| format!("Reconciling is {}, Stalled {}", told[0], told[1]))
+}
+
+/// What is told is told once: who counts the entries must not count any twice.
+fn twice(status: &Value) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let lists = [("pruning", vec!["region", "id"]), ("problems", vec!["reason", "region", "version", "message"])];
+    lists
+        .into_iter()
+        .flat_map(|(list, keys)| entries(status, list).map(move |entry| (list, keys.clone(), entry)))
+        .find_map(|(list, keys, entry)| {
+            let of: Vec<_> = keys.iter().map(|key| entry[*key].to_string()).collect();
+            (!seen.insert((list, of))).then(|| format!("{list} tells twice of {entry}"))
+        })
+}
+
+/// What SSM is told to check was written.
+fn unwritten(world: &World, status: &Value) -> Option<String> {
+    let landings = entries(status, "channels").flat_map(|channel| entries(channel, "regions"));
+    landings.into_iter().find_map(|landing| {
+        let (region, error) = (landing["region"].as_str()?, landing["error"].as_str()?);
+        let named = error.split(' ').filter(|word| error.starts_with("SSM ") && word.starts_with("ami-"));
+        let past = world.past();
+        let unwritten = |id: &&str| !past.published.contains(&(region.to_owned(), (*id).to_owned()));
+        named.into_iter().find(unwritten).map(|id| format!("{id} was never written in {region}, but {error}"))
+    })
 }
 
 /// The date of a condition changes with its status. Dates are in seconds, so that of a condition as young as that may stay. What was

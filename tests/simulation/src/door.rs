@@ -11,7 +11,6 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use crate::doctor::Doctor;
-use crate::story::ByHand;
 use crate::world::{Thought, World};
 use crate::{again, asked, checkers, hands, owed};
 
@@ -147,6 +146,8 @@ impl HttpConnector for Door {
                 return std::future::pending().await;
             }
             owed::note(&world, &call, answer.as_ref().ok());
+            let in_vain = again::copied_in_vain(&world, &call, began, answer.as_ref().ok());
+            in_vain.into_iter().for_each(|wrong| world.violation(wrong));
             if let Ok(answer) = &answer {
                 asked::note(&world, &call, number, answer);
             }
@@ -191,9 +192,9 @@ async fn second_thought(world: &World, by_hand: &SdkConfig) {
     let thought = world.past().second_thought.take();
     match thought {
         Some((_, Thought::TakeBack(manifest))) => world.take_back(&manifest),
-        Some((_, Thought::Keep(pick))) => {
+        Some((_, Thought::ByHand(what, pick))) => {
             world.disturb(Duration::ZERO);
-            hands::act(world, by_hand, ByHand::Disown, pick).await;
+            hands::act(world, by_hand, what, pick).await;
         }
         None => {}
     }

@@ -89,9 +89,10 @@ fn cleaning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
             "CreateTags",
             "DescribeSnapshots",
             "GetParameters",
+            "ListTagsForResource",
         ];
         let effects = [Effect::Deny, Effect::Throttle, Effect::DropReply];
-        let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..6)]);
+        let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..operations.len())]);
         acts.push(Act::Aws(Box::new(refusal), a_while(rng)));
     }
     acts.push(Act::Delete(OBJECTS[which]));
@@ -113,7 +114,7 @@ fn blunder(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
 fn disowning(rng: &mut Rng, manifests: &mut [Manifest; 2]) -> Vec<Act> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     *manifest = manifest.without_one(0, rng);
-    vec![Act::Keep { calls: rng.u64(..16), pick: rng.usize(..64) }, Act::Apply(manifest.clone())]
+    vec![Act::Amid { calls: rng.u64(..16), what: ByHand::Disown, pick: rng.usize(..64) }, Act::Apply(manifest.clone())]
 }
 
 /// The last edit, and mostly a controller that was started anew after it: nothing that comes later hides what it leads to.
@@ -240,6 +241,7 @@ fn fault(rng: &mut Rng, region: &str) -> Fault {
         "DeleteParameter",
         "GetParameters",
         "DescribeImageAttribute",
+        "ListTagsForResource",
         "GetCallerIdentity",
         "*",
     ];

@@ -197,6 +197,15 @@ impl Manifest {
         manifest
     }
 
+    /// The manifest in which the version that came last names another source.
+    pub(crate) fn with_other_source_of_last(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        if let Some(last) = manifest.versions.last_mut() {
+            last.origin = anything_baked(rng);
+        }
+        manifest
+    }
+
     /// The manifest without a version that no channel points to, and with another retention.
     pub(crate) fn without_one(&self, keep_last: u32, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();

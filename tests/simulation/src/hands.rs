@@ -124,7 +124,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             ec2.create_tags().resources(id).tags(tag("amiops.dev/source", NOWHERE)).send().await.ok();
         }
         ByHand::RemoveTags => {
-            let key = ["team", "amiops.dev/released-at", OWNER][pick % 3];
+            let key = ["team", "amiops.dev/released-at", OWNER, "amiops.dev/adopted"][pick % 4];
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
         ByHand::Disown if pick.is_multiple_of(3) => {

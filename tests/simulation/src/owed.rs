@@ -51,6 +51,14 @@ impl Owed {
         self.due.entry((region.to_owned(), look)).or_insert(now + SOON);
     }
 
+    /// In a region that refuses nothing is owed soon. A listing of snapshots is made up for when it can be.
+    fn refuse(&mut self, now: Duration, region: &str) {
+        self.due.retain(|(of, look), _| of != region || *look == Look::Snapshots);
+        let here = self.due.iter_mut().filter(|((of, _), _)| of == region);
+        here.for_each(|(_, until)| *until = now + BACKOFF + SOON);
+        self.refused.insert(region.to_owned(), now);
+    }
+
     fn is_listed(&self, region: &str, image: &str) -> bool {
         self.listed.get(region).is_some_and(|listed| listed.contains(image))
     }
@@ -95,7 +103,7 @@ pub(crate) fn pay(world: &World, call: &Call) {
     late.into_iter().for_each(|what| world.violation(what));
 }
 
-/// Notes what an answer asks for. In a region that does not answer, or refuses, nothing is owed.
+/// Notes what an answer asks for.
 pub(crate) fn note(world: &World, call: &Call, answer: Option<&HttpResponse>) {
     let now = world.elapsed();
     let code = answer.map(|answer| answer.status().as_u16());
@@ -123,9 +131,11 @@ pub(crate) fn note(world: &World, call: &Call, answer: Option<&HttpResponse>) {
         (Some(400), "CopyImage") if text().contains("IdempotentParameterMismatch") => {
             owed.owe(now, region, Look::Images);
         }
-        _ => {
-            owed.due.retain(|(of, _), _| of != region);
-            owed.refused.insert(region.to_owned(), now);
+        (_, operation) => {
+            if operation == "DescribeSnapshots" && asked::is_listing(call) {
+                owed.due.insert((region.to_owned(), Look::Snapshots), now);
+            }
+            owed.refuse(now, region);
         }
     }
 }

@@ -237,7 +237,9 @@ impl Stage {
                 self.world.apply(&self.world.resolve(edit));
                 self.world.past().second_thought = Some((*calls, Thought::TakeBack(self.world.resolve(instead))));
             }
-            Act::Keep { calls, pick } => self.world.past().second_thought = Some((*calls, Thought::Keep(*pick))),
+            Act::Amid { calls, what, pick } => {
+                self.world.past().second_thought = Some((*calls, Thought::ByHand(*what, *pick)));
+            }
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Crash { calls, after_commit, restart_after } => {

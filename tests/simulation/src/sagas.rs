@@ -13,7 +13,7 @@ use crate::story::{Act, ByHand, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..31) {
+    match rng.u8(..36) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
@@ -25,7 +25,9 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         24..=26 => saga.doubt(rng, manifest),
         27..=28 => saga.ageing(rng, manifest),
         29 => saga.handover(rng, manifest),
-        _ => saga.crowd(rng, manifest),
+        30 => saga.crowd(rng, manifest),
+        31..=33 => saga.amid(rng, manifest),
+        _ => saga.swap(rng, manifest),
     }
     saga.moments
 }
@@ -223,8 +225,35 @@ impl Saga {
         }
     }
 
-    /// Many versions come, and go at once.
+    /// While amiops is about to do something, somebody does something by hand about it: the parameter that is not there yet is made,
+    /// or what is about to go changes.
+    fn amid(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let (what, edited) = match rng.u8(..6) {
+            0..=2 => (ByHand::GrabParameter, manifest.with_new_channel()),
+            3 => (ByHand::UntagSnapshot, manifest.without_one(0, rng)),
+            4 => (ByHand::Deregister, manifest.without_one(0, rng)),
+            _ => (ByHand::Protect, manifest.without_one(0, rng)),
+        };
+        self.step(Act::Amid { calls: rng.u64(..12), what, pick: rng.usize(..64) });
+        self.apply(manifest, edited);
+    }
+
+    /// A new version gets another source while it is being copied to some regions, and is asked for in one more.
+    fn swap(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let before = manifest.clone();
+        self.apply(manifest, manifest.without_region(rng).with_free_version(rng));
+        self.at += Duration::from_millis(rng.u64(..120_000));
+        let swapped = Manifest { regions: before.regions, ..manifest.with_other_source_of_last(rng) };
+        self.apply(manifest, swapped);
+    }
+
+    /// Many versions come, perhaps while copies are not answered, and go at once.
     fn crowd(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        if rng.bool() {
+            let effect = [Effect::RegionDown, Effect::DropReply, Effect::Throttle][rng.usize(..3)].clone();
+            let trouble = Fault::new(effect).operation("CopyImage");
+            self.step(Act::Aws(Box::new(trouble), Duration::from_mins(rng.u64(1..10))));
+        }
         self.apply(manifest, manifest.with_crowd());
         self.at += Duration::from_mins(rng.u64(2..40));
         match rng.bool() {
@@ -244,9 +273,10 @@ impl Saga {
 
 /// AWS refuses for some time what is needed to let an object go, or does not answer.
 fn refusal(rng: &mut Rng) -> Act {
-    let operations = ["CreateTags", "GetParameters", "DescribeSnapshots", "DescribeImages", "PutParameter"];
+    let operations =
+        ["CreateTags", "GetParameters", "ListTagsForResource", "DescribeSnapshots", "DescribeImages", "PutParameter"];
     let effects = [Effect::Deny, Effect::DropReply, Effect::RegionDown];
-    let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..5)]);
+    let refusal = Fault::new(effects[rng.usize(..3)].clone()).operation(operations[rng.usize(..operations.len())]);
     Act::Aws(Box::new(refusal), Duration::from_mins(rng.u64(2..30)))
 }
 

@@ -14,8 +14,8 @@ pub(crate) enum Act {
     Apply(Manifest),
     /// Somebody drops a version, and takes that back after so many calls of the controller: in the middle of a pass, perhaps.
     Regret { edit: Manifest, instead: Manifest, calls: u64 },
-    /// Somebody takes an image that is about to go out of amiops's hands, after so many calls of the controller.
-    Keep { calls: u64, pick: usize },
+    /// Somebody does something by hand after so many calls of the controller: in the middle of a pass, perhaps.
+    Amid { calls: u64, what: ByHand, pick: usize },
     /// Somebody deletes an object.
     Delete(&'static str),
     /// Somebody does something to an image or parameter by hand; the number picks which.

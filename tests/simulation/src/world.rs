@@ -16,7 +16,7 @@ use crate::manifest::{
     ACCOUNT, FOREIGN, KEY, LAST, Manifest, NAMESPACE, OBJECTS, OTHER_ACCOUNT, Origin, REGIONS, source_id,
 };
 use crate::state::State;
-use crate::story::Story;
+use crate::story::{ByHand, Story};
 use crate::trace::{Trace, VIOLATION};
 
 /// What somebody has just done may not be known to a controller yet: its watch is cut, its call is under way, its request is
@@ -90,6 +90,8 @@ pub(crate) struct Past {
     pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp)>,
     /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
+    /// The images that any parameter was ever asked to name, by region.
+    pub(crate) published: BTreeSet<(String, String)>,
     /// Whether two controllers have had clocks that differ.
     pub(crate) clocks_differ: bool,
     /// The regions that the status of each object has told images of since the cluster was last lost.
@@ -110,8 +112,8 @@ pub(crate) struct Past {
 pub(crate) enum Thought {
     /// Back to this manifest.
     TakeBack(Manifest),
-    /// An image that is about to go is to stay; the number picks which.
-    Keep(usize),
+    /// To do this by hand; the number picks to what.
+    ByHand(ByHand, usize),
 }
 
 /// A point at which the controller is to be killed.

@@ -270,8 +270,8 @@ async fn deregister(
         Err(error) => {
             let trouble = about(error);
             if trouble.is_unanswered() {
-                // It may have been done, snapshots and all. Until a look shows the image, nothing is built on it.
-                inventory.note_look(region, std::slice::from_ref(image), Vec::new());
+                // It may have been done, snapshots and all.
+                inventory.doubt(region, image);
                 inventory.want_snapshots(region);
             }
             return Err(trouble);

@@ -175,13 +175,12 @@ impl Inventory {
         }
     }
 
-    /// Asks who uses images. Never answered from memory. What EC2 does not know then counts as missed, whatever its listings show.
+    /// Asks who uses images. Never answered from memory. What EC2 does not know then may be gone, whatever its listings show.
     pub async fn usage(self: &Arc<Self>, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
         let Answers { usage, gone } = usage::usage(&self.aws, region, images).await;
         if !gone.is_empty() {
             // Nobody is woken: who has asked goes on, and a look follows soon.
-            let now = self.now();
-            self.note(region, |memory| drop(memory.apply_look(&gone, Vec::new(), now)));
+            self.note(region, |memory| drop(memory.doubt(&gone)));
         }
         usage
     }
@@ -197,6 +196,14 @@ impl Inventory {
     pub(super) fn note_look(self: &Arc<Self>, region: &RegionName, asked: &[ImageId], found: Vec<Image>) {
         let region = self.region(region);
         let changed = lock(&region.memory).apply_look(asked, found, self.clock.now());
+        self.wake(changed);
+        region.called.notify_one();
+    }
+
+    /// Notes that an image may be gone, and wakes whose it is.
+    pub(super) fn doubt(self: &Arc<Self>, region: &RegionName, image: &ImageId) {
+        let region = self.region(region);
+        let changed = lock(&region.memory).doubt(std::slice::from_ref(image));
         self.wake(changed);
         region.called.notify_one();
     }

@@ -52,6 +52,8 @@ struct Remembered {
     late_until: Option<Instant>,
     /// How many looks in a row have missed it.
     misses: u32,
+    /// Since when it may be gone although EC2 still lists it.
+    doubted: Option<Instant>,
 }
 
 /// How EC2 was asked. Tags show later than the image that carries them.
@@ -116,8 +118,13 @@ impl Memory {
         let Some(ownership) = ownership else { return changed };
         self.note_copy(&ownership);
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let late_until = images.get(&image.id).and_then(|known| known.late_until).filter(|_| is_late);
-        let before = images.insert(image.id.clone(), Remembered { image: image.clone(), late_until, misses: 0 });
+        let known = images.get(&image.id);
+        let late_until = known.and_then(|known| known.late_until).filter(|_| is_late);
+        let doubted = known.and_then(|known| known.doubted).filter(|at| at.elapsed() < REMOVED_GRACE);
+        image.missed = doubted.is_some();
+        let misses = u32::from(image.missed);
+        let remembered = Remembered { image: image.clone(), late_until, misses, doubted };
+        let before = images.insert(image.id.clone(), remembered);
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
         }
@@ -138,6 +145,15 @@ impl Memory {
             self.forget_image(id);
         }
         Some(owner)
+    }
+
+    /// Notes that images may be gone, although EC2 may list them for a while: it did not answer when one was removed, or does not
+    /// know one when it is asked who uses it. The next look that misses them is the second.
+    pub(super) fn doubt(&mut self, ids: &[ImageId]) -> BTreeSet<Owner> {
+        let changed = ids.iter().filter_map(|id| self.miss(Look::ById, id)).collect();
+        let all = self.images.values_mut().flat_map(BTreeMap::values_mut);
+        all.filter(|r| ids.contains(&r.image.id)).for_each(|r| r.doubted = Some(Instant::now()));
+        changed
     }
 
     /// Notes that a listing failed. The answer names the owners to tell, if the reason is new.
@@ -190,7 +206,7 @@ impl Memory {
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
         let late_until = (!listed).then(|| Instant::now() + LISTING_GRACE);
         let (id, tags) = (image.id.clone(), image.tags.clone());
-        images.insert(id.clone(), Remembered { image, late_until, misses: 0 });
+        images.insert(id.clone(), Remembered { image, late_until, misses: 0, doubted: None });
         self.write_down(id.as_str(), &tags);
     }
 

@@ -140,6 +140,31 @@ fn an_image_that_was_just_removed_is_not_believed_when_it_is_listed_again() {
     assert!(ids(&mut memory).is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_is_built_on_an_image_that_may_be_gone_until_ec2_would_not_list_it_any_more() {
+    let mut memory = Memory::default();
+    let listed = image("ami-1", ImageState::Available);
+    memory.apply_listing(vec![listed.clone()], at(0));
+    memory.doubt(&["ami-1".into()]);
+    let is_missed = |memory: &mut Memory| {
+        memory.apply_listing(vec![listed.clone()], at(0));
+        memory.view(&owner()).images.unwrap()[0].missed
+    };
+    assert!(is_missed(&mut memory));
+    pass(15).await;
+    assert!(!is_missed(&mut memory));
+}
+
+#[test]
+fn an_image_that_may_be_gone_is_gone_when_the_next_look_misses_it() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.doubt(&["ami-1".into()]);
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.apply_look(&["ami-1".into()], vec![], at(0));
+    assert!(ids(&mut memory).is_empty());
+}
+
 #[test]
 fn only_the_owner_of_what_changed_is_woken() {
     let mut memory = Memory::default();

@@ -11,7 +11,7 @@ use crate::door::Call;
 use crate::hands;
 use crate::manifest::{Manifest, NAMESPACE, object_of};
 use crate::owed;
-use crate::state::{Image, State, owner_of};
+use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{Past, World};
 
 /// A pass takes no longer, so what it acts on is no older.
@@ -265,6 +265,13 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
 pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     let past = world.past();
     past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
+}
+
+/// Whether a snapshot was taken out of amiops's hands after the last look at it.
+pub(crate) fn untagged_since(world: &World, snapshot: &Snapshot) -> bool {
+    let past = world.past();
+    let looked = past.asked.answered.get(&(Question::Snapshot, snapshot.region.clone(), snapshot.id.clone()));
+    past.by_hand.get(&snapshot.id).is_some_and(|(at, _)| looked.is_none_or(|looked| looked <= at))
 }
 
 /// Whether somebody changed the tags of an image so short a time ago that EC2 may still show those before.

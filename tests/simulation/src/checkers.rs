@@ -27,7 +27,7 @@ pub(crate) fn before(world: &World, call: &Call) {
             call.list("ResourceId").into_iter().find_map(|id| tags(world, &state, call, id))
         }
         "DeregisterImage" => removal::deregister(world, &state, call),
-        "DeleteSnapshot" => removal::delete_snapshot(&state, call),
+        "DeleteSnapshot" => removal::delete_snapshot(world, &state, call),
         "PutParameter" => put(world, &state, call),
         "DeleteParameter" => removal::delete_parameter(world, &state, call),
         other => Some(format!("amiops has no business to call {other}")),

@@ -145,11 +145,11 @@ fn last_of_region(world: &World, state: &State, image: &Image, object: &str) -> 
 }
 
 /// What is wrong with deleting a snapshot.
-pub(crate) fn delete_snapshot(state: &State, call: &Call) -> Option<String> {
+pub(crate) fn delete_snapshot(world: &World, state: &State, call: &Call) -> Option<String> {
     let id = call.get("SnapshotId")?;
     let snapshot: &Snapshot = state.snapshots.iter().find(|s| s.id == id && s.region == call.region)?;
     if owner_of(&snapshot.tags).is_none() {
-        return Some(format!("{id} is not ours"));
+        return (!asked::untagged_since(world, snapshot)).then(|| format!("{id} is not ours"));
     }
     let held = state.images.iter().find(|i| owner_of(&i.tags).is_some() && i.snapshots.iter().any(|s| s == id));
     held.map(|i| format!("{id} belongs to {}", i.id))

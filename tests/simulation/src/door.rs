@@ -128,7 +128,8 @@ impl HttpConnector for Door {
             crash_point(&world, false).await;
             let began = world.elapsed();
             let number = world.past().calls;
-            let answer = world.aws.connect(request).await;
+            let waits = Waits { world: &world, region: &call.region, answered: false };
+            let answer = waits.answered_by(world.aws.connect(request)).await;
             if world.elapsed() - began > PATIENCE {
                 world.violation(format!(
                     "{} in {} was waited for longer than {PATIENCE:?}",
@@ -163,6 +164,30 @@ impl HttpConnector for Door {
                 None => answer,
             })
         })
+    }
+}
+
+/// Who waits for an answer. One that gives up has learnt that the region does not answer.
+struct Waits<'a> {
+    world: &'a World,
+    region: &'a str,
+    answered: bool,
+}
+
+impl Waits<'_> {
+    async fn answered_by<T>(mut self, answer: impl Future<Output = T>) -> T {
+        let answer = answer.await;
+        self.answered = true;
+        answer
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let now = self.world.elapsed();
+            self.world.past().done.owed.refuse(now, self.region);
+        }
     }
 }
 

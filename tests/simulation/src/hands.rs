@@ -27,9 +27,11 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
     let state = world.state();
     let ours: Vec<_> = state.images.iter().filter(|i| owner_of(&i.tags).is_some()).collect();
     let (region, subject) = match what {
-        ByHand::OverwriteParameter | ByHand::DeleteParameter => (parameter(config, &state, what, pick).await, None),
+        ByHand::OverwriteParameter | ByHand::DeleteParameter => {
+            (parameter(world, config, &state, what, pick).await, None)
+        }
         ByHand::GrabParameter => (grab_parameter(world, config, &state, pick).await, None),
-        ByHand::LoseSource => (lose_source(config, pick).await, None),
+        ByHand::LoseSource => (lose_source(world, config, pick).await, None),
         ByHand::UntagSnapshot => (untag_snapshot(world, config, &state, pick).await, None),
         ByHand::DeregisterAll => return deregister_all(world, config, &ours, OBJECTS[pick % OBJECTS.len()]).await,
         _ if ours.is_empty() => return,
@@ -39,6 +41,7 @@ pub(crate) async fn act(world: &World, config: &SdkConfig, what: ByHand, pick: u
             let leaving: Vec<_> = ours.iter().filter(|i| what == ByHand::Disown && is_leaving(world, i)).collect();
             let leaving = leaving.get(pick % leaving.len().max(1)).copied();
             let chosen = failed.or(leaving).unwrap_or(&ours[pick % ours.len()]);
+            touch(world, &chosen.region, Some(chosen));
             (image(config, &state, chosen, what, pick).await, Some(chosen))
         }
     };
@@ -60,13 +63,20 @@ fn note(world: &World, what: ByHand, region: &str, id: &str, subject: Option<&Im
         let calls = past.calls;
         past.disowned.insert(image.id.clone(), calls);
     }
-    let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id]));
-    world.past().by_hand.extend(touched.chain([&region]).map(|id| (id.clone(), (now, region.clone()))));
+    touch(world, &region, subject);
+}
+
+/// Writes down that somebody has a hand in a region. The answer to what is done there may come late, so before and after.
+fn touch(world: &World, region: &str, subject: Option<&Image>) {
+    let now = world.elapsed();
+    let touched = subject.into_iter().flat_map(|image| image.snapshots.iter().chain([&image.id])).map(String::as_str);
+    world.past().by_hand.extend(touched.chain([region]).map(|id| (id.to_owned(), (now, region.to_owned()))));
 }
 
 /// Somebody has done with an object, and deregisters its images one by one.
 async fn deregister_all(world: &World, config: &SdkConfig, ours: &[&Image], object: &str) {
     for image in ours.iter().filter(|image| owner_of(&image.tags) == Some(object)) {
+        touch(world, &image.region, Some(image));
         deregister(config, &image.region, &image.id).await;
         note(world, ByHand::DeregisterAll, &image.region, &image.id, Some(image));
     }
@@ -197,8 +207,9 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
 }
 
 /// The image that was baked for a version goes, or is disabled, while others may still be copied from it.
-async fn lose_source(config: &SdkConfig, pick: usize) -> Option<String> {
+async fn lose_source(world: &World, config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
+    touch(world, REGIONS[0], None);
     match pick.is_multiple_of(3) {
         true => drop(ec2(config, REGIONS[0]).disable_image().image_id(id).send().await),
         false => deregister(config, REGIONS[0], &id).await,
@@ -213,8 +224,10 @@ async fn untag_snapshot(world: &World, config: &SdkConfig, state: &State, pick: 
     let among = if lonely.is_empty() || pick.is_multiple_of(4) { ours } else { lonely };
     let chosen = among.get(pick % among.len().max(1))?;
     let tag = Tag::builder().key(OWNER).build();
+    let touched = || world.past().by_hand.insert(chosen.id.clone(), (world.elapsed(), chosen.region.clone()));
+    touched();
     ec2(config, &chosen.region).delete_tags().resources(&chosen.id).tags(tag).send().await.ok();
-    world.past().by_hand.insert(chosen.id.clone(), (world.elapsed(), chosen.region.clone()));
+    touched();
     Some(chosen.region.clone())
 }
 
@@ -229,13 +242,15 @@ async fn grab_parameter(world: &World, config: &SdkConfig, state: &State, pick: 
         }
     }
     let (region, name) = free.get(pick % free.len().max(1))?;
+    touch(world, region, None);
     let made = ssm(config, region).put_parameter().name(name).value("taken").r#type(ParameterType::String);
     made.send().await.ok()?;
     Some((*region).to_owned())
 }
 
-async fn parameter(config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {
+async fn parameter(world: &World, config: &SdkConfig, state: &State, what: ByHand, pick: usize) -> Option<String> {
     let parameter = state.parameters.get(pick % state.parameters.len().max(1))?;
+    touch(world, &parameter.region, None);
     let ssm = ssm(config, &parameter.region);
     if what == ByHand::DeleteParameter {
         ssm.delete_parameter().name(&parameter.name).send().await.ok();

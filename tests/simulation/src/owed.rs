@@ -52,7 +52,7 @@ impl Owed {
     }
 
     /// In a region that refuses nothing is owed soon. A listing of snapshots is made up for when it can be.
-    fn refuse(&mut self, now: Duration, region: &str) {
+    pub(crate) fn refuse(&mut self, now: Duration, region: &str) {
         self.due.retain(|(of, look), _| of != region || *look == Look::Snapshots);
         let here = self.due.iter_mut().filter(|((of, _), _)| of == region);
         here.for_each(|(_, until)| *until = now + BACKOFF + SOON);

@@ -119,6 +119,10 @@ pub(crate) fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             if !image.tags.contains_key("amiops.dev/released-at") && state.image(&from, &id).is_some() {
                 return Some(format!("{} does not tell when it was released", image.id));
             }
+            let adopted = image.tags.get("amiops.dev/adopted").map(String::as_str);
+            if version.adopt && image.id == id && adopted != Some("true") {
+                return Some(format!("{id} does not tell that it was adopted"));
+            }
             let tagged = image.tags.get("amiops.dev/released-at").and_then(|at| at.parse::<jiff::Timestamp>().ok());
             if let Some(date) =
                 manifest.dates(&name).filter(|date| tagged.map(|at| at.as_second()) != Some(date.as_second()))

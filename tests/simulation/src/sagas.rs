@@ -13,7 +13,7 @@ use crate::story::{Act, ByHand, Moment};
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..36) {
+    match rng.u8(..38) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
@@ -27,7 +27,9 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         29 => saga.handover(rng, manifest),
         30 => saga.crowd(rng, manifest),
         31..=33 => saga.amid(rng, manifest),
-        _ => saga.swap(rng, manifest),
+        34..=35 => saga.swap(rng, manifest),
+        36 => saga.fickle(rng, manifest),
+        _ => saga.eager(rng, manifest),
     }
     saga.moments
 }
@@ -236,6 +238,26 @@ impl Saga {
         };
         self.step(Act::Amid { calls: rng.u64(..12), what, pick: rng.usize(..64) });
         self.apply(manifest, edited);
+    }
+
+    /// A channel moves, and moves on or back before SSM has checked the first image.
+    fn fickle(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        for _ in 0..rng.usize(2..4) {
+            let mut moved = manifest.clone();
+            moved.move_channel(rng);
+            self.apply(manifest, moved);
+            self.at += Duration::from_millis(rng.u64(..20_000));
+        }
+    }
+
+    /// A source is handed over or taken back, and somebody asks for pass after pass: each lists the images anew, while EC2 may not
+    /// show the tags yet.
+    fn eager(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        self.apply(manifest, manifest.handed_over_or_taken_back(rng));
+        for _ in 0..3 {
+            self.at += Duration::from_millis(rng.u64(500..6_000));
+            self.step(Act::Request(manifest.object));
+        }
     }
 
     /// A new version gets another source while it is being copied to some regions, and is asked for in one more.

@@ -204,18 +204,27 @@ async fn tag(
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
-        return Err(error.about(image.as_str()));
+        let trouble = error.about(image.as_str());
+        if trouble.is_unanswered() {
+            inventory.note(region, |memory| memory.suspect(image, resources, tags));
+        }
+        return Err(trouble);
     }
     inventory.note(region, |memory| memory.retag(resources, tags));
     if !resources.contains(&image.to_string()) {
         return Ok(());
     }
     // An image that was just adopted is not in the inventory yet.
-    let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
-    for found in found {
-        inventory.note(region, |memory| memory.assume(found));
+    match images::find(aws, region, std::slice::from_ref(image)).await {
+        Ok(found) => {
+            found.into_iter().for_each(|found| inventory.note(region, |memory| memory.assume(found)));
+            Ok(())
+        }
+        Err(error) => {
+            inventory.note(region, |memory| memory.suspect(image, resources, tags));
+            Err(error.about(image.as_str()))
+        }
     }
-    Ok(())
 }
 
 /// What AWS says it does not know is looked for soon, instead of being written to in vain until the next listing.

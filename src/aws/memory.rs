@@ -210,6 +210,28 @@ impl Memory {
         self.write_down(id.as_str(), &tags);
     }
 
+    /// Remembers an image that is not known and may carry our tags, since it was not answered whether it was adopted: nothing is built
+    /// on it, and nothing is made in its place, until a look has shown it.
+    pub(super) fn suspect(&mut self, id: &ImageId, resources: &[String], tags: &Tags) {
+        let Some(ownership) = Ownership::read(tags).filter(|_| self.owner_of(id).is_none()) else { return };
+        let image = Image {
+            id: id.clone(),
+            name: String::new(),
+            account: "".into(),
+            state: ImageState::Available,
+            state_reason: None,
+            created: None,
+            made_from: None,
+            snapshots: resources.iter().filter(|r| *r != id.as_str()).map(SnapshotId::new).collect(),
+            tags: tags.clone(),
+            protected: false,
+            assumed: true,
+            missed: true,
+        };
+        let remembered = Remembered { image, late_until: None, misses: 0, doubted: None };
+        self.images.entry(ownership.owner).or_default().insert(id.clone(), remembered);
+    }
+
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
     pub(super) fn await_unknown(&mut self, ownership: &Ownership) {
         self.note_attempt(ownership);

@@ -140,6 +140,22 @@ fn an_image_that_was_just_removed_is_not_believed_when_it_is_listed_again() {
     assert!(ids(&mut memory).is_empty());
 }
 
+#[test]
+fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_whether_it_has_our_tags() {
+    let adopted = image("ami-1", ImageState::Available);
+    let looked = |found: Image| {
+        let mut memory = Memory::default();
+        memory.apply_listing(vec![], at(0));
+        memory.suspect(&"ami-1".into(), &["ami-1".into(), "snap-1".into()], &adopted.tags);
+        assert!(memory.view(&owner()).images.unwrap()[0].missed);
+        assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
+        memory.apply_look(&["ami-1".into()], vec![found], at(0));
+        memory.view(&owner()).images.unwrap()
+    };
+    assert_eq!(looked(adopted.clone()), vec![adopted.clone()]);
+    assert_eq!(looked(Image { tags: Tags::new(), ..adopted.clone() }), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_built_on_an_image_that_may_be_gone_until_ec2_would_not_list_it_any_more() {
     let mut memory = Memory::default();

@@ -200,13 +200,17 @@ async fn tag(
     tags: &Tags,
 ) -> Result<(), Trouble> {
     let aws = inventory.aws();
+    inventory.note(region, |memory| memory.claim(image, resources, tags)).map_err(|other| {
+        let message = format!("{image} in {region} has just been adopted for {other}, so it was left alone");
+        Trouble::new(Class::Transient, "OwnedByAnother", message)
+    })?;
     let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
         let trouble = error.about(image.as_str());
-        if trouble.is_unanswered() {
-            inventory.note(region, |memory| memory.suspect(image, resources, tags));
+        if !trouble.is_unanswered() {
+            inventory.note(region, |memory| memory.disclaim(image));
         }
         return Err(trouble);
     }
@@ -214,17 +218,10 @@ async fn tag(
     if !resources.contains(&image.to_string()) {
         return Ok(());
     }
-    // An image that was just adopted is not in the inventory yet.
-    match images::find(aws, region, std::slice::from_ref(image)).await {
-        Ok(found) => {
-            found.into_iter().for_each(|found| inventory.note(region, |memory| memory.assume(found)));
-            Ok(())
-        }
-        Err(error) => {
-            inventory.note(region, |memory| memory.suspect(image, resources, tags));
-            Err(error.about(image.as_str()))
-        }
-    }
+    // What was just adopted is known only by its id yet.
+    let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
+    found.into_iter().for_each(|found| inventory.note(region, |memory| memory.assume(found)));
+    Ok(())
 }
 
 /// What AWS says it does not know is looked for soon, instead of being written to in vain until the next listing.

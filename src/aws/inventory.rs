@@ -185,11 +185,12 @@ impl Inventory {
         usage
     }
 
-    /// Changes what is remembered of a region, after a write.
-    pub(super) fn note(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory)) {
+    /// Changes what is remembered of a region, for a write.
+    pub(super) fn note<T>(self: &Arc<Self>, region: &RegionName, change: impl FnOnce(&mut Memory) -> T) -> T {
         let region = self.region(region);
-        change(&mut lock(&region.memory));
+        let answer = change(&mut lock(&region.memory));
         region.called.notify_one();
+        answer
     }
 
     /// Takes in a look at images that was made before a write, and wakes those whose images changed.

@@ -210,10 +210,13 @@ impl Memory {
         self.write_down(id.as_str(), &tags);
     }
 
-    /// Remembers an image that is not known and may carry our tags, since it was not answered whether it was adopted: nothing is built
-    /// on it, and nothing is made in its place, until a look has shown it.
-    pub(super) fn suspect(&mut self, id: &ImageId, resources: &[String], tags: &Tags) {
-        let Some(ownership) = Ownership::read(tags).filter(|_| self.owner_of(id).is_none()) else { return };
+    /// Remembers an image that is about to be adopted, unless another owner has it. Until a look has shown it with the tags, since
+    /// the answer may be lost, nothing is built on it, and nothing is made in its place.
+    pub(super) fn claim(&mut self, id: &ImageId, resources: &[String], tags: &Tags) -> Result<(), Owner> {
+        let Some(ownership) = Ownership::read(tags) else { return Ok(()) };
+        if let Some(owner) = self.owner_of(id) {
+            return if owner == ownership.owner { Ok(()) } else { Err(owner) };
+        }
         let image = Image {
             id: id.clone(),
             name: String::new(),
@@ -230,6 +233,15 @@ impl Memory {
         };
         let remembered = Remembered { image, late_until: None, misses: 0, doubted: None };
         self.images.entry(ownership.owner).or_default().insert(id.clone(), remembered);
+        Ok(())
+    }
+
+    /// Forgets a claim: AWS has refused the tags.
+    pub(super) fn disclaim(&mut self, id: &ImageId) {
+        let is_claim = |r: &Remembered| r.image.assumed && r.image.missed;
+        if self.images.values().filter_map(|images| images.get(id)).any(is_claim) {
+            self.forget_image(id);
+        }
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.

@@ -17,7 +17,7 @@ use super::observe::{Surroundings, observe};
 use super::{delete, events, report};
 use crate::api::{MachineImage, MachineImageStatus, RECONCILE_AT};
 use crate::plan::ids::{ImageId, RegionName};
-use crate::plan::{Desired, Plan, Usage, plan};
+use crate::plan::{Desired, Plan, Step, Usage, plan};
 
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
 /// are left to the next pass.
@@ -72,7 +72,7 @@ async fn pass(object: &MachineImage, context: &Context) -> Result<Action, Error>
     if delete::is_done_without_aws(object) {
         return delete::release(object, context).await;
     }
-    let before = context.last_status(object);
+    let mut before = context.last_status(object);
     let desired = match Desired::parse(object, &context.installation) {
         Ok(desired) => desired,
         Err(invalid) => {
@@ -84,7 +84,7 @@ async fn pass(object: &MachineImage, context: &Context) -> Result<Action, Error>
     if !desired.deleting {
         delete::protect(object, context).await?;
     }
-    let (plan, done) = rounds(object, context, &desired, &before).await?;
+    let (plan, done) = rounds(object, context, &desired, &mut before).await?;
     if plan.all_gone {
         // No report: it would go with the object, and writing it would make the object newer than the one let go.
         events::actions(context, object, &done).await;
@@ -100,7 +100,7 @@ async fn rounds(
     object: &MachineImage,
     context: &Context,
     desired: &Desired,
-    before: &MachineImageStatus,
+    before: &mut MachineImageStatus,
 ) -> Result<(Plan, Vec<Done>), Error> {
     let generation = object.metadata.generation.unwrap_or_default();
     let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
@@ -126,6 +126,7 @@ async fn rounds(
         if steps.iter().any(|step| step.action.removes()) && !is_latest(object, context).await? {
             steps.retain(|step| !step.action.removes());
         }
+        announce(object, context, desired, &plan, &steps, before).await?;
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
         surroundings.usage = observed.usage;
         surroundings.usage.retain(|image, usage| stands(image, usage, &plan, &closed));
@@ -152,11 +153,35 @@ fn stands(image: &ImageId, usage: &Usage, plan: &Plan, closed: &BTreeSet<RegionN
     matches!(usage, Usage::Unknown(_)) || is_closed()
 }
 
+/// Reports the regions in which something is about to be done for the first time. If this process ends before it can tell what came
+/// of it, and the manifest drops the region meanwhile, the next one would not know where to look.
+async fn announce(
+    object: &MachineImage,
+    context: &Context,
+    desired: &Desired,
+    plan: &Plan,
+    steps: &[Step],
+    before: &mut MachineImageStatus,
+) -> Result<(), Error> {
+    let told = report::regions(before);
+    if steps.iter().all(|step| told.contains(step.action.region())) {
+        return Ok(());
+    }
+    let status = report::status(object, desired, plan, before, context.clock.now());
+    let last_handled_reconcile_at = before.last_handled_reconcile_at.clone();
+    let status = MachineImageStatus { last_handled_reconcile_at, ..status };
+    if report::regions(&status).is_subset(&told) {
+        return Ok(());
+    }
+    publish(object, context, before, status.clone(), &[]).await?;
+    *before = status;
+    Ok(())
+}
+
 /// Where images or snapshots of the object may be, although its manifest names the region no more: where the last report tells
 /// of any, or the inventory knows some.
 fn former_regions(context: &Context, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<RegionName> {
-    let images = before.versions.iter().flat_map(|v| &v.regions).map(|r| &r.region);
-    let reported = images.chain(before.pruning.iter().map(|p| &p.region)).map(RegionName::new);
+    let reported = report::regions(before).into_iter();
     let named = |region: &RegionName| desired.regions.contains_key(region);
     let known = context.inventory.regions_of(&desired.owner, named);
     reported.filter(|region| !named(region)).chain(known).collect()

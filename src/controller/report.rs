@@ -1,6 +1,6 @@
 //! Report: what a plan says, as the status of the object. Pure but for the one write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,7 +15,7 @@ use crate::api::{
     ChannelHistory, ChannelRegion, ChannelStatus, MachineImage, MachineImageStatus, Problem, PruneStatus, RECONCILE_AT,
     ReplicaState, ReplicaStatus, VersionStatus,
 };
-use crate::plan::ids::VersionName;
+use crate::plan::ids::{RegionName, VersionName};
 use crate::plan::{Desired, Invalid, Landing, Plan, Replica};
 
 /// The name under which amiops owns the status (server-side apply).
@@ -84,6 +84,12 @@ fn replicas(plan: &Plan) -> String {
     let wanted: Vec<_> = plan.replicas.iter().filter(|r| r.wanted).collect();
     let available = wanted.iter().filter(|r| r.state == ReplicaState::Available).count();
     format!("{available}/{}", wanted.len())
+}
+
+/// The regions in which a status tells of images, or of what is to become of them.
+pub(super) fn regions(status: &MachineImageStatus) -> BTreeSet<RegionName> {
+    let images = status.versions.iter().flat_map(|v| &v.regions).map(|r| &r.region);
+    images.chain(status.pruning.iter().map(|p| &p.region)).map(RegionName::new).collect()
 }
 
 fn problems(plan: &Plan) -> Vec<Problem> {

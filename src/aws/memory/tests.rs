@@ -146,7 +146,7 @@ fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_whethe
     let looked = |found: Image| {
         let mut memory = Memory::default();
         memory.apply_listing(vec![], at(0));
-        memory.suspect(&"ami-1".into(), &["ami-1".into(), "snap-1".into()], &adopted.tags);
+        memory.claim(&"ami-1".into(), &["ami-1".into(), "snap-1".into()], &adopted.tags).unwrap();
         assert!(memory.view(&owner()).images.unwrap()[0].missed);
         assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
         memory.apply_look(&["ami-1".into()], vec![found], at(0));
@@ -154,6 +154,19 @@ fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_whethe
     };
     assert_eq!(looked(adopted.clone()), vec![adopted.clone()]);
     assert_eq!(looked(Image { tags: Tags::new(), ..adopted.clone() }), []);
+}
+
+#[test]
+fn an_image_is_adopted_for_one_owner_until_that_is_refused() {
+    let mut memory = Memory::default();
+    let id = ImageId::new("ami-1");
+    let ours = image("ami-1", ImageState::Available).tags;
+    let mut theirs = ours.clone();
+    theirs.insert(crate::plan::tags::OWNER.into(), "default/images/db".into());
+    memory.claim(&id, &["ami-1".into()], &ours).unwrap();
+    assert_eq!(memory.claim(&id, &["ami-1".into()], &theirs), Err(owner()));
+    memory.disclaim(&id);
+    assert!(memory.claim(&id, &["ami-1".into()], &theirs).is_ok());
 }
 
 #[tokio::test(start_paused = true)]

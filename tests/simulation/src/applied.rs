@@ -71,15 +71,13 @@ impl World {
         past.manifests.get(object)?.iter().rev().find_map(|asking| asking.manifest.clone())
     }
 
-    /// The regions that an object has named since it was last made, until it was deleted. Of one that has left the
-    /// manifest a new cluster can know only if a report there told of it.
+    /// The regions that an object has named since it was last made, until it was deleted, and that a report told of since, as it
+    /// does before anything is done there: of another one, a process that comes later cannot know.
     pub(crate) fn known_regions(&self, object: &str) -> BTreeSet<&'static str> {
         let past = self.past();
         let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
         let life = all.map_while(|asking| asking.manifest.as_ref().filter(|_| asking.since >= past.cluster_lost));
-        let told = |region: &&str| {
-            past.cluster_lost.is_zero() || past.regions_told.contains(&(object.into(), (*region).into()))
-        };
+        let told = |region: &&str| past.regions_told.contains(&(object.into(), (*region).into()));
         life.flat_map(|manifest| manifest.regions.keys().copied()).filter(told).collect()
     }
 
@@ -88,8 +86,12 @@ impl World {
     pub(crate) fn apply(&self, manifest: &Manifest) {
         self.disturb(Duration::ZERO);
         let present = self.kube.get("machineimages", NAMESPACE, manifest.object);
-        if present.is_some_and(|o| !o["metadata"]["deletionTimestamp"].is_null()) {
-            return self.note("not applied: it is being deleted");
+        match present {
+            Some(object) if !object["metadata"]["deletionTimestamp"].is_null() => {
+                return self.note("not applied: it is being deleted");
+            }
+            Some(_) => {}
+            None => self.past().regions_told.retain(|(object, _)| object != manifest.object),
         }
         match self.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json()) {
             Ok(_) => self.record(manifest.object, Some(manifest.clone())),

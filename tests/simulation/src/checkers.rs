@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::coherent::entries;
 use crate::door::Call;
 use crate::manifest::{ACCOUNT, FINALIZER, LAST, Manifest, NAMESPACE, OBJECTS, Version, is_held, object_of};
 use crate::state::{INSTALLATION, Image, Snapshot, State, owner_of};
@@ -34,6 +35,7 @@ pub(crate) fn before(world: &World, call: &Call) {
     };
     let wrong = wrong
         .or_else(|| unheld(world, call))
+        .or_else(|| unannounced(world, call))
         .or_else(|| suspended(world, &state, call))
         .or_else(|| again::wrong(world, &state, call));
     if let Some(wrong) = wrong.or_else(|| asked::lacking(world, &state, call)) {
@@ -198,6 +200,16 @@ fn unheld(world: &World, call: &Call) -> Option<String> {
     let object = owner_in(call)?;
     let found = world.kube.get("machineimages", NAMESPACE, object)?;
     (!is_held(&found, FINALIZER)).then(|| format!("{object} has no finalizer yet"))
+}
+
+/// Where something is begun, the status has told of the region before: a process that comes later knows of no other.
+fn unannounced(world: &World, call: &Call) -> Option<String> {
+    let object = owner_in(call)?;
+    let status = &world.kube.get("machineimages", NAMESPACE, object)?["status"];
+    let mut replicas = entries(status, "versions").flat_map(|version| entries(version, "regions"));
+    let told = replicas.any(|r| r["region"] == call.region.as_str())
+        || entries(status, "pruning").any(|p| p["region"] == call.region.as_str());
+    (!told).then(|| format!("the status of {object} does not tell of {}", call.region))
 }
 
 /// Whether the object that the call acts for was suspended, and was so for a while.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::asked;
+use crate::checkers::tag_of;
 use crate::door::Call;
 use crate::world::World;
 
@@ -37,7 +38,7 @@ pub(crate) struct Owed {
     due: BTreeMap<(String, Look), Duration>,
     /// The images that the last listing of each region showed, and that nothing has been learnt of since.
     listed: BTreeMap<String, BTreeSet<String>>,
-    /// The images that it deregistered, or was told to be gone when it would.
+    /// The images that it deregistered or handed back, or was told to be gone when it would.
     gone: BTreeSet<String>,
     /// When each region last did not answer, or refused.
     refused: BTreeMap<String, Duration>,
@@ -116,7 +117,18 @@ pub(crate) fn note(world: &World, call: &Call, answer: Option<&HttpResponse>) {
             owed.remove(call);
         }
         (Some(400), "DeregisterImage") if text().contains("InvalidAMIID.") => owed.remove(call),
-        (Some(200), "CreateTags") => call.list("ResourceId").into_iter().for_each(|id| owed.forget(region, id)),
+        (Some(200), "CreateTags") => {
+            let handed_back = tag_of(call, "amiops.dev/adopted") == Some("false");
+            for id in call.list("ResourceId") {
+                owed.forget(region, id);
+                // EC2 may list it with the tags before.
+                if handed_back {
+                    owed.gone.insert(id.to_owned())
+                } else {
+                    owed.gone.remove(id)
+                };
+            }
+        }
         (Some(200), "DescribeImages") => {
             asked::filtered(call, "image-id").into_iter().for_each(|id| owed.forget(region, id));
         }

@@ -94,7 +94,7 @@ pub(crate) struct Past {
     pub(crate) published: BTreeSet<(String, String)>,
     /// Whether two controllers have had clocks that differ.
     pub(crate) clocks_differ: bool,
-    /// The regions that the status of each object has told images of since the cluster was last lost.
+    /// The regions that the status of each object has told of since it was made, and since the cluster was last lost.
     pub(crate) regions_told: BTreeSet<(String, String)>,
     /// What was found wrong.
     pub(crate) violations: Vec<String>,

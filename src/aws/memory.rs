@@ -56,6 +56,13 @@ struct Remembered {
     doubted: Option<Instant>,
 }
 
+impl Remembered {
+    /// Whether it is known only because it is about to be adopted.
+    fn is_claim(&self) -> bool {
+        self.image.assumed && self.image.missed
+    }
+}
+
 /// How EC2 was asked. Tags show later than the image that carries them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {
@@ -203,7 +210,7 @@ impl Memory {
         self.note_copy(&ownership);
         let images = self.images.entry(ownership.owner).or_default();
         // What EC2 has listed before, it does not list late any more.
-        let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none());
+        let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none() && !known.is_claim());
         let late_until = (!listed).then(|| Instant::now() + LISTING_GRACE);
         let (id, tags) = (image.id.clone(), image.tags.clone());
         images.insert(id.clone(), Remembered { image, late_until, misses: 0, doubted: None });
@@ -238,8 +245,7 @@ impl Memory {
 
     /// Forgets a claim: AWS has refused the tags.
     pub(super) fn disclaim(&mut self, id: &ImageId) {
-        let is_claim = |r: &Remembered| r.image.assumed && r.image.missed;
-        if self.images.values().filter_map(|images| images.get(id)).any(is_claim) {
+        if self.images.values().filter_map(|images| images.get(id)).any(Remembered::is_claim) {
             self.forget_image(id);
         }
     }

@@ -315,6 +315,7 @@ fn an_image_that_was_just_adopted_may_show_its_tags_late_although_it_was_looked_
     memory.apply_listing(vec![], at(0));
     let adopted = image("ami-1", ImageState::Available);
     let bare = Image { tags: BTreeMap::new(), ..adopted.clone() };
+    memory.claim(&bare.id, &["ami-1".to_owned()], &adopted.tags).unwrap();
     memory.retag(&["ami-1".to_owned()], &adopted.tags);
     memory.assume(bare.clone());
     memory.apply_look(&[ImageId::new("ami-1")], vec![bare], at(0));

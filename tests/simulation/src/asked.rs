@@ -102,7 +102,11 @@ fn asks_in_full(call: &Call) -> bool {
 
 /// Notes what the call of a number asked, if it was answered to the end.
 pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpResponse) {
-    if answer.status().as_u16() != 200 || call.writes() {
+    if answer.status().as_u16() != 200 {
+        return;
+    }
+    note_shown(world, call, answer);
+    if call.writes() {
         return;
     }
     let Some(text) = whole(world, call, answer) else { return };
@@ -151,6 +155,15 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
             past.asked.checked.insert(subject.to_owned(), number);
         }
         past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), now);
+    }
+}
+
+/// Notes the images that an answer tells of.
+fn note_shown(world: &World, call: &Call, answer: &HttpResponse) {
+    if ["CopyImage", "DescribeImages"].contains(&call.operation.as_str()) {
+        let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+        let ids = text.split("<imageId>").skip(1).filter_map(|rest| rest.split('<').next());
+        world.past().shown.extend(ids.map(str::to_owned));
     }
 }
 

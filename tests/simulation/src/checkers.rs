@@ -189,7 +189,8 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
         |region: &str| seen(region) && world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
-        held && i.tags.get("amiops.dev/source").is_some_and(|of| *of != source) && !world.touched_lately(&i.region)
+        let other = i.tags.get("amiops.dev/source").is_some_and(|of| *of != source);
+        held && other && world.past().shown.contains(&i.id) && !world.touched_lately(&i.region)
     };
     let other = state.images.iter().find(differs)?;
     Some(format!("{} in {} holds other content of {version}", other.id, other.region))

@@ -172,6 +172,10 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder }));
         return Ok(Some(id));
     }
+    if source.is_some() {
+        // A copy of other content, whose answer was lost before the manifest named another source: other regions must know of it.
+        inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder.clone() }));
+    }
     let whose = holder.ownership().map_or_else(
         || "which amiops did not make".to_owned(),
         |o| format!("which carries the tags of version {} of {}", o.version, o.owner),

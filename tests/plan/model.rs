@@ -112,6 +112,13 @@ impl World {
     /// Time passes: copies end, SSM takes what was written, EC2 lists everything.
     fn settle(&mut self) {
         self.now += ROUND;
+        let less = |wait: &mut std::time::Duration| *wait = wait.saturating_sub(ROUND);
+        self.observed.failures.values_mut().for_each(|failure| less(&mut failure.wait));
+        less(&mut self.observed.listed_late_for);
+        for view in self.observed.regions.values_mut() {
+            view.awaited.values_mut().for_each(less);
+            view.awaited.retain(|_, wait| !wait.is_zero());
+        }
         for view in self.observed.regions.values_mut() {
             for image in view.images.iter_mut().flatten() {
                 image.assumed = false;

@@ -163,7 +163,11 @@ fn note_shown(world: &World, call: &Call, answer: &HttpResponse) {
     if ["CopyImage", "DescribeImages"].contains(&call.operation.as_str()) {
         let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
         let ids = text.split("<imageId>").skip(1).filter_map(|rest| rest.split('<').next());
-        world.past().shown.extend(ids.map(str::to_owned));
+        let now = world.elapsed();
+        let mut past = world.past();
+        for id in ids {
+            past.shown.entry(id.to_owned()).or_insert(now);
+        }
     }
 }
 

@@ -181,16 +181,21 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
 }
 
+/// So long a call may be under way, with all its repetitions.
+const JUST_NOW: Duration = Duration::from_mins(1);
+
 /// Whether another region holds other content of the version that is to be copied.
 fn other_content(world: &World, state: &State, call: &Call, object: &str, version: &str) -> Option<String> {
     let source = format!("{}/{}", call.get("SourceRegion")?, call.get("SourceImageId")?);
     let seen = |region: &str| world.past().listed.get(region).is_some_and(|at| *at + LATELY * 2 >= world.elapsed());
     let asked_in =
         |region: &str| seen(region) && world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
+    // A copy may be repeated that was begun before.
+    let shown_before = |i: &Image| world.past().shown.get(&i.id).is_some_and(|at| *at + JUST_NOW < world.elapsed());
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
         let other = i.tags.get("amiops.dev/source").is_some_and(|of| *of != source);
-        held && other && world.past().shown.contains(&i.id) && !world.touched_lately(&i.region)
+        held && other && shown_before(i) && !world.touched_lately(&i.region)
     };
     let other = state.images.iter().find(differs)?;
     Some(format!("{} in {} holds other content of {version}", other.id, other.region))

@@ -90,8 +90,8 @@ pub(crate) struct Past {
     pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp)>,
     /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
-    /// The images that controllers were told of, by a copy or a look.
-    pub(crate) shown: BTreeSet<String>,
+    /// When controllers were first told of each image, by a copy or a look.
+    pub(crate) shown: BTreeMap<String, Duration>,
     /// The images that any parameter was ever asked to name, by region.
     pub(crate) published: BTreeSet<(String, String)>,
     /// Whether two controllers have had clocks that differ.

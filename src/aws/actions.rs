@@ -167,14 +167,12 @@ async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
         deregister(inventory, owner, region, version, &holder.id, holder.state).await?;
         return Ok(None);
     }
-    if source.as_ref() == Some(&copy.source) {
-        let id = holder.id.clone();
-        inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder }));
-        return Ok(Some(id));
-    }
     if source.is_some() {
-        // A copy of other content, whose answer was lost before the manifest named another source: other regions must know of it.
+        // Also one of other content, whose answer was lost before the manifest named another source: other regions must know of it.
         inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder.clone() }));
+    }
+    if source.as_ref() == Some(&copy.source) {
+        return Ok(Some(holder.id));
     }
     let whose = holder.ownership().map_or_else(
         || "which amiops did not make".to_owned(),

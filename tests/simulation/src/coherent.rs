@@ -1,11 +1,15 @@
 //! What a status says must agree with itself and with the manifest that it speaks of, at any moment, whatever AWS is like.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::world::World;
+
+/// How long after the listing that it tells of a status is written at most: a call to the API server, and the look after it.
+const WRITTEN_LATE: Duration = Duration::from_secs(60);
 
 /// Checks the status of an object, and that its conditions are dated anew where they have changed since the last look.
 pub(crate) fn check(world: &World, found: &Value) {
@@ -31,7 +35,8 @@ fn note_regions(world: &World, found: &Value) {
 }
 
 /// A copy of the object that its status told at the last look and does not tell any more, although its region could not be listed
-/// since: who cannot see a region knows it from the status alone. What was handed over may have been handed back.
+/// since: who cannot see a region knows it from the status alone. What was handed over may have been handed back. A status may be
+/// written late, by a slow API server or a process that is gone, so a listing just before the look counts too.
 fn forgotten(world: &World, found: &Value) -> Option<String> {
     let object = found["metadata"]["name"].as_str()?;
     let replicas = entries(&found["status"], "versions").flat_map(|version| entries(version, "regions"));
@@ -39,7 +44,7 @@ fn forgotten(world: &World, found: &Value) -> Option<String> {
     let now: BTreeSet<_> = replicas.filter_map(told).collect();
     let told_now = (world.elapsed(), now.clone());
     let (at, before) = world.past().images_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
-    let unseen = |region: &str| world.past().listed.get(region).is_none_or(|listed| *listed < at);
+    let unseen = |region: &str| world.past().listed.get(region).is_none_or(|listed| *listed + WRITTEN_LATE < at);
     let lost: Vec<_> = before.difference(&now).filter(|(region, _)| unseen(region)).collect();
     if lost.is_empty() {
         return None;

@@ -257,40 +257,49 @@ impl Inventory {
         region
     }
 
-    /// Lists the images, and the snapshots if asked to, and wakes those whose images changed.
+    /// Lists the images, and the snapshots if asked to or if an image has vanished, and then wakes those for whom something changed.
     async fn list(&self, region: &Region, with_snapshots: bool) -> Result<(), Trouble> {
         let result = images::list(&self.aws, &region.name, &self.settings.installation).await;
         let now = self.clock.now();
-        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        let changed = match result {
+        let mut outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        let mut changed = match result {
             Ok(images) => lock(&region.memory).apply_listing(images, now),
             Err(trouble) => lock(&region.memory).fail(trouble),
         };
-        self.wake(changed);
         self.count(region);
-        outcome?;
-        if with_snapshots { self.list_snapshots(region).await } else { Ok(()) }
-    }
-
-    async fn list_snapshots(&self, region: &Region) -> Result<(), Trouble> {
-        let of_images = lock(&region.memory).begin_snapshots();
-        let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
-        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        let changed = match result {
-            Ok(found) => lock(&region.memory).apply_snapshots(found),
-            Err(trouble) => lock(&region.memory).fail_snapshots(trouble),
-        };
+        if outcome.is_ok() && (with_snapshots || lock(&region.memory).has_vanished()) {
+            outcome = self.list_snapshots(region, &mut changed).await;
+        }
         self.wake(changed);
         outcome
     }
 
-    /// Looks at the images that are not settled.
+    /// Lists the snapshots, and adds those for whom something changed. The next listing makes up for one that fails.
+    async fn list_snapshots(&self, region: &Region, changed: &mut BTreeSet<Owner>) -> Result<(), Trouble> {
+        let of_images = lock(&region.memory).begin_snapshots();
+        let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
+        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        changed.extend(match result {
+            Ok(found) => lock(&region.memory).apply_snapshots(found),
+            Err(trouble) => {
+                lock(&region.demand).snapshots = true;
+                lock(&region.memory).fail_snapshots(trouble)
+            }
+        });
+        outcome
+    }
+
+    /// Looks at the images that are not settled, and at the snapshots if one of them has vanished.
     async fn look(&self, region: &Region, unsettled: &[ImageId]) {
         // A look that fails says nothing; the next listing will tell what is wrong.
         if let Ok(found) = images::find(&self.aws, &region.name, unsettled).await {
-            let changed = lock(&region.memory).apply_look(unsettled, found, self.clock.now());
-            self.wake(changed);
+            let mut changed = lock(&region.memory).apply_look(unsettled, found, self.clock.now());
             self.count(region);
+            if lock(&region.memory).has_vanished() {
+                // What fails is remembered as the region's trouble, and told as that.
+                let _ = self.list_snapshots(region, &mut changed).await;
+            }
+            self.wake(changed);
         }
     }
 

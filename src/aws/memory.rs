@@ -39,6 +39,8 @@ pub(super) struct Memory {
     snapshot_listings: u64,
     /// Whose images went, after which listing of snapshots began: until the next one nobody knows what they left.
     departed: BTreeMap<Owner, u64>,
+    /// The images that went by no doing of ours, and whose; likewise.
+    vanished: BTreeMap<ImageId, (Ownership, u64)>,
     /// The tags that we wrote lately, by the id of what carries them.
     written: BTreeMap<String, (Tags, Instant)>,
     /// When we removed what.
@@ -124,6 +126,7 @@ impl Memory {
         }
         let Some(ownership) = ownership else { return changed };
         self.note_copy(&ownership);
+        self.vanished.remove(&image.id);
         let images = self.images.entry(ownership.owner.clone()).or_default();
         let known = images.get(&image.id);
         let late_until = known.and_then(|known| known.late_until).filter(|_| is_late);
@@ -149,6 +152,8 @@ impl Memory {
         remembered.misses += 1;
         remembered.image.missed = true;
         if remembered.misses >= LOOKS {
+            let ownership = remembered.image.ownership();
+            self.vanished.extend(ownership.map(|ownership| (id.clone(), (ownership, self.snapshot_listings))));
             self.forget_image(id);
         }
         Some(owner)
@@ -188,6 +193,8 @@ impl Memory {
         changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
         let known: Vec<_> = self.departed.extract_if(.., |_, listing| *listing < self.snapshot_listings).collect();
         changed.extend(known.into_iter().filter(|_| recovered).map(|(owner, _)| owner));
+        let known = self.vanished.extract_if(.., |_, (_, listing)| *listing < self.snapshot_listings);
+        changed.extend(known.map(|(_, (ownership, _))| ownership.owner));
         changed
     }
 
@@ -349,6 +356,11 @@ impl Memory {
         self.unknown.values().any(|until| *until > Instant::now())
     }
 
+    /// Whether an image has gone by no doing of ours, and no listing of snapshots has begun since.
+    pub(super) fn has_vanished(&self) -> bool {
+        self.vanished.values().any(|(_, listing)| *listing == self.snapshot_listings)
+    }
+
     /// Begins a listing of snapshots. The answer names those that images of ours have.
     pub(super) fn begin_snapshots(&mut self) -> Vec<SnapshotId> {
         self.snapshot_listings += 1;
@@ -391,6 +403,7 @@ impl Memory {
         });
         let now = Instant::now();
         let awaited = self.unknown.iter().filter(|((of, _), until)| of == owner && **until > now);
+        let vanished = self.vanished.iter().filter(|(_, (ownership, _))| ownership.owner == *owner);
         RegionView {
             awaited: awaited.map(|((_, version), until)| (version.clone(), *until - now)).collect(),
             attempts: self
@@ -401,6 +414,7 @@ impl Memory {
                 .collect(),
             images: self.is_listed.then_some(images),
             snapshots,
+            vanished: vanished.map(|(id, (ownership, _))| (id.clone(), ownership.version.clone())).collect(),
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),
             parameters: BTreeMap::new(),

@@ -39,6 +39,8 @@ pub struct RegionView {
     pub images: Option<Vec<Image>>,
     /// The snapshots with the object's ownership tag, and those of its images. `None` if not listed yet.
     pub snapshots: Option<Vec<Snapshot>>,
+    /// Images that have gone by no doing of amiops since snapshots were last listed: what they left is not known.
+    pub vanished: BTreeMap<ImageId, VersionName>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,
     /// Why the latest listing failed. What `images` says may be old then.

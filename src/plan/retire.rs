@@ -72,6 +72,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         });
     }
     for (region, view) in &scene.observed.regions {
+        vanished(plan, region, view);
         left_behind(scene, plan, region, view);
     }
 }
@@ -253,6 +254,19 @@ fn used(scene: &Scene, image: ImageId) -> Option<String> {
         }
         None => Some("whether it is in use has not been checked yet".into()),
     }
+}
+
+/// Tells of images that have gone without our doing until it is known what they left: a region that the manifest does not name any
+/// more would be forgotten otherwise.
+fn vanished(plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    let told = view.vanished.iter().map(|(id, version)| Departure {
+        version: version.clone(),
+        region: region.clone(),
+        id: id.to_string(),
+        reason: Reason::LeftBehind,
+        blocked_by: Some("it was removed by somebody, and which snapshots it has left is not known yet".to_owned()),
+    });
+    plan.departures.extend(told);
 }
 
 /// Plans to delete snapshots of ours whose image is gone.

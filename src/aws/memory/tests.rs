@@ -364,3 +364,38 @@ async fn a_region_is_not_forgotten_with_its_last_image_until_a_listing_tells_whi
     assert_eq!(memory.apply_snapshots(BTreeMap::new()), BTreeSet::from([owner()]));
     assert!(!memory.holds_of(&owner()));
 }
+
+#[tokio::test]
+async fn an_image_that_vanished_is_told_until_a_listing_of_snapshots_that_began_later_tells_what_it_left() {
+    let mut memory = Memory::default();
+    let vanished = |memory: &mut Memory| memory.view(&owner()).vanished.into_keys().collect::<Vec<_>>();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.begin_snapshots();
+    memory.apply_listing(vec![], at(5));
+    assert!(!memory.has_vanished(), "one look is not enough");
+    memory.apply_look(&["ami-1".into()], vec![], at(6));
+    assert!(memory.has_vanished());
+    memory.apply_snapshots(BTreeMap::new());
+    assert_eq!(vanished(&mut memory), ["ami-1".into()], "that listing had begun before");
+    memory.begin_snapshots();
+    assert!(!memory.has_vanished(), "it is being looked into");
+    memory.fail_snapshots(Trouble::new(Class::Throttled, "RequestLimitExceeded", "slow down"));
+    assert_eq!(vanished(&mut memory), ["ami-1".into()]);
+    memory.begin_snapshots();
+    assert_eq!(memory.apply_snapshots(BTreeMap::new()), BTreeSet::from([owner()]));
+    assert_eq!(vanished(&mut memory), []);
+}
+
+#[tokio::test]
+async fn an_image_that_we_removed_or_that_is_there_again_has_not_vanished() {
+    let mut memory = Memory::default();
+    let all = || vec![image("ami-1", ImageState::Available), image("ami-2", ImageState::Available)];
+    memory.apply_listing(all(), at(0));
+    memory.remove_image(&"ami-1".into());
+    assert!(!memory.has_vanished());
+    memory.apply_listing(vec![], at(5));
+    memory.apply_look(&["ami-2".into()], vec![], at(6));
+    assert!(memory.has_vanished());
+    memory.apply_listing(all(), at(10));
+    assert!(!memory.has_vanished());
+}

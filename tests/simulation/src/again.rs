@@ -222,6 +222,7 @@ pub(crate) fn note(world: &World, call: &Call) {
             past.done.tagged.extend(tags(call).into_iter().map(|(of, value)| (of, (value, now))));
         }
         "PutParameter" => {
+            past.accepted.extend(call.get("Value").map(|value| (call.region.clone(), value.to_owned())));
             if let Some(put) = past.done.put.get_mut(&write) {
                 put.told = true;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::manifest::{Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, Origin, REGIONS, source_id};
+use crate::manifest::{FINALIZER, Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, Origin, REGIONS, is_held, source_id};
 use crate::state::Image;
 use crate::world::{LATELY, World};
 
@@ -97,6 +97,20 @@ impl World {
             Ok(_) => self.record(manifest.object, Some(manifest.clone())),
             Err(error) => self.note(&format!("refused: {error:?}")),
         }
+    }
+
+    /// Somebody deletes an object. The answer is whether the API server has taken that.
+    pub(crate) fn delete(&self, object: &'static str) -> bool {
+        let found = self.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
+        if self.kube.delete("machineimages", NAMESPACE, object).is_err() {
+            return false;
+        }
+        // Without a finalizer, which a controller must have had the time to put on, it goes without a trace.
+        if is_held(&found, FINALIZER) {
+            self.past().deleted.insert(object.into());
+        }
+        self.record(object, None);
+        true
     }
 
     /// An object in another namespace, of the name of one here, names sources of ours; it is suspended, and does nothing else.

@@ -1,6 +1,6 @@
 //! What a status says must agree with itself and with the manifest that it speaks of, at any moment, whatever AWS is like.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,12 +11,21 @@ use crate::world::World;
 /// How long after the listing that it tells of a status is written at most: a call to the API server, and the look after it.
 const WRITTEN_LATE: Duration = Duration::from_secs(60);
 
+/// What has been so for this long is known, whatever is seen late.
+const LONG: Duration = Duration::from_mins(15);
+
 /// Checks the status of an object, and that its conditions are dated anew where they have changed since the last look.
 pub(crate) fn check(world: &World, found: &Value) {
     let status = &found["status"];
     note_regions(world, found);
-    let wrong = summary(found).or_else(|| concerns(found)).or_else(|| progress(status)).or_else(|| twice(status));
-    let wrong = wrong.or_else(|| unwritten(world, status)).or_else(|| dates(world, found));
+    let wrong = summary(found)
+        .or_else(|| concerns(found))
+        .or_else(|| progress(status))
+        .or_else(|| twice(status))
+        .or_else(|| gone(status))
+        .or_else(|| unwritten(world, status))
+        .or_else(|| dates(world, found))
+        .or_else(|| silenced(world, found));
     if let Some(image) = forgotten(world, found) {
         world.violation(format!("{image} was told and is still there, but is told no more: {status}"));
     }
@@ -155,15 +164,55 @@ fn twice(status: &Value) -> Option<String> {
         })
 }
 
-/// What SSM is told to check was written.
+/// That something which was to go is not there is no problem.
+fn gone(status: &Value) -> Option<String> {
+    const NOT_THERE: [&str; 3] = ["InvalidAMIIDNotFound", "InvalidSnapshotNotFound", "ParameterNotFound"];
+    let mut problems = entries(status, "problems");
+    let problem = problems.find(|p| p["reason"].as_str().is_some_and(|reason| NOT_THERE.contains(&reason)))?;
+    Some(format!("what is gone stands in the way: {problem}"))
+}
+
+/// What SSM is told to have been given was written, and what it is told to check or to have accepted was answered.
 fn unwritten(world: &World, status: &Value) -> Option<String> {
     let landings = entries(status, "channels").flat_map(|channel| entries(channel, "regions"));
     landings.into_iter().find_map(|landing| {
         let (region, error) = (landing["region"].as_str()?, landing["error"].as_str()?);
         let named = error.split(' ').filter(|word| error.starts_with("SSM ") && word.starts_with("ami-"));
         let past = world.past();
-        let unwritten = |id: &&str| !past.published.contains(&(region.to_owned(), (*id).to_owned()));
-        named.into_iter().find(unwritten).map(|id| format!("{id} was never written in {region}, but {error}"))
+        let done = match error.starts_with("SSM did not answer") {
+            true => &past.published,
+            false => &past.accepted,
+        };
+        let undone = |id: &&str| !done.contains(&(region.to_owned(), (*id).to_owned()));
+        named
+            .into_iter()
+            .find(undone)
+            .map(|id| format!("{id} was never written in {region}, or that was never answered: {error}"))
+    })
+}
+
+/// A version that a channel told at the last look and does not tell any more, although its parameters have named it in all regions
+/// for long: what cannot be seen for a while does not speak against it. What was handed over may be taken back.
+fn silenced(world: &World, found: &Value) -> Option<String> {
+    let object = found["metadata"]["name"].as_str().filter(|_| found["metadata"]["deletionTimestamp"].is_null())?;
+    let tells = |channel: &Value| Some((channel["name"].as_str()?.to_owned(), channel["version"].as_str()?.to_owned()));
+    let now: BTreeMap<_, _> = entries(&found["status"], "channels").filter_map(tells).collect();
+    let before = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), now.clone())?;
+    let mut lost = before.into_iter().filter(|(channel, _)| !now.contains_key(channel)).peekable();
+    lost.peek()?;
+    let state = world.state();
+    let long_ago = world.now() - LONG;
+    let names = |region: &Value, parameter: &Value, version: &str| {
+        let mut here = state.parameters.iter().filter(|p| *region == p.region && *parameter == p.name);
+        let image = here.find(|p| p.modified < long_ago).and_then(|p| state.image(&p.region, &p.value));
+        let copy = image.filter(|i| i.belongs_to(object, version) && !i.tags.contains_key("amiops.dev/adopted"));
+        copy.is_some_and(|i| !world.touched_lately(&i.id))
+    };
+    lost.find_map(|(channel, version)| {
+        let spec = entries(&found["spec"], "channels").find(|c| c["name"] == channel.as_str())?;
+        let parameter = &spec["publish"]["ssmParameter"];
+        let everywhere = entries(&found["spec"], "regions").all(|r| names(&r["region"], parameter, &version));
+        everywhere.then(|| format!("{channel} publishes {version} as before, and does not tell it"))
     })
 }
 

@@ -118,7 +118,7 @@ impl Manifest {
         manifest
     }
 
-    fn lacks(&self, number: usize) -> bool {
+    pub(crate) fn lacks(&self, number: usize) -> bool {
         self.versions.iter().all(|version| version.number != number)
     }
 
@@ -164,6 +164,31 @@ impl Manifest {
             let (region, id) = first.source(self.object);
             let twin = Version { number, adopt: rng.u8(..3) != 0, origin: Origin::Image(region, id) };
             manifest.versions.push(twin);
+        }
+        manifest.mend_adoption();
+        manifest
+    }
+
+    /// The manifest with a version that hands over a source.
+    pub(crate) fn with_adopted(&self, number: usize, source: &str) -> Self {
+        let mut manifest = self.clone();
+        let origin = Origin::Image(REGIONS[0].into(), source.into());
+        manifest.versions.push(Version { number, adopt: true, origin });
+        manifest.mend_adoption();
+        manifest
+    }
+
+    /// The manifest in which a version, mostly one whose source is handed over, has another name; channels follow it.
+    pub(crate) fn renamed(&self, rng: &mut Rng) -> Self {
+        let mut manifest = self.clone();
+        let number = (0..SOURCES).find(|number| self.lacks(*number));
+        let version = manifest.versions.iter_mut().max_by_key(|version| version.adopt);
+        if let (Some(version), Some(number)) = (version, number) {
+            let (region, id) = version.source(self.object);
+            version.origin = Origin::Image(region, id);
+            let former = std::mem::replace(&mut version.number, number);
+            version.adopt |= rng.u8(..4) != 0;
+            manifest.channels.values_mut().filter(|to| **to == former).for_each(|to| *to = number);
         }
         manifest.mend_adoption();
         manifest

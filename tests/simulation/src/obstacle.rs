@@ -78,13 +78,20 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ParameterIsChanged => scene.overwrite(&manifest, ssm_takes).await,
         StatusIsWiped => scene.wipe(&manifest).await,
         StatusIsRefused => scene.refuse_status(&manifest.with_more()).await,
-        _ => scene.hold_up(&manifest.with_more(), number % 3).await,
+        _ => {
+            let mut more = manifest.with_more();
+            if number % 2 == 0 {
+                // What has to be done is not left to the next regular pass.
+                more.set("/interval", json!("24h"));
+            }
+            scene.hold_up(&more, number / 2 % 4).await;
+        }
     }
 }
 
 impl Scene<'_> {
-    /// The obstacle stands in the way of a version that is asked for, and ends; what follows may be an edit, a request, or
-    /// nothing.
+    /// The obstacle stands in the way of a version that is asked for, and ends; what follows may be an edit, a request, or nothing, or
+    /// the object is made anew, as it was before.
     async fn hold_up(&self, more: &Manifest, what_follows: u64) {
         let fault = match self.obstacle {
             Obstacle::CopiesFail => Some(copies_fail()),
@@ -95,6 +102,11 @@ impl Scene<'_> {
         let fault = fault.map(|fault| self.world.aws.add_fault(fault.region(self.region)));
         if fault.is_none() {
             self.take_name(more);
+        }
+        let denied = self.obstacle == Obstacle::CopiesAreDenied;
+        let anew = denied && what_follows == 3 && !more.delete && !more.guarded;
+        if anew {
+            self.let_go(more).await;
         }
         self.world.apply(more);
         if self.world.manifest(more.object).as_ref() != Some(more) {
@@ -114,7 +126,12 @@ impl Scene<'_> {
             // What is under way by then breaks off as well.
             sleep(self.aws_takes).await;
         }
+        if anew {
+            self.let_go(more).await;
+            self.world.apply(more);
+        }
         match (self.obstacle, what_follows) {
+            _ if anew => {}
             (Obstacle::RegionIsDown, _) | (Obstacle::CopiesAreDenied, 2) => sleep(LISTING).await,
             (Obstacle::CopiesAreDenied, 0) => self.world.apply(&Manifest { keep_last: Some(9), ..more.clone() }),
             _ => drop(self.world.request(more.object)),
@@ -123,6 +140,12 @@ impl Scene<'_> {
         if let Some(now) = self.world.manifest(more.object) {
             self.check_arrived(&now);
         }
+    }
+
+    /// The object is deleted, and its images stay.
+    async fn let_go(&self, more: &Manifest) {
+        self.world.delete(more.object);
+        sleep(SOON).await;
     }
 
     /// Somebody else's image has the name of the copy that is to come; its tags may be those that the copy will have.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::coverage::{Listener, read_report};
 use crate::doctor::Doctor;
 use crate::faults::Ending;
-use crate::manifest::{FINALIZER, NAMESPACE, OBJECTS, is_held};
+use crate::manifest::{NAMESPACE, OBJECTS};
 use crate::process::{Controller, sdk_config};
 use crate::story::{Act, Epilogue, Nature, Story};
 use crate::trace::Trace;
@@ -270,16 +270,7 @@ impl Stage {
     }
 
     fn delete(&mut self, object: &'static str) {
-        if self.world.manifest(object).is_none() {
-            return;
-        }
-        let found = self.world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
-        if self.world.kube.delete("machineimages", NAMESPACE, object).is_ok() {
-            // Without a finalizer, which a controller must have had the time to put on, it goes without a trace.
-            if is_held(&found, FINALIZER) {
-                self.world.past().deleted.insert(object.into());
-            }
-            self.world.record(object, None);
+        if self.world.manifest(object).is_some() && self.world.delete(object) {
             // Whoever else holds it lets it go within a minute.
             let soon = Duration::from_secs(u64::from(self.world.elapsed().subsec_millis() % 60));
             self.endings.push((Instant::now() + soon, Ending::Guard(object)));

@@ -6,21 +6,25 @@ use ec2sim::{Effect, Fault};
 use fastrand::Rng;
 
 use crate::faults::copies_fail;
-use crate::manifest::{Manifest, OBJECTS};
+use crate::manifest::{FOREIGN, Manifest, OBJECTS, source_id};
 use crate::story::{Act, ByHand, Moment};
 
 /// A saga, from a moment on.
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
-    let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
     let mut saga = Saga { at, moments: Vec::new() };
-    match rng.u8(..38) {
+    if rng.u8(..40) == 0 {
+        saga.rivals(rng, manifests);
+        return saga.moments;
+    }
+    let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
+    match rng.u8(..40) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),
         15..=17 => saga.hidden(rng, manifest),
         18..=19 => saga.failure(rng, manifest),
         20..=21 => saga.twins(rng, manifest),
-        22 => saga.remains(rng),
+        22 | 39 => saga.remains(rng),
         23 => saga.return_of(rng, manifest),
         24..=26 => saga.doubt(rng, manifest),
         27..=28 => saga.ageing(rng, manifest),
@@ -28,7 +32,7 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         30 => saga.crowd(rng, manifest),
         31..=33 => saga.amid(rng, manifest),
         34..=35 => saga.swap(rng, manifest),
-        36 => saga.fickle(rng, manifest),
+        36..=38 => saga.fickle(rng, manifest),
         _ => saga.eager(rng, manifest),
     }
     saga.moments
@@ -155,10 +159,16 @@ impl Saga {
         }
     }
 
-    /// An image goes by hand without its snapshots, and somebody keeps one of them just before amiops would delete it.
+    /// An image goes by hand without its snapshots, and somebody keeps one of them just before amiops would delete it, or what EC2 says
+    /// to that is lost.
     fn remains(&mut self, rng: &mut Rng) {
         self.step(Act::ByHand(ByHand::Deregister, rng.usize(..32) * 2 + 1));
         self.at += Duration::from_mins(rng.u64(50..65));
+        if rng.bool() {
+            let lost = Fault::new(Effect::DropReply).operation("DeleteSnapshot");
+            self.step(Act::Aws(Box::new(lost), Duration::from_mins(30)));
+            return;
+        }
         self.step(Act::ByHand(ByHand::UntagSnapshot, rng.usize(..16) * 4 + 1));
     }
 
@@ -208,7 +218,8 @@ impl Saga {
         self.apply(manifest, left);
     }
 
-    /// Two versions name one source, and one or both hand it over; perhaps while STS does not tell whose account it is.
+    /// Two versions name one source, and one or both hand it over, or a version that hands its source over gets another name; perhaps
+    /// while STS does not tell whose account it is.
     fn twins(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
         if rng.bool() {
             // What a process has to ask once is asked in bad times.
@@ -217,13 +228,28 @@ impl Saga {
             self.step(Act::Aws(Box::new(unknown), Duration::from_mins(rng.u64(1..10))));
             self.step(crash(rng));
         }
-        self.apply(manifest, manifest.with_twin(rng));
+        match rng.u8(..3) {
+            0 => self.apply(manifest, manifest.renamed(rng)),
+            _ => self.apply(manifest, manifest.with_twin(rng)),
+        }
         for _ in 0..rng.usize(..3) {
             self.wait(rng);
             match rng.bool() {
                 true => self.apply(manifest, manifest.handed_over_or_taken_back(rng)),
                 false => self.apply(manifest, manifest.without_one(0, rng)),
             }
+        }
+    }
+
+    /// Two objects want the same new source handed over, at once or one soon after the other.
+    fn rivals(&mut self, rng: &mut Rng, manifests: &mut [Manifest; 2]) {
+        let is_new = |number: &usize| manifests.iter().all(|manifest| manifest.lacks(*number));
+        let new: Vec<_> = (0..FOREIGN).filter(is_new).collect();
+        let Some(number) = rng.choice(new) else { return };
+        let source = source_id(OBJECTS[rng.usize(..OBJECTS.len())], number);
+        for manifest in manifests {
+            self.apply(manifest, manifest.with_adopted(number, &source));
+            self.at += Duration::from_millis([0, 0, rng.u64(..5_000)][rng.usize(..3)]);
         }
     }
 
@@ -240,13 +266,26 @@ impl Saga {
         self.apply(manifest, edited);
     }
 
-    /// A channel moves, and moves on or back before SSM has checked the first image.
+    /// A channel moves or comes, and before SSM has checked the image it moves on or back, the version leaves the list, or the object
+    /// is deleted with its images.
     fn fickle(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        for _ in 0..rng.usize(2..4) {
-            let mut moved = manifest.clone();
+        for _ in 0..rng.usize(1..3) {
+            let mut moved = manifest.with_new_channel();
             moved.move_channel(rng);
             self.apply(manifest, moved);
             self.at += Duration::from_millis(rng.u64(..20_000));
+        }
+        match rng.u8(..3) {
+            0 => self.apply(manifest, manifest.renewed(rng)),
+            1 => {
+                self.apply(manifest, Manifest { delete: true, ..manifest.clone() });
+                self.step(Act::Delete(manifest.object));
+            }
+            _ => {
+                let mut moved = manifest.clone();
+                moved.move_channel(rng);
+                self.apply(manifest, moved);
+            }
         }
     }
 

@@ -90,10 +90,14 @@ pub(crate) struct Past {
     pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp)>,
     /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
+    /// The versions that the channels of each object were last seen to tell, by its uid.
+    pub(crate) channels_told: BTreeMap<String, BTreeMap<String, String>>,
     /// When controllers were first told of each image, by a copy or a look.
     pub(crate) shown: BTreeMap<String, Duration>,
     /// The images that any parameter was ever asked to name, by region.
     pub(crate) published: BTreeSet<(String, String)>,
+    /// Those of which SSM has said that it accepts them.
+    pub(crate) accepted: BTreeSet<(String, String)>,
     /// Whether two controllers have had clocks that differ.
     pub(crate) clocks_differ: bool,
     /// The regions that the status of each object has told of since it was made, and since the cluster was last lost.

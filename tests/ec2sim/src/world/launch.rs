@@ -195,7 +195,7 @@ impl World {
             // Instances outlive images and can be put in without one: they have a root volume all the same.
             None => (usual, vec![BlockDevice::root(&Machine::default())]),
         };
-        let devices = devices::overridden(region, cx, &own, &launch.devices)?;
+        let devices = devices::overridden(region, cx, &own, &launch.devices, &machine.root_device_name)?;
         let mut volumes = Vec::new();
         let mut reason = None;
         for (device, input) in devices {
@@ -297,8 +297,9 @@ impl RunInstances {
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
         let protected = self.disable_api_termination.unwrap_or_else(|| template.says("DisableApiTermination"));
-        let mut devices = template.devices;
-        devices.extend(self.devices);
+        devices::check_used_once(&template.devices)?;
+        devices::check_used_once(&self.devices)?;
+        let devices = devices::over(self.devices, template.devices);
         Ok(Launch {
             image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
             instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),

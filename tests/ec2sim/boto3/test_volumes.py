@@ -91,6 +91,17 @@ def test_a_snapshot_copy_takes_a_duration_in_quarters_of_an_hour(aws):
         aws.ec2().copy_snapshot(CompletionDurationMinutes=31, **copy)
 
 
+def test_a_copy_with_a_duration_is_time_based(aws):
+    ec2 = aws.ec2()
+    copy = {"SourceRegion": "us-east-1", "SourceSnapshotId": complete_snapshot(aws)}
+    timed = ec2.copy_snapshot(CompletionDurationMinutes=30, **copy)["SnapshotId"]
+    ec2.copy_snapshot(**copy)
+    query = [{"Name": "transfer-type", "Values": ["time-based"]}]
+    [found] = ec2.describe_snapshots(OwnerIds=["self"], Filters=query)["Snapshots"]
+    assert (found["SnapshotId"], found["TransferType"]) == (timed, "time-based")
+    assert found["CompletionDurationMinutes"] == 30
+
+
 def test_snapshots_are_found_by_their_progress(aws):
     done = complete_snapshot(aws)
     aws.ec2().create_snapshot(VolumeId=create(aws)["VolumeId"])

@@ -272,8 +272,10 @@ def test_an_encrypted_source_cannot_be_copied_unencrypted(aws):
 
 
 def test_a_key_needs_encrypted_to_be_true(aws):
-    with refused("InvalidParameterCombination"):
-        aws.copy(aws.image(), KmsKeyId=aws.key(THERE))
+    source = aws.image()
+    for encrypted in [{}, {"Encrypted": False}]:
+        with refused("InvalidParameterDependency", 400):
+            aws.copy(source, KmsKeyId=aws.key(THERE), **encrypted)
 
 
 def test_a_copy_is_encrypted_with_the_key_that_is_named(aws):

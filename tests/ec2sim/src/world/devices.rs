@@ -7,7 +7,7 @@ use crate::request::Context;
 use crate::world::image::{BlockDevice, InstanceStore};
 use crate::world::performance::Performance;
 use crate::world::region::Region;
-use crate::world::volumes::known_type;
+use crate::world::volumes::{check_size, known_type};
 
 const DEFAULT_TYPE: &str = "gp2";
 
@@ -99,6 +99,7 @@ impl DeviceInput {
             return Err(too_small(&snapshot.id, snapshot.size, size));
         }
         let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(DEFAULT_TYPE))?;
+        check_size(volume_type, size)?;
         Ok(Some(BlockDevice {
             device_name: self.device_name.clone(),
             size,
@@ -134,6 +135,7 @@ impl DeviceInput {
             return Err(too_small(snapshot, device.size, size));
         }
         let volume_type = known_type(ebs.volume_type.as_deref().unwrap_or(device.volume_type))?;
+        check_size(volume_type, size)?;
         let kept = ebs.iops.is_none() && ebs.throughput.is_none() && volume_type == device.volume_type;
         let performance =
             if kept { device.performance } else { Performance::asked(volume_type, ebs.iops, ebs.throughput)? };

@@ -209,9 +209,8 @@ impl World {
             });
             let (source_encrypted, source_key) = source.unwrap_or((false, None));
             let (encrypted, key) = self.encrypt(cx, source_encrypted, source_key.as_deref(), &how)?;
-            let readable =
-                |key: &String| self.region(cx).is_ok_and(|region| region.usable_key(&cx.account, key).is_some());
-            if (encrypted && key.is_none()) || source_key.as_ref().is_some_and(|key| !readable(key)) {
+            let own = (encrypted, key.as_deref());
+            if !self.region(cx)?.can_unlock(&cx.account, own, source_key.as_deref()) {
                 reason = Some(StateReason {
                     code: "Client.InternalError".to_owned(),
                     message: "Client.InternalError: Client error on launch".to_owned(),

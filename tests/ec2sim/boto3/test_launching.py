@@ -62,6 +62,23 @@ def test_what_instances_here_never_have_can_be_asked_for(aws, name):
     assert found(aws, name, "*") == []
 
 
+def test_a_launch_needs_a_key_pair_that_is_there(aws):
+    image = aws.image()
+    data = {"ImageId": image, "KeyName": "mine"}
+    aws.ec2().create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    launches = [
+        lambda: aws.launch(image, KeyName="mine"),
+        lambda: aws.ec2().run_instances(
+            LaunchTemplate={"LaunchTemplateName": "web"}, MinCount=1, MaxCount=1
+        )["Instances"][0],
+    ]
+    for launch in launches:
+        with refused("InvalidKeyPair.NotFound", 400):
+            launch()
+    aws.ec2().create_key_pair(KeyName="mine")
+    assert [launch()["KeyName"] for launch in launches] == ["mine", "mine"]
+
+
 def device(name, **ebs):
     return {"DeviceName": name, "Ebs": ebs}
 

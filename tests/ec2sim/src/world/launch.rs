@@ -34,6 +34,7 @@ pub(crate) struct RunInstances {
     client_token: Option<String>,
     key_name: Option<String>,
     disable_api_termination: Option<bool>,
+    disable_api_stop: Option<bool>,
     placement: Option<Placement>,
     #[serde(default, rename = "BlockDeviceMapping")]
     devices: Vec<DeviceInput>,
@@ -50,12 +51,11 @@ pub(crate) struct RunInstances {
 }
 
 /// What cannot change how an image is used is accepted and has no effect.
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 27] = [
     "AdditionalInfo",
     "CapacityReservationSpecification",
     "CpuOptions",
     "CreditSpecification",
-    "DisableApiStop",
     "EbsOptimized",
     "ElasticGpuSpecification",
     "ElasticInferenceAccelerator",
@@ -99,6 +99,7 @@ pub(crate) struct Launch {
     pub(crate) client_token: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) protected: bool,
+    pub(crate) stop_protected: bool,
     /// Ids and names.
     pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) devices: Vec<DeviceInput>,
@@ -134,6 +135,9 @@ impl World {
         launch.tags.extend(origin.iter());
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
         self.launchable(cx, &launch.image)?.check_type(&launch)?;
+        if let Some(name) = &launch.key_name {
+            self.region_mut(cx)?.holdings(&cx.account).check_key_pair(name)?;
+        }
         let network = Network::of(&cx.account, &cx.region);
         if let Some(subnet) = &subnet {
             launch.zone = Some(network.zone_of(subnet)?);
@@ -254,6 +258,7 @@ impl World {
             launch_index: launch.index,
             terminated: failed.then_some(settles),
             protected: launch.protected,
+            stop_protected: launch.stop_protected,
             security_groups: launch.security_groups,
             machine,
             tags: launch.tags,
@@ -296,6 +301,7 @@ impl RunInstances {
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
         let protected = self.disable_api_termination.unwrap_or_else(|| template.says("DisableApiTermination"));
+        let stop_protected = self.disable_api_stop.unwrap_or_else(|| template.says("DisableApiStop"));
         devices::check_used_once(&template.devices)?;
         devices::check_used_once(&self.devices)?;
         let devices = devices::over(self.devices, template.devices);
@@ -308,6 +314,7 @@ impl RunInstances {
             client_token: self.client_token,
             zone: self.placement.and_then(|placement| placement.availability_zone),
             protected,
+            stop_protected,
             security_groups: Vec::new(),
             devices,
             tags,

@@ -21,7 +21,7 @@ use crate::world::network::Network;
 use crate::world::plain::{self, Plain};
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
-use crate::world::zones::check_zone;
+use crate::world::zones::{check_zone, invalid_zone};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -143,7 +143,7 @@ impl World {
             launch.zone = Some(network.zone_of(subnet)?);
         }
         if let Some(zone) = &launch.zone {
-            check_zone(cx, zone).map_err(|_| ApiError::invalid(format!("Invalid availability zone: [{zone}]")))?;
+            check_zone(cx, zone).map_err(|_| invalid_zone(zone))?;
         }
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();

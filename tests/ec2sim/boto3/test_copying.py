@@ -254,6 +254,17 @@ def test_a_completion_duration_goes_in_steps_of_a_quarter_of_an_hour(aws):
             aws.copy(source, "other", SnapshotCopyCompletionDurationMinutes=minutes)
 
 
+def test_the_snapshots_of_a_copy_with_a_duration_are_time_based(aws):
+    copies = [
+        aws.copy(aws.image(), "timed", SnapshotCopyCompletionDurationMinutes=30),
+        aws.copy(aws.image(), "standard"),
+    ]
+    names = [name for copy in copies for name in aws.snapshots(copy, THERE)]
+    found = aws.ec2(THERE).describe_snapshots(SnapshotIds=names)["Snapshots"]
+    kinds = {(each["TransferType"], each.get("CompletionDurationMinutes")) for each in found}
+    assert kinds == {("time-based", 30), ("standard", None)}
+
+
 def test_an_encrypted_source_cannot_be_copied_unencrypted(aws):
     source = aws.image(encrypted=True, kmsKeyId=aws.key(alias="alias/a"))
     with refused("InvalidParameterCombination"):
@@ -261,8 +272,10 @@ def test_an_encrypted_source_cannot_be_copied_unencrypted(aws):
 
 
 def test_a_key_needs_encrypted_to_be_true(aws):
-    with refused("InvalidParameterCombination"):
-        aws.copy(aws.image(), KmsKeyId=aws.key(THERE))
+    source = aws.image()
+    for encrypted in [{}, {"Encrypted": False}]:
+        with refused("InvalidParameterDependency", 400):
+            aws.copy(source, KmsKeyId=aws.key(THERE), **encrypted)
 
 
 def test_a_copy_is_encrypted_with_the_key_that_is_named(aws):

@@ -64,6 +64,36 @@ def test_a_key_that_is_going_to_be_deleted_cannot_be_used(aws):
     assert metadata(aws, key)["KeyState"] == "Disabled"
 
 
+def test_a_key_is_gone_with_its_aliases_once_it_is_deleted(aws):
+    key = create(aws)
+    kms = aws.kms()
+    kms.create_alias(AliasName="alias/golden", TargetKeyId=key["KeyId"])
+    kms.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
+    aws.pass_time("167h")
+    assert metadata(aws, key["KeyId"])["KeyState"] == "PendingDeletion"
+    aws.pass_time("1h")
+    for name in [key["KeyId"], key["Arn"], "alias/golden"]:
+        with refused("NotFoundException", 400):
+            metadata(aws, name)
+    assert kms.list_keys()["Keys"] == []
+    with refused("NotFoundException"):
+        kms.cancel_key_deletion(KeyId=key["KeyId"])
+    kms.create_alias(AliasName="alias/golden", TargetKeyId=create(aws)["KeyId"])
+
+
+def test_a_key_whose_deletion_is_put_off_stays_until_then(aws):
+    key = create(aws)["KeyId"]
+    kms = aws.kms()
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    kms.cancel_key_deletion(KeyId=key)
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=8)
+    aws.pass_time("168h")
+    assert metadata(aws, key)["KeyState"] == "PendingDeletion"
+    aws.pass_time("24h")
+    with refused("NotFoundException"):
+        metadata(aws, key)
+
+
 def test_an_alias_is_taken_once(aws):
     key = create(aws)["KeyId"]
     kms = aws.kms()

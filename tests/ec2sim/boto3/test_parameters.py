@@ -118,6 +118,15 @@ def test_a_bad_label_comes_back_as_invalid(aws):
     assert get(aws, "/web:ok")["Value"] == "one"
 
 
+@pytest.mark.parametrize("labels", [["l" * 101], ["ok", "l" * 101], [f"l{n}" for n in range(11)]])
+def test_too_long_a_label_or_too_many_in_a_call_are_refused(aws, labels):
+    put(aws, "/web", "one")
+    for call in [aws.ssm().label_parameter_version, aws.ssm().unlabel_parameter_version]:
+        with refused("ValidationException", 400):
+            call(Name="/web", ParameterVersion=1, Labels=labels)
+    aws.ssm().label_parameter_version(Name="/web", Labels=["l" * 100])
+
+
 def test_only_100_versions_are_kept(aws):
     put(aws, "/web", "0")
     for number in range(1, 101):
@@ -200,6 +209,25 @@ def test_parameters_are_described_by_name(aws):
     assert found[0]["Description"] == "of the web"
 
 
+def test_parameters_are_not_described_by_their_labels(aws):
+    label = {"Key": "Label", "Values": ["prod"]}
+    with refused("InvalidFilterKey", 400):
+        aws.ssm().describe_parameters(ParameterFilters=[label])
+    assert aws.ssm().get_parameters_by_path(Path="/golden", ParameterFilters=[label])
+    with refused("InvalidFilterOption"):
+        label["Option"] = "BeginsWith"
+        aws.ssm().get_parameters_by_path(Path="/golden", ParameterFilters=[label])
+
+
+def test_a_filter_is_given_once(aws):
+    query = [{"Key": "Name", "Values": [name]} for name in ["/a", "/b"]]
+    with refused("InvalidFilterKey", 400) as caught:
+        aws.ssm().describe_parameters(ParameterFilters=query)
+    assert "The following filter is duplicated in the request: Name." in str(caught.value)
+    tags = [{"Key": f"tag:{key}", "Values": ["x"]} for key in "ab"]
+    assert aws.ssm().describe_parameters(ParameterFilters=tags)["Parameters"] == []
+
+
 def test_parameters_are_deleted(aws):
     put(aws, "/a", "1")
     ssm = aws.ssm()
@@ -210,6 +238,12 @@ def test_parameters_are_deleted(aws):
     answer = ssm.delete_parameters(Names=["/b", "/c"])
     assert answer["DeletedParameters"] == ["/b"]
     assert answer["InvalidParameters"] == ["/c"]
+
+
+def test_the_parameters_of_aws_are_not_deleted(aws):
+    for name in ["aws-cdk-playground", "/aws/service/web"]:
+        with refused("AccessDeniedException", 400):
+            aws.ssm().delete_parameter(Name=name)
 
 
 def test_parameters_have_tags(aws):
@@ -226,6 +260,21 @@ def test_a_standard_value_has_at_most_4096_characters(aws):
     put(aws, "/a", "x" * 4096)
     with refused("ValidationException"):
         put(aws, "/b", "x" * 4097)
+
+
+def test_a_value_is_as_large_as_the_tier_of_the_parameter_allows(aws):
+    put(aws, "/a", "x" * 5000, Tier="Advanced")
+    assert put(aws, "/a", "x" * 8192, Overwrite=True)["Tier"] == "Advanced"
+    with refused("ValidationException"):
+        put(aws, "/a", "x" * 8193, Overwrite=True)
+
+
+@pytest.mark.parametrize("value", ["{{}}", "{{ssm:/web}}", "a {{b}} c"])
+def test_a_value_does_not_nest_another_parameter(aws, value):
+    with refused("ValidationException", 400) as caught:
+        put(aws, "/a", value)
+    assert "can't nest another parameter" in str(caught.value)
+    put(aws, "/a", value.replace("}}", "} }"))
 
 
 def test_a_value_must_match_the_allowed_pattern(aws):

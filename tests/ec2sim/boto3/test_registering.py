@@ -108,6 +108,13 @@ def test_a_volume_is_at_least_as_large_as_its_snapshot(aws):
     assert devices(aws, image)[ROOT]["Ebs"]["VolumeSize"] == 20
 
 
+def test_a_device_is_assigned_once(aws):
+    made = snapshot(aws)
+    with refused("InvalidBlockDeviceMapping", 400) as caught:
+        register(aws, root(made), root(made))
+    assert f"{ROOT} is being assigned to multiple times" in str(caught.value)
+
+
 def test_a_disk_of_the_instance_store_is_a_device_without_a_volume(aws):
     store = {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"}
     image = register(aws, root(snapshot(aws)), store)

@@ -53,6 +53,14 @@ def test_a_secret_without_a_key_has_that_of_ssm(aws):
     assert [entry["KeyId"] for entry in found] == ["alias/aws/ssm"]
 
 
+def test_only_a_secret_has_a_key(aws):
+    put(aws, "/web", "one")
+    for name, more in [("/other", {}), ("/web", {"Overwrite": True})]:
+        with refused("ValidationException", 400) as caught:
+            put(aws, name, "two", KeyId="alias/aws/ssm", **more)
+        assert "KeyId is required for SecureString type parameter only." in str(caught.value)
+
+
 def policies_of(aws, name):
     query = [{"Key": "Name", "Values": [name]}]
     [found] = aws.ssm().describe_parameters(ParameterFilters=query)["Parameters"]

@@ -32,6 +32,15 @@ def test_a_region_that_is_not_enabled_refuses_every_call(aws):
         aws.ssm("me-south-1").get_parameter(Name="/a")
 
 
+def test_no_credentials_are_valid_in_a_region_that_is_not_enabled(aws):
+    sts = aws.client("sts", "me-south-1")
+    with refused("InvalidClientTokenId", 403):
+        sts.get_caller_identity()
+    with refused("InvalidClientTokenId", 403):
+        role = f"arn:aws:iam::{aws.account}:role/amiops"
+        sts.assume_role(RoleArn=role, RoleSessionName="session")
+
+
 def test_a_region_answers_once_it_is_enabled(aws):
     admin("POST", "regions", {"region": "af-south-1", "optIn": "opted-in"})
     assert aws.ec2("af-south-1").describe_images(Owners=["self"])["Images"] == []
@@ -51,6 +60,26 @@ def test_a_region_can_be_enabled_for_one_account(aws):
 def test_zones_are_those_of_the_region(aws):
     zones = aws.ec2().describe_availability_zones()["AvailabilityZones"]
     assert [zone["ZoneName"] for zone in zones] == [f"{HERE}{letter}" for letter in "abc"]
+
+
+def test_zones_are_named_by_name_and_id(aws):
+    describe = aws.ec2().describe_availability_zones
+    for query in [{"ZoneNames": [f"{HERE}b"]}, {"ZoneIds": ["use1-az2"]}]:
+        assert [zone["ZoneName"] for zone in describe(**query)["AvailabilityZones"]] == [f"{HERE}b"]
+
+
+@pytest.mark.parametrize(
+    "query, what",
+    [
+        ({"ZoneNames": ["us-east-1q"]}, "zone: [us-east-1q]"),
+        ({"ZoneNames": ["us-east-1a", "eu-west-1a"]}, "zone: [eu-west-1a]"),
+        ({"ZoneIds": ["use1-az9"]}, "zone-id: [use1-az9]"),
+    ],
+)
+def test_a_zone_that_is_not_there_is_refused(aws, query, what):
+    with refused("InvalidParameterValue", 400) as caught:
+        aws.ec2().describe_availability_zones(**query)
+    assert f"Invalid availability {what}" in str(caught.value)
 
 
 def test_the_caller_is_the_account_of_the_key(aws):
@@ -164,6 +193,22 @@ def test_allowed_images_criteria_name_known_providers(aws):
         replace(ImageCriteria=[{"ImageProviders": ["amazon"]}] * 11)
 
 
+def test_a_criterion_of_allowed_images_keeps_to_the_documented_lengths(aws):
+    replace = aws.ec2().replace_image_criteria_in_allowed_images_settings
+    for criterion in [
+        {"ImageProviders": ["none", aws.account]},
+        {"ImageNames": ["n" * 129]},
+        {"ImageNames": ["a?"]},
+        {"ImageNames": ["a:b"]},
+        {"MarketplaceProductCodes": ["c" * 26]},
+        {"MarketplaceProductCodes": ["a-b"]},
+    ]:
+        with refused("InvalidParameterValue", 400):
+            replace(ImageCriteria=[criterion])
+    longest = {"ImageNames": ["n" * 128, "a?b", "*"], "MarketplaceProductCodes": ["c" * 25]}
+    replace(ImageCriteria=[{"ImageProviders": ["none"]}, longest])
+
+
 @pytest.mark.parametrize(
     "call",
     ["images", "snapshots", "volumes", "instances", "tags", "launch_templates", "security_groups"],
@@ -175,6 +220,15 @@ def test_the_filters_of_a_call_have_at_most_200_values(aws, call):
     describe(Filters=filters)
     with refused("FilterLimitExceeded", 400):
         describe(Filters=[*filters, {"Name": "tag:b", "Values": ["one more"]}])
+
+
+@pytest.mark.parametrize("call", ["images", "snapshots", "tags"])
+def test_a_call_has_at_most_50_filters(aws, call):
+    describe = getattr(aws.ec2(), f"describe_{call}")
+    filters = [{"Name": f"tag:{number}", "Values": ["a"]} for number in range(50)]
+    describe(Filters=filters)
+    with refused("FilterLimitExceeded", 400):
+        describe(Filters=[*filters, {"Name": "tag-key", "Values": ["a"]}])
 
 
 def test_values_of_filters_that_need_the_moment_count_too(aws):

@@ -217,6 +217,13 @@ def test_the_older_way_of_sharing_a_snapshot_works_too(aws):
     assert permissions(aws, name) == [{"UserId": aws.other}]
 
 
+def test_a_snapshot_is_shared_with_what_looks_like_an_account(aws):
+    name = snapshot(aws)
+    for change in [{"UserId": "1234-5678-9012"}, {"Group": "everyone"}]:
+        with refused("InvalidParameterValue", 400):
+            share(aws, name, Add=[change])
+
+
 def test_restorable_by_finds_what_an_account_can_use(aws):
     name = snapshot(aws)
     share(aws, name, Add=[{"UserId": aws.other}])

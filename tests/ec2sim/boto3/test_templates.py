@@ -1,5 +1,6 @@
 """Launch templates, and what refers to an image."""
 
+import pytest
 from conftest import HERE, refused, tags
 
 
@@ -159,6 +160,14 @@ def test_a_deleted_version_does_not_give_its_number_back(aws):
     assert add(aws, InstanceType="a1.large")["VersionNumber"] == 3
 
 
+def test_a_version_is_deleted_by_its_number(aws):
+    create(aws, aws.image())
+    add(aws, InstanceType="a1.large")
+    with refused("InvalidParameterValue", 400):
+        aws.ec2().delete_launch_template_versions(LaunchTemplateName="web", Versions=["2", "$Latest"])
+    assert versions(aws, LaunchTemplateName="web") == [2, 1]
+
+
 def test_a_template_is_deleted(aws):
     create(aws, aws.image())
     aws.ec2().delete_launch_template(LaunchTemplateName="web")
@@ -209,6 +218,38 @@ def test_references_can_be_narrowed_to_a_type_and_a_state(aws):
     assert references(aws, image, ResourceTypes=[asked]) == []
     del asked["ResourceTypeOptions"]
     assert len(references(aws, image, ResourceTypes=[asked])) == 1
+
+
+@pytest.mark.parametrize(
+    "kind, option, value",
+    [
+        ("ec2:Instance", "state-name", "gone"),
+        ("ec2:Instance", "version-depth", "1"),
+        ("ec2:LaunchTemplate", "state-name", "running"),
+        ("ec2:LaunchTemplate", "version-depth", "0"),
+        ("ec2:LaunchTemplate", "version-depth", "10001"),
+        ("ssm:Parameter", "version-depth", "1"),
+    ],
+)
+def test_an_option_of_references_that_there_is_not_is_refused(aws, kind, option, value):
+    options = [{"OptionName": option, "OptionValues": [value]}]
+    with refused("InvalidParameterValue", 400):
+        references(
+            aws, aws.image(), ResourceTypes=[{"ResourceType": kind, "ResourceTypeOptions": options}]
+        )
+
+
+def test_references_look_as_deep_into_a_template_as_asked(aws):
+    image = aws.image()
+    create(aws, image)
+    add(aws, ImageId=aws.image(name="other"))
+
+    def found(depth):
+        options = [{"OptionName": "version-depth", "OptionValues": [depth]}]
+        asked = {"ResourceType": "ec2:LaunchTemplate", "ResourceTypeOptions": options}
+        return len(references(aws, image, ResourceTypes=[asked]))
+
+    assert [found(depth) for depth in ["1", "2", "10000"]] == [0, 1, 1]
 
 
 def test_references_do_not_tell_of_other_accounts(aws):

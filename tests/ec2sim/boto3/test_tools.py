@@ -80,6 +80,39 @@ def test_an_instance_can_be_protected_from_termination(aws):
         ec2.terminate_instances(InstanceIds=[launched])
 
 
+def test_an_instance_can_be_protected_from_being_stopped(aws):
+    ec2 = aws.ec2()
+    launched = aws.launch(aws.image(), DisableApiStop=True)["InstanceId"]
+    for call, verb in [(ec2.stop_instances, "stopped"), (ec2.terminate_instances, "terminated")]:
+        with refused("OperationNotPermitted", 400) as caught:
+            call(InstanceIds=[launched])
+        assert f"may not be {verb}. Modify its 'disableApiStop'" in str(caught.value)
+    ec2.modify_instance_attribute(InstanceId=launched, DisableApiStop={"Value": False})
+    found = ec2.describe_instance_attribute(InstanceId=launched, Attribute="disableApiStop")
+    assert found["DisableApiStop"] == {"Value": False}
+    assert ec2.stop_instances(InstanceIds=[launched])
+
+
+def test_a_template_can_protect_from_being_stopped(aws):
+    ec2 = aws.ec2()
+    data = {"ImageId": aws.image(), "DisableApiStop": True}
+    ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=data)
+    template = {"LaunchTemplateName": "web"}
+    answer = ec2.run_instances(LaunchTemplate=template, MinCount=1, MaxCount=1)
+    with refused("OperationNotPermitted"):
+        ec2.stop_instances(InstanceIds=[answer["Instances"][0]["InstanceId"]])
+
+
+def test_one_attribute_is_changed_in_a_call(aws):
+    launched = aws.launch(aws.image())["InstanceId"]
+    on = {"Value": True}
+    with refused("InvalidParameterCombination", 400) as caught:
+        aws.ec2().modify_instance_attribute(
+            InstanceId=launched, DisableApiStop=on, DisableApiTermination=on
+        )
+    assert "Fields for multiple attribute types specified" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "change", [{"EnaSupport": {"Value": True}}, {"InstanceType": {"Value": "t3.large"}}]
 )

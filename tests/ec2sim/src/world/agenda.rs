@@ -17,6 +17,8 @@ pub(crate) enum Event {
     SnapshotCompleted { region: String, snapshot: String },
     /// An image shows that it was launched.
     LaunchReported { region: String, image: String, at: Timestamp },
+    /// The deletion of a key that was scheduled.
+    KeyDeleted { region: String, account: String, key: String },
     /// Something leaves the Recycle Bin for good.
     LeavesBin { region: String, id: String },
     /// Tags are seen.
@@ -57,6 +59,11 @@ impl World {
                     let region = self.regions.get_mut(&region);
                     if let Some(image) = region.and_then(|region| region.images.get_mut(&image)) {
                         image.last_launched = Some(at);
+                    }
+                }
+                Event::KeyDeleted { region, account, key } => {
+                    if let Some(region) = self.regions.get_mut(&region) {
+                        region.delete_key(at, &account, &key);
                     }
                 }
                 Event::LeavesBin { region, id } => self.leave_bin(at, &region, &id),

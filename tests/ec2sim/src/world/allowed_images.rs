@@ -146,6 +146,15 @@ impl Criterion {
         if let Some(provider) = self.providers.iter().find(unknown) {
             return Err(ApiError::invalid_value("ImageProvider", provider));
         }
+        if self.providers.len() > 1 && self.providers.iter().any(|provider| provider == "none") {
+            return Err(ApiError::invalid("When the image provider none is specified, no other can be specified"));
+        }
+        if let Some(name) = self.names.iter().find(|name| !is_name(name)) {
+            return Err(ApiError::invalid_value("ImageName", name));
+        }
+        if let Some(code) = self.product_codes.iter().find(|code| !is_product_code(code)) {
+            return Err(ApiError::invalid_value("MarketplaceProductCode", code));
+        }
         let lists = [
             ("image providers", &self.providers, 200),
             ("image names", &self.names, 50),
@@ -202,4 +211,15 @@ impl Criterion {
             });
         }
     }
+}
+
+/// Whether it can be the name of an allowed image, which may have wildcards.
+fn is_name(name: &str) -> bool {
+    let least = if name.contains('?') { 3 } else { 1 };
+    (least..=128).contains(&name.chars().count())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "()[]./-'@_*? ".contains(c))
+}
+
+fn is_product_code(code: &str) -> bool {
+    (1..=25).contains(&code.len()) && code.chars().all(|c| c.is_ascii_alphanumeric())
 }

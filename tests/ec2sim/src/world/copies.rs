@@ -190,6 +190,7 @@ impl World {
                     original.id,
                     cx.now.as_millisecond()
                 ),
+                completion_duration_minutes: input.snapshot_copy_completion_duration_minutes,
                 encrypted,
                 key,
                 tags: tags.clone(),

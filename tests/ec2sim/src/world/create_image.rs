@@ -36,6 +36,7 @@ impl World {
     pub(crate) fn create_image(&mut self, cx: &Context, input: CreateImage) -> Result<Xml, ApiError> {
         check_description(input.description.as_deref())?;
         check_location(input.snapshot_location.as_deref())?;
+        devices::check_assigned_once(&input.devices)?;
         if let Some(mode) = input.boot_mode_override.as_deref().filter(|mode| *mode != "uefi") {
             return Err(ApiError::invalid_value("BootModeOverride", mode));
         }
@@ -71,15 +72,16 @@ impl World {
             })
             .collect();
         let own: Vec<BlockDevice> = attached.iter().map(|(device, _)| device.clone()).collect();
-        let devices = devices::overridden(region, cx, &own, &input.devices)?;
+        let devices = devices::overridden(region, cx, &own, &input.devices, &instance.machine.root_device_name)?;
 
         let id = self.ids.resource(&IMAGE);
         let mut finished = Vec::new();
         let mut snapshots = Vec::new();
-        for (mut device, _) in devices {
+        for (mut device, change) in devices {
             let volume =
                 attached.iter().find(|(own, _)| own.device_name == device.device_name).map(|(_, volume)| volume);
             if let Some(volume) = volume {
+                change.map_or(Ok(()), |change| change.check_for_volume(volume.encrypted))?;
                 if device.size != volume.size {
                     return Err(ApiError::combination(
                         "The size of a volume cannot be changed when an image is made of it",

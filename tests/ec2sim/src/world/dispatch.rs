@@ -115,7 +115,10 @@ impl World {
         }
     }
 
+    /// In a region that is not enabled no credentials are valid:
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html>.
     fn dispatch_sts(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
+        self.region(cx).map_err(|_| invalid_token())?;
         let call = Query { world: self, cx, params };
         match operation {
             "AssumeRole" => call.run(World::assume_role),
@@ -182,6 +185,10 @@ fn unknown_operation(operation: &str) -> ApiError {
 
 fn unrecognized() -> ApiError {
     ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+}
+
+fn invalid_token() -> ApiError {
+    ApiError::new("InvalidClientTokenId", "The security token included in the request is invalid").with_status(403)
 }
 
 fn invalid_action(operation: &str) -> ApiError {

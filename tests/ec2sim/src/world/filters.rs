@@ -8,6 +8,8 @@ use crate::error::ApiError;
 use crate::pattern::Pattern;
 use crate::world::tags::Tags;
 
+/// How many filters a call may have.
+const MAX_FILTERS: usize = 50;
 /// How many values the filters of a call may have together.
 const MAX_VALUES: usize = 200;
 /// How many characters a value may have: one less than that of a tag.
@@ -117,6 +119,9 @@ impl Filter {
 /// values for each filter; the sentence with which EC2 refuses counts those of a call.
 fn check_limits(filters: &[Filter]) -> Result<(), ApiError> {
     let exceeded = |message| Err(ApiError::new("FilterLimitExceeded", message));
+    if filters.len() > MAX_FILTERS {
+        return exceeded(format!("The maximum number of filters specified on a single call is {MAX_FILTERS}"));
+    }
     if filters.iter().map(|filter| filter.values.len()).sum::<usize>() > MAX_VALUES {
         return exceeded(format!("The maximum number of filter values specified on a single call is {MAX_VALUES}"));
     }

@@ -73,7 +73,10 @@ pub(crate) struct Instance {
     /// Its place among those launched together.
     pub(crate) launch_index: u32,
     pub(crate) terminated: Option<Timestamp>,
+    /// Whether it is protected from termination.
     pub(crate) protected: bool,
+    /// Whether it is protected from being stopped, and by that from termination too.
+    pub(crate) stop_protected: bool,
     /// Ids and names.
     pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) machine: SharedMachine,

@@ -22,10 +22,10 @@ pub(crate) struct DescribeAttribute {
 pub(crate) struct ModifyAttribute {
     instance_id: String,
     disable_api_termination: Option<Value<bool>>,
+    disable_api_stop: Option<Value<bool>>,
     ena_support: Option<Value<bool>>,
     instance_type: Option<Value<String>>,
     sriov_net_support: Option<Value<String>>,
-    disable_api_stop: Option<IgnoredAny>,
     ebs_optimized: Option<IgnoredAny>,
     #[serde(rename = "GroupId")]
     groups: Option<IgnoredAny>,
@@ -48,6 +48,7 @@ impl World {
     ) -> Result<Xml, ApiError> {
         let instance = self.region(cx)?.owned_instance(cx, &input.instance_id)?;
         let value = match input.attribute.as_str() {
+            "disableApiStop" => Some(instance.stop_protected.to_string()),
             "disableApiTermination" => Some(instance.protected.to_string()),
             "enaSupport" => Some(instance.machine.ena_support.to_string()),
             "instanceType" => Some(instance.instance_type.clone()),
@@ -67,6 +68,7 @@ impl World {
     /// The type and the networking can be changed only while the instance is stopped:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html>.
     pub(crate) fn modify_instance_attribute(&mut self, cx: &Context, input: ModifyAttribute) -> Result<Xml, ApiError> {
+        input.check()?;
         let region = self.region_mut(cx)?;
         let state = region.owned_instance(cx, &input.instance_id)?.state(cx.now).name;
         let needs_stop =
@@ -77,23 +79,14 @@ impl World {
                 format!("The instance '{}' is not in the 'stopped' state.", input.instance_id),
             ));
         }
-        let others = [
-            &input.disable_api_stop,
-            &input.ebs_optimized,
-            &input.groups,
-            &input.instance_initiated_shutdown_behavior,
-            &input.source_dest_check,
-            &input.user_data,
-        ];
-        let changes = needs_stop || input.disable_api_termination.is_some() || others.iter().any(|o| o.is_some());
-        if !changes {
-            return Err(ApiError::combination("No attributes specified."));
-        }
         let Some(instance) = region.instances.get_mut(&input.instance_id) else {
             return Ok(Xml::done());
         };
         if let Some(protect) = input.disable_api_termination {
             instance.protected = protect.value;
+        }
+        if let Some(protect) = input.disable_api_stop {
+            instance.stop_protected = protect.value;
         }
         if let Some(kind) = input.instance_type {
             check_instance_type(&kind.value)?;
@@ -106,5 +99,28 @@ impl World {
             instance.machine.own().sriov_net_support = Some(sriov.value);
         }
         Ok(Xml::done())
+    }
+}
+
+impl ModifyAttribute {
+    /// A call changes one attribute: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html>.
+    fn check(&self) -> Result<(), ApiError> {
+        let given = [
+            self.disable_api_termination.is_some(),
+            self.disable_api_stop.is_some(),
+            self.ena_support.is_some(),
+            self.instance_type.is_some(),
+            self.sriov_net_support.is_some(),
+            self.ebs_optimized.is_some(),
+            self.groups.is_some(),
+            self.instance_initiated_shutdown_behavior.is_some(),
+            self.source_dest_check.is_some(),
+            self.user_data.is_some(),
+        ];
+        match given.into_iter().filter(|given| *given).count() {
+            0 => Err(ApiError::combination("No attributes specified.")),
+            1 => Ok(()),
+            _ => Err(ApiError::combination("Fields for multiple attribute types specified")),
+        }
     }
 }

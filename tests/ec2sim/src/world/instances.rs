@@ -85,15 +85,9 @@ impl World {
     pub(crate) fn terminate_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
         for id in &input.instance_ids {
-            if region.owned_instance(cx, id)?.protected {
-                return Err(ApiError::new(
-                    "OperationNotPermitted",
-                    format!(
-                        "The instance '{id}' may not be terminated. Modify its 'disableApiTermination' instance \
-                         attribute and try again."
-                    ),
-                ));
-            }
+            let instance = region.owned_instance(cx, id)?;
+            instance.check_protection(instance.protected, "terminated", "disableApiTermination")?;
+            instance.check_protection(instance.stop_protected, "terminated", "disableApiStop")?;
         }
         let x = self.send(cx, &input, Phase::Terminated)?;
         let region = self.region_mut(cx)?;
@@ -108,6 +102,11 @@ impl World {
     }
 
     pub(crate) fn stop_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
+        let region = self.region(cx)?;
+        for id in &input.instance_ids {
+            let instance = region.owned_instance(cx, id)?;
+            instance.check_protection(instance.stop_protected, "stopped", "disableApiStop")?;
+        }
         self.send(cx, &input, Phase::Stopped)
     }
 
@@ -177,6 +176,21 @@ impl InstancesInput {
 }
 
 impl Instance {
+    /// Stop protection protects from termination too:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html>.
+    fn check_protection(&self, protected: bool, verb: &str, attribute: &str) -> Result<(), ApiError> {
+        if !protected {
+            return Ok(());
+        }
+        let id = &self.id;
+        Err(ApiError::new(
+            "OperationNotPermitted",
+            format!(
+                "The instance '{id}' may not be {verb}. Modify its '{attribute}' instance attribute and try again."
+            ),
+        ))
+    }
+
     /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html>.
     fn check_can(&self, cx: &Context, phase: Phase) -> Result<(), ApiError> {
         let state = self.state(cx.now).name;

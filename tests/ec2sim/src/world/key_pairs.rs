@@ -10,6 +10,7 @@ use crate::world::World;
 use crate::world::agenda::written as date;
 use crate::world::filters::{Filter, Filtered, Matcher, Values, one};
 use crate::world::ids::KEY_PAIR;
+use crate::world::region::Holdings;
 use crate::world::tags::{self, TagSpecification, Tags};
 
 /// A key pair.
@@ -72,6 +73,13 @@ impl Filtered for KeyPair {
     }
 }
 
+impl Holdings {
+    /// Refuses the name of a key pair that is not there.
+    pub(crate) fn check_key_pair(&self, name: &str) -> Result<(), ApiError> {
+        if self.key_pairs.contains_key(name) { Ok(()) } else { Err(KEY_PAIR.not_found(name)) }
+    }
+}
+
 impl World {
     /// CreateKeyPair, and ImportKeyPair, where the caller keeps the private half.
     pub(crate) fn create_key_pair(&mut self, cx: &Context, input: CreateKeyPair) -> Result<Xml, ApiError> {
@@ -98,10 +106,9 @@ impl World {
 
     pub(crate) fn describe_key_pairs(&mut self, cx: &Context, input: DescribeKeyPairs) -> Result<Xml, ApiError> {
         let matcher = Matcher::new(&input.filters)?;
-        let pairs = &self.region_mut(cx)?.holdings(&cx.account).key_pairs;
-        if let Some(name) = input.names.iter().find(|name| !pairs.contains_key(*name)) {
-            return Err(ApiError::new("InvalidKeyPair.NotFound", format!("The key pair '{name}' does not exist")));
-        }
+        let holdings = self.region_mut(cx)?.holdings(&cx.account);
+        input.names.iter().try_for_each(|name| holdings.check_key_pair(name))?;
+        let pairs = &holdings.key_pairs;
         if let Some(id) = input.ids.iter().find(|id| !pairs.values().any(|pair| pair.id == **id)) {
             return Err(KEY_PAIR.not_found(id));
         }

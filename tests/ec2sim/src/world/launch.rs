@@ -21,7 +21,7 @@ use crate::world::network::Network;
 use crate::world::plain::{self, Plain};
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
-use crate::world::zones::check_zone;
+use crate::world::zones::{check_zone, invalid_zone};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -34,6 +34,7 @@ pub(crate) struct RunInstances {
     client_token: Option<String>,
     key_name: Option<String>,
     disable_api_termination: Option<bool>,
+    disable_api_stop: Option<bool>,
     placement: Option<Placement>,
     #[serde(default, rename = "BlockDeviceMapping")]
     devices: Vec<DeviceInput>,
@@ -50,12 +51,11 @@ pub(crate) struct RunInstances {
 }
 
 /// What cannot change how an image is used is accepted and has no effect.
-const OTHERS: [&str; 28] = [
+const OTHERS: [&str; 27] = [
     "AdditionalInfo",
     "CapacityReservationSpecification",
     "CpuOptions",
     "CreditSpecification",
-    "DisableApiStop",
     "EbsOptimized",
     "ElasticGpuSpecification",
     "ElasticInferenceAccelerator",
@@ -99,6 +99,7 @@ pub(crate) struct Launch {
     pub(crate) client_token: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) protected: bool,
+    pub(crate) stop_protected: bool,
     /// Ids and names.
     pub(crate) security_groups: Vec<(String, String)>,
     pub(crate) devices: Vec<DeviceInput>,
@@ -134,12 +135,15 @@ impl World {
         launch.tags.extend(origin.iter());
         launch.image = self.region(cx)?.resolve_image(cx, &launch.image)?;
         self.launchable(cx, &launch.image)?.check_type(&launch)?;
+        if let Some(name) = &launch.key_name {
+            self.region_mut(cx)?.holdings(&cx.account).check_key_pair(name)?;
+        }
         let network = Network::of(&cx.account, &cx.region);
         if let Some(subnet) = &subnet {
             launch.zone = Some(network.zone_of(subnet)?);
         }
         if let Some(zone) = &launch.zone {
-            check_zone(cx, zone).map_err(|_| ApiError::invalid(format!("Invalid availability zone: [{zone}]")))?;
+            check_zone(cx, zone).map_err(|_| invalid_zone(zone))?;
         }
         launch.reservation = self.ids.resource(&INSTANCE).replacen("i-", "r-", 1);
         let mut launched = Vec::new();
@@ -195,7 +199,7 @@ impl World {
             // Instances outlive images and can be put in without one: they have a root volume all the same.
             None => (usual, vec![BlockDevice::root(&Machine::default())]),
         };
-        let devices = devices::overridden(region, cx, &own, &launch.devices)?;
+        let devices = devices::overridden(region, cx, &own, &launch.devices, &machine.root_device_name)?;
         let mut volumes = Vec::new();
         let mut reason = None;
         for (device, input) in devices {
@@ -209,9 +213,8 @@ impl World {
             });
             let (source_encrypted, source_key) = source.unwrap_or((false, None));
             let (encrypted, key) = self.encrypt(cx, source_encrypted, source_key.as_deref(), &how)?;
-            let readable =
-                |key: &String| self.region(cx).is_ok_and(|region| region.usable_key(&cx.account, key).is_some());
-            if (encrypted && key.is_none()) || source_key.as_ref().is_some_and(|key| !readable(key)) {
+            let own = (encrypted, key.as_deref());
+            if !self.region(cx)?.can_unlock(&cx.account, own, source_key.as_deref()) {
                 reason = Some(StateReason {
                     code: "Client.InternalError".to_owned(),
                     message: "Client.InternalError: Client error on launch".to_owned(),
@@ -255,6 +258,7 @@ impl World {
             launch_index: launch.index,
             terminated: failed.then_some(settles),
             protected: launch.protected,
+            stop_protected: launch.stop_protected,
             security_groups: launch.security_groups,
             machine,
             tags: launch.tags,
@@ -297,8 +301,10 @@ impl RunInstances {
         tags.extend(tags::specified(&self.tag_specifications, &created, &INSTANCE)?.iter());
         volume_tags.extend(tags::specified(&self.tag_specifications, &created, &VOLUME)?.iter());
         let protected = self.disable_api_termination.unwrap_or_else(|| template.says("DisableApiTermination"));
-        let mut devices = template.devices;
-        devices.extend(self.devices);
+        let stop_protected = self.disable_api_stop.unwrap_or_else(|| template.says("DisableApiStop"));
+        devices::check_used_once(&template.devices)?;
+        devices::check_used_once(&self.devices)?;
+        let devices = devices::over(self.devices, template.devices);
         Ok(Launch {
             image: self.image_id.or(template.image_id).ok_or_else(|| ApiError::missing("ImageId"))?,
             instance_type: self.instance_type.or(template.instance_type).unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
@@ -308,6 +314,7 @@ impl RunInstances {
             client_token: self.client_token,
             zone: self.placement.and_then(|placement| placement.availability_zone),
             protected,
+            stop_protected,
             security_groups: Vec::new(),
             devices,
             tags,

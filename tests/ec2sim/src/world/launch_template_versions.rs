@@ -182,13 +182,13 @@ impl World {
         let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let (mut deleted, mut kept) = (Vec::new(), Vec::new());
-        for version in &input.versions {
-            match version.parse::<u64>() {
-                Ok(number) if number == template.default_version => {
-                    kept.push((version, "unexpectedError", "The default version cannot be deleted"));
-                }
-                Ok(number) if template.versions.remove(&number).is_some() => deleted.push(number),
-                _ => kept.push((version, "launchTemplateVersionDoesNotExist", "The version does not exist")),
+        for number in input.numbers()? {
+            if number == template.default_version {
+                kept.push((number, "unexpectedError", "The default version cannot be deleted"));
+            } else if template.versions.remove(&number).is_some() {
+                deleted.push(number);
+            } else {
+                kept.push((number, "launchTemplateVersionDoesNotExist", "The version does not exist"));
             }
         }
         let mut x = Xml::new();
@@ -199,13 +199,22 @@ impl World {
             names(x);
             x.text("versionNumber", number);
         });
-        x.list("unsuccessfullyDeletedLaunchTemplateVersionSet", kept, |x, (version, code, message)| {
+        x.list("unsuccessfullyDeletedLaunchTemplateVersionSet", kept, |x, (number, code, message)| {
             names(x);
-            x.text("versionNumber", version).nest("responseError", |x| {
+            x.text("versionNumber", number).nest("responseError", |x| {
                 x.text("code", code).text("message", message);
             });
         });
         Ok(x)
+    }
+}
+
+impl DeleteVersions {
+    /// The versions, which this operation takes as numbers alone; `$Latest` and `$Default` are none.
+    fn numbers(&self) -> Result<Vec<u64>, ApiError> {
+        let number =
+            |version: &String| version.parse().map_err(|_| ApiError::invalid_value("LaunchTemplateVersion", version));
+        self.versions.iter().map(number).collect()
     }
 }
 

@@ -10,6 +10,9 @@ use crate::wire::xml::Xml;
 use crate::world::image::{Grant, Image};
 use crate::world::region::Region;
 
+/// The code of a permission for an image that cannot be read.
+pub(crate) const INVALID_ITEM: &str = "InvalidAMIAttributeItemValue";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Changes {
@@ -68,10 +71,7 @@ pub(crate) fn is_account(id: &str) -> bool {
 }
 
 fn invalid_item(value: &str, kind: &str) -> ApiError {
-    ApiError::new(
-        "InvalidAMIAttributeItemValue",
-        format!("Invalid attribute item value \"{value}\" for {kind} item type"),
-    )
+    ApiError::new(INVALID_ITEM, format!("Invalid attribute item value \"{value}\" for {kind} item type"))
 }
 
 fn check_arn(arn: &str, kind: &str) -> Result<(), ApiError> {

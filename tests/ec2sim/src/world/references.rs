@@ -1,6 +1,7 @@
 //! DescribeImageReferences: what of the caller's own uses an image.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
@@ -20,6 +21,8 @@ pub(crate) const TYPES: [&str; 5] =
     [INSTANCES, LAUNCH_TEMPLATES, PARAMETERS, "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
 /// How many of the newest versions of a launch template are looked at, unless the caller says.
 const VERSION_DEPTH: usize = 10;
+const VERSION_DEPTHS: RangeInclusive<usize> = 1..=10_000;
+const STATES: [&str; 6] = ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"];
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -46,6 +49,22 @@ pub(crate) struct ResourceType {
 impl ResourceType {
     pub(crate) fn name(&self) -> &str {
         &self.resource_type
+    }
+
+    /// Refuses an option that the type does not have, or a value that the option does not have:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ResourceTypeOption.html>.
+    fn check_options(&self) -> Result<(), ApiError> {
+        for TypeOption { option_name, values } in &self.options {
+            let known: fn(&str) -> bool = match (self.name(), option_name.as_str()) {
+                (INSTANCES, "state-name") => |value| STATES.contains(&value),
+                (LAUNCH_TEMPLATES, "version-depth") => |value| value.parse().is_ok_and(|d| VERSION_DEPTHS.contains(&d)),
+                _ => return Err(ApiError::invalid_value("OptionName", option_name)),
+            };
+            if let Some(value) = values.iter().find(|value| !known(value)) {
+                return Err(ApiError::invalid_value(option_name, value));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn write(&self, x: &mut Xml) {
@@ -112,10 +131,10 @@ impl DescribeImageReferences {
         if !self.include_all_resource_types && self.types.is_empty() {
             return Err(ApiError::combination("Give IncludeAllResourceTypes or ResourceTypes"));
         }
-        match self.types.iter().find(|t| !TYPES.contains(&t.resource_type.as_str())) {
-            Some(unknown) => Err(ApiError::invalid_value("ResourceType", &unknown.resource_type)),
-            None => Ok(()),
+        if let Some(unknown) = self.types.iter().find(|t| !TYPES.contains(&t.resource_type.as_str())) {
+            return Err(ApiError::invalid_value("ResourceType", &unknown.resource_type));
         }
+        self.types.iter().try_for_each(ResourceType::check_options)
     }
 
     /// Whether resources of a type are asked for.
@@ -129,11 +148,12 @@ impl DescribeImageReferences {
         asked.options.iter().find(|o| o.option_name == option).map(|o| o.values.as_slice())
     }
 
-    fn version_depth(&self) -> Result<usize, ApiError> {
-        let Some([depth, ..]) = self.option(LAUNCH_TEMPLATES, "version-depth") else {
-            return Ok(VERSION_DEPTH);
-        };
-        depth.parse().map_err(|_| ApiError::invalid_value("version-depth", depth))
+    /// How many of the newest versions of a launch template are looked at.
+    fn version_depth(&self) -> usize {
+        match self.option(LAUNCH_TEMPLATES, "version-depth") {
+            Some([depth, ..]) => depth.parse().unwrap_or(VERSION_DEPTH),
+            _ => VERSION_DEPTH,
+        }
     }
 }
 
@@ -161,7 +181,7 @@ fn references_to<'a>(
         }));
     }
     if input.wants(LAUNCH_TEMPLATES) {
-        let depth = input.version_depth()?;
+        let depth = input.version_depth();
         let users = region.launch_templates.values().filter(|template| {
             let mut newest = template.versions.values().rev().take(depth);
             template.owner == cx.account && newest.any(|version| version.data.image_id.as_deref() == Some(image))

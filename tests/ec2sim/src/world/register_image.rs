@@ -8,7 +8,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
 use crate::world::copies::check_description;
-use crate::world::devices::DeviceInput;
+use crate::world::devices::{self, DeviceInput};
 use crate::world::ids::IMAGE;
 use crate::world::image::{BlockDevice, Image};
 use crate::world::machine::Machine;
@@ -93,6 +93,7 @@ impl RegisterImage {
     /// The values that the members of the call can have.
     fn check(&self) -> Result<(), ApiError> {
         check_description(self.description.as_deref())?;
+        devices::check_assigned_once(&self.devices)?;
         // There are no buckets here, and so no manifests in them.
         if let Some(location) = &self.image_location {
             let message = format!("The manifest at '{location}' cannot be read: there is no such bucket");

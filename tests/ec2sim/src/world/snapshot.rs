@@ -47,6 +47,8 @@ pub(crate) struct Snapshot {
     pub(crate) volume: Option<String>,
     /// Whether CopySnapshot made it.
     pub(crate) is_copy: bool,
+    /// How long a time-based copy may take; without it a copy is a standard one.
+    pub(crate) completion_duration_minutes: Option<u32>,
     pub(crate) description: String,
     pub(crate) state: SnapshotState,
     pub(crate) state_message: Option<String>,
@@ -74,6 +76,7 @@ impl Snapshot {
             owner: owner.to_owned(),
             volume: None,
             is_copy: false,
+            completion_duration_minutes: None,
             description: String::new(),
             state: SnapshotState::Completed,
             state_message: None,
@@ -110,6 +113,14 @@ impl Snapshot {
         self.volume.as_deref().unwrap_or(COPIED_VOLUME)
     }
 
+    /// <https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html>.
+    fn transfer_type(&self) -> &'static str {
+        match self.completion_duration_minutes {
+            Some(_) => "time-based",
+            None => "standard",
+        }
+    }
+
     pub(crate) fn progress(&self, now: Timestamp) -> String {
         let percent = match self.state {
             SnapshotState::Completed => 100,
@@ -134,7 +145,8 @@ impl Snapshot {
             .text("encrypted", self.encrypted)
             .maybe("kmsKeyId", self.key.as_ref())
             .text("storageTier", "standard")
-            .text("transferType", "standard");
+            .text("transferType", self.transfer_type())
+            .maybe("completionDurationMinutes", self.completion_duration_minutes);
         if self.state == SnapshotState::Completed {
             x.text("completionTime", date(self.ends));
         }
@@ -164,7 +176,7 @@ impl Filtered for Snapshot {
         ("start-time", |snapshot| written(date(snapshot.started))),
         ("status", |snapshot| one(snapshot.state.name())),
         ("storage-tier", |_| one("standard")),
-        ("transfer-type", |_| one("standard")),
+        ("transfer-type", |snapshot| one(snapshot.transfer_type())),
         ("volume-id", |snapshot| one(snapshot.volume_id())),
         ("volume-size", |snapshot| written(snapshot.size)),
     ];

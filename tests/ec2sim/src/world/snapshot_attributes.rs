@@ -11,7 +11,7 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::ids::SNAPSHOT;
 use crate::world::image::Grant;
-use crate::world::permissions::{Changes, grants, listed_grants};
+use crate::world::permissions::{Changes, INVALID_ITEM, grants, listed_grants};
 use crate::world::region::Region;
 use crate::world::snapshot::Snapshot;
 
@@ -88,9 +88,11 @@ impl ModifySnapshotAttribute {
             return Err(ApiError::invalid_value("attribute", &other));
         }
         let (add, remove) = match (self.create_volume_permission, self.operation_type.as_deref()) {
-            (Some(changes), _) => (grants(changes.add)?, grants(changes.remove)?),
-            (None, Some("add")) => (listed_grants(self.users, self.groups)?, BTreeSet::new()),
-            (None, Some("remove")) => (BTreeSet::new(), listed_grants(self.users, self.groups)?),
+            (Some(changes), _) => {
+                (grants(changes.add).map_err(of_snapshot)?, grants(changes.remove).map_err(of_snapshot)?)
+            }
+            (None, Some("add")) => (listed_grants(self.users, self.groups).map_err(of_snapshot)?, BTreeSet::new()),
+            (None, Some("remove")) => (BTreeSet::new(), listed_grants(self.users, self.groups).map_err(of_snapshot)?),
             (None, Some(other)) => return Err(ApiError::invalid_value("operationType", other)),
             (None, None) => return Err(ApiError::missing("CreateVolumePermission")),
         };
@@ -109,6 +111,14 @@ impl ModifySnapshotAttribute {
             return Err(ApiError::invalid("Snapshots can be shared with accounts and the group all"));
         }
         Ok((add, remove))
+    }
+}
+
+/// The refusal of a permission, without the code that is for images alone. For snapshots AWS documents none.
+fn of_snapshot(error: ApiError) -> ApiError {
+    match &*error.code {
+        INVALID_ITEM => ApiError::invalid(error.message),
+        _ => error,
     }
 }
 

@@ -157,6 +157,7 @@ impl World {
             encrypted,
             key,
             is_copy: true,
+            completion_duration_minutes: input.completion_duration_minutes,
             ..self.pending_snapshot(cx, source.size)
         };
         let mut x = Xml::new();

@@ -73,6 +73,15 @@ fn key(operation: &str, token: &str) -> String {
     format!("{operation} {token}")
 }
 
+/// What a token is answered whose volume is gone.
+pub(crate) fn gone() -> ApiError {
+    ApiError::new(
+        "IdempotentParameterMismatch",
+        "The client token you have provided is associated with a resource that is already deleted. Please use a \
+         different client token.",
+    )
+}
+
 pub(crate) fn mismatch() -> ApiError {
     ApiError::new(
         "IdempotentParameterMismatch",

@@ -13,7 +13,9 @@ use crate::world::instance::Phase;
 use crate::world::kms::Encryption;
 use crate::world::paging::Paging;
 use crate::world::performance::Performance;
+use crate::world::snapshot::Snapshot;
 use crate::world::tags::{self, TagSpecification};
+use crate::world::tokens;
 use crate::world::volume::{Attachment, Volume};
 use crate::world::zones::check_zone;
 
@@ -75,9 +77,11 @@ pub(crate) struct DetachVolume {
 }
 
 const TYPES: [&str; 7] = ["standard", "io1", "io2", "gp2", "gp3", "sc1", "st1"];
-const MAX_SIZE: u32 = 65_536;
 
 impl World {
+    /// A key is looked at after the call was answered; where it cannot be used the volume is gone, and its id names
+    /// nothing: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html>,
+    /// <https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/3010>.
     pub(crate) fn create_volume(&mut self, cx: &Context, input: CreateVolume) -> Result<Xml, ApiError> {
         let asked = format!("{input:?}");
         let token = input.client_token.as_deref();
@@ -85,21 +89,24 @@ impl World {
         if let Some(made) = self.remembered(cx, "CreateVolume", token, &asked)? {
             let region = self.region(cx)?;
             for id in &made {
-                let volume = region.owned_volume(cx, id)?;
+                let volume = region.owned_volume(cx, id).map_err(|_| tokens::gone())?;
                 volume.write(&mut x, volume.state());
             }
             return Ok(x);
         }
         let tags = tags::specified(&input.tag_specifications, &[&VOLUME], &VOLUME)?;
-        let volume = self.new_volume(cx, &input)?;
+        let (volume, usable) = self.new_volume(cx, &input)?;
         let volume = Volume { tags, ..volume };
         volume.write(&mut x, "creating");
         self.remember(cx, "CreateVolume", token, asked, vec![volume.id.clone()])?;
-        self.region_mut(cx)?.volumes.insert(volume.id.clone(), volume);
+        if usable {
+            self.region_mut(cx)?.volumes.insert(volume.id.clone(), volume);
+        }
         Ok(x)
     }
 
-    fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<Volume, ApiError> {
+    /// The volume, and whether its keys can be used.
+    fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<(Volume, bool), ApiError> {
         let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
         check_zone(cx, &zone)?;
         check_places(&[("OutpostArn", &input.outpost_arn)])?;
@@ -110,13 +117,7 @@ impl World {
         let performance = Performance::asked(volume_type, input.iops, input.throughput)?;
         let region = self.region(cx)?;
         let snapshot = input.snapshot_id.as_deref().map(|id| region.visible_snapshot(cx, id)).transpose()?;
-        let least = match snapshot {
-            Some(snapshot) => {
-                snapshot.check_completed()?;
-                snapshot.size
-            }
-            None => 1,
-        };
+        snapshot.map_or(Ok(()), Snapshot::check_completed)?;
         let size = match (input.size, snapshot) {
             (Some(size), _) => size,
             (None, Some(snapshot)) => snapshot.size,
@@ -125,18 +126,19 @@ impl World {
                 return Err(ApiError::new("MissingParameter", message));
             }
         };
-        if !(least..=MAX_SIZE).contains(&size) {
+        check_size(volume_type, size)?;
+        if let Some(snapshot) = snapshot.filter(|snapshot| size < snapshot.size) {
             return Err(ApiError::invalid(format!(
-                "Volume of {size}GiB is invalid: it must have between {least} and {MAX_SIZE} GiB"
+                "Volume of {size}GiB is smaller than snapshot '{}', expect size >= {}GiB",
+                snapshot.id, snapshot.size
             )));
         }
         let how = Encryption { asked: input.encrypted, key: input.kms_key_id.as_deref() };
         let (encrypted, inherited) = snapshot.map_or((false, None), |s| (s.encrypted, s.key.clone()));
         let (encrypted, key) = self.encrypt(cx, encrypted, inherited.as_deref(), &how)?;
-        if encrypted && key.is_none() {
-            return Err(ApiError::new("InvalidKmsKeyId", "Given key ID is not accessible"));
-        }
-        Ok(Volume {
+        let own = (encrypted, key.as_deref());
+        let usable = self.region(cx)?.can_unlock(&cx.account, own, inherited.as_deref());
+        let volume = Volume {
             id: self.ids.resource(&VOLUME),
             owner: cx.account.clone(),
             size,
@@ -144,12 +146,14 @@ impl World {
             performance: performance.of_volume(volume_type, size),
             snapshot: input.snapshot_id.clone(),
             encrypted,
-            key,
+            // The answer names the key that was asked for, usable or not.
+            key: key.or_else(|| input.kms_key_id.clone()),
             zone,
             created: cx.now,
             attachment: None,
             tags: tags::Tags::new(),
-        })
+        };
+        Ok((volume, usable))
     }
 
     pub(crate) fn describe_volumes(&mut self, cx: &Context, input: DescribeVolumes) -> Result<Xml, ApiError> {
@@ -240,6 +244,25 @@ impl World {
         attachment.write(&mut x, &volume.id, "detaching");
         Ok(x)
     }
+}
+
+/// Refuses a size that volumes of a type cannot have:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html>.
+pub(crate) fn check_size(volume_type: &str, size: u32) -> Result<(), ApiError> {
+    let (least, most) = match volume_type {
+        "standard" => (1, 1024),
+        "io1" => (4, 16_384),
+        "io2" => (4, 65_536),
+        "sc1" | "st1" => (125, 16_384),
+        "gp2" => (1, 16_384),
+        _ => (1, 65_536),
+    };
+    let (word, bound) = match size {
+        size if size < least => ("small", format!("minimum is {least}GiB.")),
+        size if size > most => ("large", format!("maximum is {most}GiB.")),
+        _ => return Ok(()),
+    };
+    Err(ApiError::invalid(format!("Volume of {size}GiB is too {word} for volume type {volume_type}; {bound}")))
 }
 
 /// The type of volume that a call names.

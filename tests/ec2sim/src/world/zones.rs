@@ -57,11 +57,16 @@ impl Filtered for Zone {
 impl World {
     pub(crate) fn describe_availability_zones(&mut self, cx: &Context, input: DescribeZones) -> Result<Xml, ApiError> {
         let matcher = Matcher::new(&input.filters)?;
-        input.names.iter().try_for_each(|name| check_zone(cx, name))?;
         let zones = LETTERS.map(|letter| {
             let name = format!("{}{letter}", cx.region);
             Zone { id: zone_id(&name), name, region: cx.region.clone() }
         });
+        if let Some(name) = input.names.iter().find(|name| !zones.iter().any(|zone| zone.name == **name)) {
+            return Err(invalid_zone(name));
+        }
+        if let Some(id) = input.ids.iter().find(|id| !zones.iter().any(|zone| zone.id == **id)) {
+            return Err(ApiError::invalid(format!("Invalid availability zone-id: [{id}]")));
+        }
         let wanted = |zone: &Zone| {
             (input.names.is_empty() || input.names.contains(&zone.name))
                 && (input.ids.is_empty() || input.ids.contains(&zone.id))
@@ -93,6 +98,11 @@ pub(crate) fn zone_id(zone: &str) -> String {
             part => part.get(..1).unwrap_or_default(),
         });
     format!("{}-az{}", short.collect::<String>(), letter.saturating_sub(b'a') + 1)
+}
+
+/// The refusal of a zone, of all operations but CreateVolume, which has a code of its own for it.
+pub(crate) fn invalid_zone(zone: &str) -> ApiError {
+    ApiError::invalid(format!("Invalid availability zone: [{zone}]"))
 }
 
 /// A zone is the region and a letter.

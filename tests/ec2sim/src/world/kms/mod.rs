@@ -7,6 +7,8 @@ pub(crate) mod operations;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
@@ -61,6 +63,22 @@ impl Region {
         (key.is_enabled() && key.allows(caller)).then(|| arn(&self.name, account, &key.id))
     }
 
+    /// Whether the caller can use the keys of a new volume: its own, and that of the snapshot it is made of.
+    pub(crate) fn can_unlock(&self, caller: &str, volume: (bool, Option<&str>), snapshot_key: Option<&str>) -> bool {
+        let (encrypted, key) = volume;
+        (!encrypted || key.is_some()) && snapshot_key.is_none_or(|key| self.usable_key(caller, key).is_some())
+    }
+
+    /// Takes away a key whose time has come, with all the aliases that lead to it; one whose deletion was cancelled, or
+    /// set to a later moment, stays: <https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html>.
+    pub(crate) fn delete_key(&mut self, now: Timestamp, account: &str, id: &str) {
+        let keys = &mut self.holdings(account).keys;
+        if keys.by_id.get(id).is_some_and(|key| key.deletion.is_some_and(|at| at <= now)) {
+            keys.by_id.remove(id);
+            keys.aliases.retain(|_, target| target != id);
+        }
+    }
+
     /// Whether the ARN is that of the key which EBS made: what it encrypts cannot be shared.
     pub(crate) fn is_default_key(&self, account: &str, key_arn: &str) -> bool {
         let default = self.accounts.get(account).and_then(|holdings| holdings.keys.aliases.get(DEFAULT_ALIAS));
@@ -91,17 +109,19 @@ impl Encryption<'_> {
     /// Whether the copy of something is encrypted. An encrypted source cannot be decrypted by copying it, and a key
     /// needs `Encrypted=true`.
     pub(crate) fn applies_to(&self, encrypted: bool, by_default: bool) -> Result<bool, ApiError> {
+        if self.key.is_some() && self.asked != Some(true) {
+            return Err(ApiError::new(
+                "InvalidParameterDependency",
+                "The parameter KmsKeyId requires the parameter Encrypted to be set.",
+            ));
+        }
         match self.asked {
             Some(false) if encrypted => {
                 Err(ApiError::combination("You cannot create an unencrypted copy of an encrypted snapshot."))
             }
             Some(true) => Ok(true),
             // Where the account encrypts by default nothing stays unencrypted, whatever is asked.
-            _ if by_default && self.key.is_none() => Ok(true),
-            _ if self.key.is_some() => {
-                Err(ApiError::combination("If you specify a KMS key, you must also set Encrypted to true"))
-            }
-            _ => Ok(encrypted),
+            _ => Ok(encrypted || by_default),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::agenda::after;
+use crate::world::agenda::{Event, after};
 use crate::world::kms::key::Key;
 use crate::world::kms::{DEFAULT_ALIAS, arn};
 
@@ -147,12 +147,15 @@ impl World {
         key.check_not_deleted(cx)?;
         let at = after(cx.now, SignedDuration::from_hours(24 * days));
         key.deletion = Some(at);
-        Ok(json!({
+        let answer = json!({
             "KeyId": arn(&cx.region, &cx.account, &key.id),
             "DeletionDate": at.as_second(),
             "KeyState": key.state(),
             "PendingWindowInDays": days,
-        }))
+        });
+        let event = Event::KeyDeleted { region: cx.region.clone(), account: cx.account.clone(), key: key.id.clone() };
+        self.agenda.add(at, event);
+        Ok(answer)
     }
 
     /// A key whose deletion is cancelled is disabled.

@@ -24,7 +24,9 @@ pub(crate) struct DeleteParameters {
 impl World {
     pub(crate) fn delete_parameter(&mut self, cx: &Context, input: DeleteParameter) -> Result<Value, ApiError> {
         names::check_named(&input.name)?;
-        self.parameters(cx)?.0.remove(&plain_name(&input.name)).ok_or_else(not_found)?;
+        let name = plain_name(&input.name);
+        names::check_reserved(&name)?;
+        self.parameters(cx)?.0.remove(&name).ok_or_else(not_found)?;
         Ok(json!({}))
     }
 

@@ -33,9 +33,20 @@ pub(crate) struct DescribeParameters {
     shared: bool,
 }
 
-/// Refuses a filter that the operation does not have.
+/// Refuses a filter that the operation does not have:
+/// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html>.
 pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Result<(), ApiError> {
-    for filter in filters {
+    for (at, filter) in filters.iter().enumerate() {
+        if filters[..at].iter().any(|other| other.key == filter.key) {
+            return Err(ApiError::new(
+                "InvalidFilterKey",
+                format!(
+                    "The following filter is duplicated in the request: {}. A request can contain only one occurrence \
+                     of a specific filter.",
+                    filter.key
+                ),
+            ));
+        }
         let known = keys.contains(&filter.key.as_str()) || (keys.contains(&"tag:") && filter.key.starts_with("tag:"));
         if !known {
             return Err(ApiError::new("InvalidFilterKey", format!("The filter key {} is not valid.", filter.key)));
@@ -44,6 +55,7 @@ pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Resul
         let allowed: &[&str] = match filter.key.as_str() {
             "Name" => &["Equals", "BeginsWith", "Contains"],
             "Path" => &["OneLevel", "Recursive", "Equals"],
+            "Label" => &["Equals"],
             _ => &["Equals", "BeginsWith"],
         };
         if !allowed.contains(&option) {
@@ -98,7 +110,7 @@ impl ParameterFilter {
 
 impl World {
     pub(crate) fn describe_parameters(&mut self, cx: &Context, input: DescribeParameters) -> Result<Value, ApiError> {
-        let keys = ["Name", "Type", "KeyId", "Path", "Label", "Tier", "DataType", "tag:"];
+        let keys = ["Name", "Type", "KeyId", "Path", "Tier", "DataType", "tag:"];
         check_filters(&input.parameter_filters, &keys)?;
         check_filters(&input.filters, &["Name", "Type", "KeyId"])?;
         let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 50)?;

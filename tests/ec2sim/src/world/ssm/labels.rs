@@ -27,6 +27,7 @@ impl World {
         cx: &Context,
         input: LabelParameterVersion,
     ) -> Result<Value, ApiError> {
+        input.check()?;
         let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
         let selector = input.parameter_version.map(|version| version.to_string());
         let number = parameter.select(selector.as_deref())?.number;
@@ -56,6 +57,7 @@ impl World {
         cx: &Context,
         input: LabelParameterVersion,
     ) -> Result<Value, ApiError> {
+        input.check()?;
         let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
         let selector = input.parameter_version.map(|version| version.to_string());
         let number = parameter.select(selector.as_deref())?.number;
@@ -71,11 +73,30 @@ impl World {
     }
 }
 
+impl LabelParameterVersion {
+    /// How many labels a call can give, and how long they can be. What else there is to a label is said of each:
+    /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_LabelParameterVersion.html>.
+    fn check(&self) -> Result<(), ApiError> {
+        let refused = |what: &str, most: usize| {
+            Err(ApiError::validation(format!(
+                "1 validation error detected: Value at 'labels' failed to satisfy constraint: {what} must have length \
+                 between 1 and {most}"
+            )))
+        };
+        if !(1..=MAX_LABELS).contains(&self.labels.len()) {
+            return refused("Member", MAX_LABELS);
+        }
+        if !self.labels.iter().all(|label| (1..=MAX_LABEL).contains(&label.chars().count())) {
+            return refused("Each member", MAX_LABEL);
+        }
+        Ok(())
+    }
+}
+
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>
 fn is_label(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();
-    (1..=MAX_LABEL).contains(&label.len())
-        && label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+    label.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
         && !label.starts_with(|c: char| c.is_ascii_digit())
         && !lower.starts_with("aws")
         && !lower.starts_with("ssm")

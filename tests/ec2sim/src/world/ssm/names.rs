@@ -7,12 +7,17 @@ use crate::world::ssm::plain_name;
 const MAX_NAME: usize = 1011;
 const MAX_LEVELS: usize = 15;
 
-/// Refuses what cannot be the name of a new parameter.
-pub(crate) fn check_new(name: &str) -> Result<(), ApiError> {
-    // What begins so is for AWS alone to write; everybody may read it.
+/// Refuses a name that is for AWS alone to write and to delete; everybody may read it.
+pub(crate) fn check_reserved(name: &str) -> Result<(), ApiError> {
     if name.trim_start_matches('/').to_ascii_lowercase().starts_with("aws") {
         return Err(ApiError::new("AccessDeniedException", format!("No access to reserved parameter name: {name}.")));
     }
+    Ok(())
+}
+
+/// Refuses what cannot be the name of a new parameter.
+pub(crate) fn check_new(name: &str) -> Result<(), ApiError> {
+    check_reserved(name)?;
     check(name)?;
     if name.split('/').count() > MAX_LEVELS + 1 {
         return Err(ApiError::new(

@@ -80,9 +80,13 @@ impl World {
                  use the advanced-parameter tier.",
             ));
         }
-        if input.r#type.as_deref().or(existing.map(|parameter| parameter.kind.as_str())) == Some(SECRET) {
+        input.check_size(&tier)?;
+        let kind = input.r#type.as_deref().or(existing.map(|parameter| parameter.kind.as_str()));
+        if kind == Some(SECRET) {
             let key = input.key_id.get_or_insert_with(|| DEFAULT_KEY.to_owned()).clone();
             self.check_secret_key(cx, &key)?;
+        } else if input.key_id.is_some() {
+            return Err(ApiError::validation("KeyId is required for SecureString type parameter only."));
         }
         let validated = input.data_type.as_deref() == Some(IMAGE_TYPE);
         let checked = Checked { input, tags, policies };
@@ -178,15 +182,22 @@ impl PutParameter {
         if self.description.as_ref().is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
             return Err(ApiError::validation(format!("The description is longer than {MAX_DESCRIPTION} characters")));
         }
-        let most = if self.tier.as_deref() == Some(STANDARD) || self.tier.is_none() {
-            MAX_STANDARD_VALUE
-        } else {
-            MAX_ADVANCED_VALUE
-        };
+        // Parameters do not refer to each other.
+        if self.value.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}")) {
+            return Err(ApiError::validation(
+                "Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.",
+            ));
+        }
+        self.check_pattern()
+    }
+
+    /// The tier that the parameter gets says how large its value can be.
+    fn check_size(&self, tier: &str) -> Result<(), ApiError> {
+        let most = if tier == ADVANCED { MAX_ADVANCED_VALUE } else { MAX_STANDARD_VALUE };
         if self.value.is_empty() || self.value.len() > most {
             return Err(ApiError::validation(format!("The value must have between 1 and {most} characters")));
         }
-        self.check_pattern()
+        Ok(())
     }
 
     fn check_pattern(&self) -> Result<(), ApiError> {

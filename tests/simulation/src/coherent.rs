@@ -192,16 +192,17 @@ fn unwritten(world: &World, status: &Value) -> Option<String> {
 }
 
 /// A version that a channel told at the last look and does not tell any more, although its parameters have named it in all regions
-/// for long: what cannot be seen for a while does not speak against it. What was handed over may be taken back.
+/// since long before: what cannot be seen for a while does not speak against it. What was handed over may be taken back.
 fn silenced(world: &World, found: &Value) -> Option<String> {
     let object = found["metadata"]["name"].as_str().filter(|_| found["metadata"]["deletionTimestamp"].is_null())?;
     let tells = |channel: &Value| Some((channel["name"].as_str()?.to_owned(), channel["version"].as_str()?.to_owned()));
     let now: BTreeMap<_, _> = entries(&found["status"], "channels").filter_map(tells).collect();
-    let before = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), now.clone())?;
+    let told_now = (world.now(), now.clone());
+    let (seen, before) = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
     let mut lost = before.into_iter().filter(|(channel, _)| !now.contains_key(channel)).peekable();
     lost.peek()?;
     let state = world.state();
-    let long_ago = world.now() - LONG;
+    let long_ago = seen - LONG;
     let names = |region: &Value, parameter: &Value, version: &str| {
         let mut here = state.parameters.iter().filter(|p| *region == p.region && *parameter == p.name);
         let image = here.find(|p| p.modified < long_ago).and_then(|p| state.image(&p.region, &p.value));

@@ -4,6 +4,8 @@
 //! believed when it is listed again; and one that is missing from a listing is missed only after a second look. What is waited for
 //! is measured by a clock that does not jump: what is given up too early is copied again, or believed although it is gone.
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -175,41 +177,6 @@ impl Memory {
         if new { self.watchers.clone() } else { BTreeSet::new() }
     }
 
-    /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
-    pub(super) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
-        let recovered = self.snapshot_trouble.take().is_some();
-        found.retain(|id, _| !self.removed.contains_key(id.as_str()));
-        for (id, snapshot) in &mut found {
-            snapshot.tags.extend(self.just_written(id.as_str()));
-        }
-        let before = self.snapshots.replace(found);
-        let Some(after) = &self.snapshots else { return BTreeSet::new() };
-        let before = before.unwrap_or_default();
-        let differs = after.iter().filter(|(id, snapshot)| before.get(*id) != Some(snapshot));
-        let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
-        let mut changed: BTreeSet<_> =
-            differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
-        let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
-        changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
-        let known: Vec<_> = self.departed.extract_if(.., |_, listing| *listing < self.snapshot_listings).collect();
-        changed.extend(known.into_iter().filter(|_| recovered).map(|(owner, _)| owner));
-        let known = self.vanished.extract_if(.., |_, (_, listing)| *listing < self.snapshot_listings);
-        changed.extend(known.map(|(_, (ownership, _))| ownership.owner));
-        changed
-    }
-
-    /// Notes that a listing of snapshots failed. The answer names the owners to tell, if the reason is new.
-    pub(super) fn fail_snapshots(&mut self, trouble: Trouble) -> BTreeSet<Owner> {
-        let new = self.snapshot_trouble.as_ref() != Some(&trouble);
-        self.snapshot_trouble = Some(trouble);
-        if new { self.watchers.clone() } else { BTreeSet::new() }
-    }
-
-    fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
-        let holds = |r: &Remembered| r.image.snapshots.contains(snapshot);
-        self.images.iter().find(|(_, images)| images.values().any(holds)).map(|(owner, _)| owner.clone())
-    }
-
     /// Remembers an image that a call has just made or changed, until EC2 lists it.
     pub(super) fn assume(&mut self, mut image: Image) {
         image.tags.extend(self.just_written(image.id.as_str()));
@@ -325,14 +292,6 @@ impl Memory {
         self.removed.get(id.as_str()).is_some_and(|at| at.elapsed() < REMOVED_GRACE)
     }
 
-    /// Forgets a snapshot that a call has just removed.
-    pub(super) fn remove_snapshot(&mut self, id: &SnapshotId) {
-        self.removed.insert(id.to_string(), Instant::now());
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.remove(id);
-        }
-    }
-
     /// When an image was made, by our own clock if this process made it: what waits are measured against must not differ from
     /// EC2's clock by hours.
     fn began(&self, id: &ImageId) -> Option<Timestamp> {
@@ -354,17 +313,6 @@ impl Memory {
     /// Whether a copy exists under an id that only a whole listing can tell.
     pub(super) fn awaits_listing(&self) -> bool {
         self.unknown.values().any(|until| *until > Instant::now())
-    }
-
-    /// Whether an image has gone by no doing of ours, and no listing of snapshots has begun since.
-    pub(super) fn has_vanished(&self) -> bool {
-        self.vanished.values().any(|(_, listing)| *listing == self.snapshot_listings)
-    }
-
-    /// Begins a listing of snapshots. The answer names those that images of ours have.
-    pub(super) fn begin_snapshots(&mut self) -> Vec<SnapshotId> {
-        self.snapshot_listings += 1;
-        self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
     }
 
     /// Whether an owner is known to have an image or a snapshot here, or a copy under an id that is not known; or had an image, and

@@ -1,0 +1,66 @@
+//! What is remembered of the snapshots of one region, and of those that may be left by images that went.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+use super::{Memory, Remembered};
+use crate::plan::ids::{Owner, SnapshotId};
+use crate::plan::tags::Ownership;
+use crate::plan::{Snapshot, Trouble};
+
+impl Memory {
+    /// Begins a listing of snapshots. The answer names those that images of ours have.
+    pub(in crate::aws) fn begin_snapshots(&mut self) -> Vec<SnapshotId> {
+        self.snapshot_listings += 1;
+        self.images.values().flat_map(BTreeMap::values).flat_map(|r| r.image.snapshots.clone()).collect()
+    }
+
+    /// Takes in a listing of snapshots. The answer names the owners for whom something changed.
+    pub(in crate::aws) fn apply_snapshots(&mut self, mut found: BTreeMap<SnapshotId, Snapshot>) -> BTreeSet<Owner> {
+        let recovered = self.snapshot_trouble.take().is_some();
+        found.retain(|id, _| !self.removed.contains_key(id.as_str()));
+        for (id, snapshot) in &mut found {
+            snapshot.tags.extend(self.just_written(id.as_str()));
+        }
+        let before = self.snapshots.replace(found);
+        let Some(after) = &self.snapshots else { return BTreeSet::new() };
+        let before = before.unwrap_or_default();
+        let differs = after.iter().filter(|(id, snapshot)| before.get(*id) != Some(snapshot));
+        let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
+        let mut changed: BTreeSet<_> =
+            differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
+        let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
+        changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
+        let known: Vec<_> = self.departed.extract_if(.., |_, listing| *listing < self.snapshot_listings).collect();
+        changed.extend(known.into_iter().filter(|_| recovered).map(|(owner, _)| owner));
+        let known = self.vanished.extract_if(.., |_, (_, listing)| *listing < self.snapshot_listings);
+        changed.extend(known.map(|(_, (ownership, _))| ownership.owner));
+        changed
+    }
+
+    /// Notes that a listing of snapshots failed. The answer names the owners to tell, if the reason is new.
+    pub(in crate::aws) fn fail_snapshots(&mut self, trouble: Trouble) -> BTreeSet<Owner> {
+        let new = self.snapshot_trouble.as_ref() != Some(&trouble);
+        self.snapshot_trouble = Some(trouble);
+        if new { self.watchers.clone() } else { BTreeSet::new() }
+    }
+
+    fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
+        let holds = |r: &Remembered| r.image.snapshots.contains(snapshot);
+        self.images.iter().find(|(_, images)| images.values().any(holds)).map(|(owner, _)| owner.clone())
+    }
+
+    /// Whether an image has gone by no doing of ours, and no listing of snapshots has begun since.
+    pub(in crate::aws) fn has_vanished(&self) -> bool {
+        self.vanished.values().any(|(_, listing)| *listing == self.snapshot_listings)
+    }
+
+    /// Forgets a snapshot that a call has just removed.
+    pub(in crate::aws) fn remove_snapshot(&mut self, id: &SnapshotId) {
+        self.removed.insert(id.to_string(), Instant::now());
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.remove(id);
+        }
+    }
+}

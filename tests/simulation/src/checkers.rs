@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::coherent::entries;
 use crate::door::Call;
+use crate::hands::BY_HAND;
 use crate::manifest::{ACCOUNT, FINALIZER, LAST, Manifest, NAMESPACE, OBJECTS, Version, is_held, object_of};
 use crate::state::{INSTALLATION, Image, Snapshot, State, owner_of};
 use crate::world::{LATELY, World};
@@ -61,7 +62,8 @@ pub(crate) fn after(world: &World, call: &Call) {
     for object in OBJECTS {
         for number in 0..=LAST {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
-            let ids: Vec<_> = live.iter().map(|i| i.id.as_str()).collect();
+            // Somebody may copy an image that is handed over and has lost the tag that says so: that copy is like one of amiops's.
+            let ids: Vec<_> = live.iter().filter(|i| !i.name.contains(BY_HAND)).map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }

@@ -10,6 +10,9 @@ use crate::state::{INSTALLATION, Image, State, Use, owner_of};
 use crate::story::ByHand;
 use crate::world::World;
 
+/// What is in the names of the copies that people make.
+pub(crate) const BY_HAND: &str = "-by-hand-";
+
 /// A date after all others, and an image that does not exist: what somebody writes into the tags by which amiops knows.
 pub(crate) const LATER: &str = "2033-03-03T03:03:03Z";
 const ORGANIZATION: &str = "arn:aws:organizations::111111111111:organization/o-abcde12345";
@@ -179,7 +182,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
         ByHand::CopyWithTags => {
             let to = REGIONS[pick % REGIONS.len()];
             let copy = self::ec2(config, to).copy_image().source_region(&image.region).source_image_id(id);
-            copy.name(format!("{}-by-hand-{pick}", image.name)).copy_image_tags(true).send().await.ok();
+            copy.name(format!("{}{BY_HAND}{pick}", image.name)).copy_image_tags(true).send().await.ok();
             return Some(to.to_owned());
         }
         ByHand::Protect => {

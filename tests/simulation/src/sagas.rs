@@ -17,7 +17,7 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         return saga.moments;
     }
     let manifest = &mut manifests[rng.usize(..OBJECTS.len())];
-    match rng.u8(..40) {
+    match rng.u8(..42) {
         0..=3 => saga.renewal(rng, manifest),
         4..=9 => saga.leaving(rng, manifest),
         10..=14 => saga.haste(rng, manifest),

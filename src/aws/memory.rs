@@ -20,6 +20,8 @@ use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Troubl
 const REMOVED_GRACE: Duration = LISTING_GRACE;
 /// For this long after a write, the tags that EC2 lists may be those before it.
 const TAGS_LAG: Duration = Duration::from_mins(1);
+/// How long a claim stands: until the call that writes the tags has ended, and EC2 shows them.
+const CLAIM_GRACE: Duration = Duration::from_mins(2);
 /// This many looks in a row must miss an image before it counts as gone.
 const LOOKS: u32 = 2;
 
@@ -120,6 +122,9 @@ impl Memory {
         let former = self.owner_of(&image.id);
         let present = ownership.as_ref().map(|o| o.owner.clone());
         if former != present {
+            if present.is_none() && self.is_claimed(&image.id) {
+                return changed;
+            }
             // The owner tag was changed or taken off: the image leaves its former owner.
             if let Some(former) = former {
                 self.forget_image(&image.id);
@@ -195,8 +200,16 @@ impl Memory {
     /// the answer may be lost, nothing is built on it, and nothing is made in its place.
     pub(super) fn claim(&mut self, id: &ImageId, resources: &[String], tags: &Tags) -> Result<(), Owner> {
         let Some(ownership) = Ownership::read(tags) else { return Ok(()) };
-        if let Some(owner) = self.owner_of(id) {
-            return if owner == ownership.owner { Ok(()) } else { Err(owner) };
+        let late_until = Some(Instant::now() + CLAIM_GRACE);
+        if let Some(owner) = self.owner_of(id).filter(|owner| *owner != ownership.owner) {
+            return Err(owner);
+        }
+        let images = self.images.entry(ownership.owner).or_default();
+        if let Some(known) = images.get_mut(id) {
+            if known.is_claim() {
+                known.late_until = late_until;
+            }
+            return Ok(());
         }
         let image = Image {
             id: id.clone(),
@@ -212,9 +225,14 @@ impl Memory {
             assumed: true,
             missed: true,
         };
-        let remembered = Remembered { image, late_until: None, misses: 0, doubted: None };
-        self.images.entry(ownership.owner).or_default().insert(id.clone(), remembered);
+        images.insert(id.clone(), Remembered { image, late_until, misses: 0, doubted: None });
         Ok(())
+    }
+
+    /// Whether the tags of an image that is about to be adopted may still come to be shown.
+    fn is_claimed(&self, id: &ImageId) -> bool {
+        let known = self.images.values().find_map(|images| images.get(id));
+        known.is_some_and(|r| r.is_claim() && r.late_until.is_some_and(|until| until > Instant::now()))
     }
 
     /// Forgets a claim: AWS has refused the tags.

@@ -140,20 +140,31 @@ fn an_image_that_was_just_removed_is_not_believed_when_it_is_listed_again() {
     assert!(ids(&mut memory).is_empty());
 }
 
-#[test]
-fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_whether_it_has_our_tags() {
+#[tokio::test(start_paused = true)]
+async fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_whether_it_has_our_tags() {
     let adopted = image("ami-1", ImageState::Available);
-    let looked = |found: Image| {
+    let id = || ImageId::new("ami-1");
+    let claimed = || {
         let mut memory = Memory::default();
         memory.apply_listing(vec![], at(0));
-        memory.claim(&"ami-1".into(), &["ami-1".into(), "snap-1".into()], &adopted.tags).unwrap();
+        memory.claim(&id(), &["ami-1".into(), "snap-1".into()], &adopted.tags).unwrap();
         assert!(memory.view(&owner()).images.unwrap()[0].missed);
-        assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
-        memory.apply_look(&["ami-1".into()], vec![found], at(0));
+        assert_eq!(memory.unsettled(), [id()]);
+        memory
+    };
+    let looked = |memory: &mut Memory, found: Image| {
+        memory.apply_look(&[id()], vec![found], at(0));
         memory.view(&owner()).images.unwrap()
     };
-    assert_eq!(looked(adopted.clone()), vec![adopted.clone()]);
-    assert_eq!(looked(Image { tags: Tags::new(), ..adopted.clone() }), []);
+    assert_eq!(looked(&mut claimed(), adopted.clone()), vec![adopted.clone()]);
+
+    let bare = Image { tags: Tags::new(), ..adopted.clone() };
+    let mut memory = claimed();
+    assert!(looked(&mut memory, bare.clone())[0].missed, "the tags may be on their way");
+    memory.apply_listing(vec![], at(1));
+    assert_eq!(ids(&mut memory), ["ami-1"]);
+    pass(2).await;
+    assert_eq!(looked(&mut memory, bare), []);
 }
 
 #[test]

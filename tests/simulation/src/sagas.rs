@@ -12,7 +12,7 @@ use crate::story::{Act, ByHand, Moment};
 /// A saga, from a moment on.
 pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -> Vec<Moment> {
     let mut saga = Saga { at, moments: Vec::new() };
-    if rng.u8(..40) == 0 {
+    if rng.u8(..24) == 0 {
         saga.rivals(rng, manifests);
         return saga.moments;
     }

@@ -109,6 +109,11 @@ impl Inventory {
         lock(&region.memory).view(owner)
     }
 
+    /// What an owner may know of a region at this moment, from memory.
+    pub fn known(self: &Arc<Self>, region: &RegionName, owner: &Owner) -> RegionView {
+        lock(&self.region(region).memory).view(owner)
+    }
+
     /// The regions, but those left out, in which an owner is known to have an image or a snapshot.
     pub fn regions_of(&self, owner: &Owner, but: impl Fn(&RegionName) -> bool) -> BTreeSet<RegionName> {
         let regions = lock(&self.regions);

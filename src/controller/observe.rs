@@ -71,6 +71,11 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
         requested: surroundings.requested,
         ..Observed::default()
     };
+    // More may have come to be known while parameters were read.
+    for (region, view) in observed.regions.iter_mut().filter(|(_, view)| view.images.is_some()) {
+        let parameters = std::mem::take(&mut view.parameters);
+        *view = RegionView { parameters, ..inventory.known(region, &desired.owner) };
+    }
     if !desired.deleting {
         observed.sources = sources(inventory, desired, &observed).await;
         let adopting = desired.versions.iter().find(|v| v.adopt && observed.sources.contains_key(&v.source));

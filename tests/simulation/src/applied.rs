@@ -65,6 +65,13 @@ impl World {
         self.past().manifests.get(object).and_then(|all| all.last()).map(|asking| asking.since)
     }
 
+    /// When an object was last made.
+    pub(crate) fn made_last(&self, object: &str) -> Option<Duration> {
+        let past = self.past();
+        let all = past.manifests.get(object)?.iter().rev().skip_while(|asking| asking.manifest.is_none());
+        all.take_while(|asking| asking.manifest.is_some()).last().map(|asking| asking.since)
+    }
+
     /// What an object last asked for, even if it exists no more.
     pub(crate) fn last_manifest(&self, object: &str) -> Option<Manifest> {
         let past = self.past();

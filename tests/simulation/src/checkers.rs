@@ -118,8 +118,9 @@ fn note_handing(world: &World, call: &Call) {
 
 /// The live images of a version, but what was handed back.
 fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
-    let handed_back = &world.past().handed_back;
-    state.live(region, object, version).into_iter().filter(|i| !handed_back.contains(&i.id)).collect()
+    let handed_back = world.past().handed_back.clone();
+    let stays = |i: &&Image| !handed_back.contains(&i.id) && !is_given_back(world, object, i);
+    state.live(region, object, version).into_iter().filter(stays).collect()
 }
 
 /// The object that a call says is the owner of what it makes or tags.
@@ -186,6 +187,12 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
 /// So long a call may be under way, with all its repetitions.
 const JUST_NOW: Duration = Duration::from_mins(1);
 
+/// Whether an image is a source that is not handed over any more: it is given back, and is no replica.
+fn is_given_back(world: &World, object: &str, image: &Image) -> bool {
+    let gives_back = |m: &Manifest| m.has_source(&image.id) && !m.hands_over(&image.id);
+    image.tags.contains_key("amiops.dev/adopted") && world.lately(object).iter().flatten().any(gives_back)
+}
+
 /// Whether another region holds other content of the version that is to be copied.
 fn other_content(world: &World, state: &State, call: &Call, object: &str, version: &str) -> Option<String> {
     let source = format!("{}/{}", call.get("SourceRegion")?, call.get("SourceImageId")?);
@@ -197,7 +204,7 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
         let other = i.tags.get("amiops.dev/source").is_some_and(|of| *of != source);
-        held && other && shown_before(i) && !world.touched_lately(&i.region)
+        held && other && shown_before(i) && !world.touched_lately(&i.region) && !is_given_back(world, object, i)
     };
     let other = state.images.iter().find(differs)?;
     Some(format!("{} in {} holds other content of {version}", other.id, other.region))

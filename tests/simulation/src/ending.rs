@@ -263,17 +263,20 @@ fn gone(world: &World, state: &State, object: &str) -> Vec<String> {
     let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);
     let Some(last) = last.filter(|m| m.delete && followed) else { return left };
-    // What an image lost by hand when nobody was there any more, nobody can find.
-    let asked_last = world.asked_last(object);
-    let lost_later =
-        |s: &Snapshot| world.past().by_hand.get(&s.id).is_some_and(|(at, _)| asked_last.is_some_and(|last| *at > last));
+    // What an image lost by hand when nobody was there any more, nobody can find; nor need anybody have seen what it lost before the
+    // object was made anew.
+    let life = world.made_last(object).zip(world.asked_last(object));
+    let lost_outside = |s: &Snapshot| {
+        let lost = world.past().by_hand.get(&s.id).map(|(at, _)| *at);
+        lost.zip(life).is_some_and(|(lost, (made, deleted))| lost < made || lost > deleted)
+    };
     let mut regions = world.known_regions(object);
     regions.extend(last.regions.keys());
     for region in regions {
         if let Some(image) = state.images.iter().find(|i| i.region == region && i.is_of(object)) {
             left.push(format!("{object} is gone, but {} in {region} is not", image.id));
         }
-        let lonely = |s: &Snapshot| owner_of(&s.tags) == Some(object) && state.holder(s).is_none() && !lost_later(s);
+        let lonely = |s: &Snapshot| owner_of(&s.tags) == Some(object) && state.holder(s).is_none() && !lost_outside(s);
         let ours = |s: &&Snapshot| s.region == region && lonely(s);
         if let Some(snapshot) = state.snapshots.iter().find(ours) {
             left.push(format!("{object} is gone, but {} in {region} is not", snapshot.id));

@@ -63,7 +63,8 @@ pub(crate) fn after(world: &World, call: &Call) {
         for number in 0..=LAST {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             // Somebody may copy an image that is handed over and has lost the tag that says so: that copy is like one of amiops's.
-            let ids: Vec<_> = live.iter().filter(|i| !i.name.contains(BY_HAND)).map(|i| i.id.as_str()).collect();
+            let counts = |i: &&&Image| !i.name.contains(BY_HAND) && !is_given_back(world, object, i);
+            let ids: Vec<_> = live.iter().filter(counts).map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
@@ -118,9 +119,8 @@ fn note_handing(world: &World, call: &Call) {
 
 /// The live images of a version, but what was handed back.
 fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version: &str) -> Vec<&'a Image> {
-    let handed_back = world.past().handed_back.clone();
-    let stays = |i: &&Image| !handed_back.contains(&i.id) && !is_given_back(world, object, i);
-    state.live(region, object, version).into_iter().filter(stays).collect()
+    let handed_back = &world.past().handed_back;
+    state.live(region, object, version).into_iter().filter(|i| !handed_back.contains(&i.id)).collect()
 }
 
 /// The object that a call says is the owner of what it makes or tags.
@@ -161,8 +161,11 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     // A copy whose answer was lost may be repeated with its token; anything else that exists must not be copied again.
     let live = live(world, state, &call.region, object, version);
-    let there =
-        |i: &&&Image| matches!(i.state.as_str(), "available" | "disabled") && !world.touched_lately(&call.region);
+    let there = |i: &&&Image| {
+        matches!(i.state.as_str(), "available" | "disabled")
+            && !world.touched_lately(&call.region)
+            && !is_given_back(world, object, i)
+    };
     let long_there = live.iter().find(there);
     let attempt = tag_of(call, ATTEMPT).unwrap_or_default();
     let meaning = format!("attempt {attempt} of {owner} {version} in {}", call.region);

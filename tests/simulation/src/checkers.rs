@@ -1,6 +1,7 @@
 //! The rules that must hold at every step, checked at the door against what is really there. Written without the
 //! program's own types, so that a fault in them is not shared.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::coherent::entries;
@@ -349,27 +350,31 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     if image.state != "available" && !world.touched_lately(&call.region) {
         return Some(format!("{value} is {}", image.state));
     }
-    let version = held_version(world, object, image).unwrap_or_default();
+    let versions = held_versions(world, object, image);
     let lately = world.lately(object);
-    let asks = |m: &&Manifest| m.channels.get(channel).is_some_and(|number| format!("1.{number}") == version);
-    let asking: Vec<_> = lately.iter().flatten().filter(asks).collect();
+    let asks = |m: &Manifest| {
+        m.channels.get(channel).map(|number| format!("1.{number}")).filter(|version| versions.contains(version))
+    };
+    let asking: Vec<_> = lately.iter().flatten().filter_map(|m| Some((m, asks(m)?))).collect();
     if asking.is_empty() {
-        return Some(format!("{channel} of {object} does not point to {version}"));
+        return Some(format!("{channel} of {object} does not point to any of {versions:?}"));
     }
-    let lacks = |region: &&&str| {
-        let holds = |i: &&Image| i.region == **region && held_version(world, object, i).as_deref() == Some(&version);
+    let lacks = |region: &str, version: &str| {
+        let holds = |i: &&Image| i.region == region && held_versions(world, object, i).contains(version);
         !state.images.iter().filter(holds).any(|i| i.state == "available") && !world.touched_lately(region)
     };
-    let lacking: Vec<_> = asking.iter().map(|m| m.regions.keys().find(lacks)).collect();
-    let everywhere = lacking.iter().any(Option::is_none);
-    (!everywhere).then(|| format!("{version} is not available in {}", lacking[0].copied().unwrap_or_default()))
+    let lacking = |(m, version): &(&Manifest, String)| m.regions.keys().copied().find(|region| lacks(region, version));
+    let lacking: Option<Vec<_>> = asking.iter().map(lacking).collect();
+    Some(format!("{versions:?} is not available in {}", lacking?.first()?))
 }
 
-/// The version that an image holds of an object; of one that was just adopted, the tags may not be seen yet.
-fn held_version(world: &World, object: &str, image: &Image) -> Option<String> {
+/// The version that an image holds of an object; of one that was just adopted, whose tags may not be seen yet, what any manifest says
+/// that hands it over.
+fn held_versions(world: &World, object: &str, image: &Image) -> BTreeSet<String> {
+    if let Some(tagged) = image.version().filter(|_| image.is_of(object)) {
+        return BTreeSet::from([tagged.to_owned()]);
+    }
     let lately = world.lately(object);
-    let adopted =
-        || lately.iter().flatten().flat_map(|m| &m.versions).find(|v| v.adopt && v.source(object).1 == image.id);
-    let tagged = image.version().filter(|_| image.is_of(object)).map(str::to_owned);
-    tagged.or_else(|| adopted().map(Version::name))
+    let versions = lately.iter().flatten().flat_map(|m| &m.versions);
+    versions.filter(|v| v.adopt && v.source(object).1 == image.id).map(Version::name).collect()
 }

@@ -218,7 +218,8 @@ fn silenced(world: &World, found: &Value) -> Option<String> {
     })
 }
 
-/// The date of a condition changes with its status. Dates are in seconds, so that of a condition as young as that may stay. What was
+/// The date of a condition changes with its status. Dates are in seconds, and a status may be written late, so that of a young
+/// condition may stay. What was
 /// told before a clock jumped is forgotten then: it may come to the same date again.
 fn dates(world: &World, found: &Value) -> Option<String> {
     let key = found["metadata"]["uid"].to_string();
@@ -228,7 +229,7 @@ fn dates(world: &World, found: &Value) -> Option<String> {
         return None;
     }
     let date = |c: &Value| c["lastTransitionTime"].as_str().and_then(|date| date.parse::<Timestamp>().ok());
-    let settled = |c: &Value| date(c).is_some_and(|date| date.as_second() < seen.as_second());
+    let settled = |c: &Value| date(c).is_some_and(|date| date + WRITTEN_LATE < seen);
     let former = |c: &Value| before.as_array()?.iter().find(|former| former["type"] == c["type"]).cloned();
     entries(&found["status"], "conditions").find_map(|condition| {
         let former = former(condition).filter(settled)?;

@@ -231,13 +231,12 @@ impl Memory {
 
     /// Whether the tags of an image that is about to be adopted may still come to be shown.
     fn is_claimed(&self, id: &ImageId) -> bool {
-        let known = self.images.values().find_map(|images| images.get(id));
-        known.is_some_and(|r| r.is_claim() && r.late_until.is_some_and(|until| until > Instant::now()))
+        self.remembered(id).is_some_and(|r| r.is_claim() && r.late_until.is_some_and(|until| until > Instant::now()))
     }
 
     /// Forgets a claim: AWS has refused the tags.
     pub(super) fn disclaim(&mut self, id: &ImageId) {
-        if self.images.values().filter_map(|images| images.get(id)).any(Remembered::is_claim) {
+        if self.remembered(id).is_some_and(Remembered::is_claim) {
             self.forget_image(id);
         }
     }
@@ -313,7 +312,11 @@ impl Memory {
     /// When an image was made, by our own clock if this process made it: what waits are measured against must not differ from
     /// EC2's clock by hours.
     fn began(&self, id: &ImageId) -> Option<Timestamp> {
-        self.images.values().find_map(|images| images.get(id))?.image.created
+        self.remembered(id)?.image.created
+    }
+
+    fn remembered(&self, id: &ImageId) -> Option<&Remembered> {
+        self.images.values().find_map(|images| images.get(id))
     }
 
     fn owner_of(&self, id: &ImageId) -> Option<Owner> {

@@ -73,8 +73,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
     };
     // More may have come to be known while parameters were read.
     for (region, view) in observed.regions.iter_mut().filter(|(_, view)| view.images.is_some()) {
-        let parameters = std::mem::take(&mut view.parameters);
-        *view = RegionView { parameters, ..inventory.known(region, &desired.owner) };
+        renew(view, inventory.known(region, &desired.owner));
     }
     if !desired.deleting {
         observed.sources = sources(inventory, desired, &observed).await;
@@ -105,6 +104,12 @@ async fn view(
         view.trouble = Some(Trouble::new(Class::Transient, "NotListedYet", message));
     }
     view
+}
+
+/// Takes in what memory has come to know of a region. Parameters are kept as they were read.
+fn renew(before: &mut RegionView, now: RegionView) {
+    let parameters = std::mem::take(&mut before.parameters);
+    *before = RegionView { parameters, ..now };
 }
 
 async fn sources(
@@ -163,8 +168,7 @@ async fn look_anew(
         let looks = join_all(regions.iter().map(|region| inventory.look_now(region, owner))).await;
         for (region, view) in regions.iter().zip(looks) {
             if let Some(before) = observed.regions.get_mut(region) {
-                let parameters = std::mem::take(&mut before.parameters);
-                *before = RegionView { parameters, ..view };
+                renew(before, view);
             }
         }
         looked.extend(regions);

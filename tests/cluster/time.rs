@@ -19,6 +19,8 @@ async fn a_copy_may_take_two_hours_and_is_not_started_again_meanwhile() {
 
     let words = ["0/1 replicas are available", "waiting for 1.0", REGION];
     stage.until_condition("web", "Reconciling", true, &words).await;
+    // The object is told of before the copy is started, and the two hours run from there.
+    stage.until_aws("the copy is started", |sim| copies(sim).len() == 1).await;
     for _ in 0..3 {
         stage.sim.advance(SignedDuration::from_mins(35));
         stage.reconcile("web").await;

@@ -193,13 +193,18 @@ fn unwritten(world: &World, status: &Value) -> Option<String> {
 }
 
 /// A version that a channel told at the last look and does not tell any more, although its parameters have named it in all regions
-/// since long before: what cannot be seen for a while does not speak against it. What was handed over may be taken back.
+/// since long before: what cannot be seen for a while does not speak against it. What was handed over may be taken back, and a channel
+/// that left a manifest and came back between two looks is a new one.
 fn silenced(world: &World, found: &Value) -> Option<String> {
     let object = found["metadata"]["name"].as_str().filter(|_| found["metadata"]["deletionTimestamp"].is_null())?;
     let tells = |channel: &Value| Some((channel["name"].as_str()?.to_owned(), channel["version"].as_str()?.to_owned()));
     let now: BTreeMap<_, _> = entries(&found["status"], "channels").filter_map(tells).collect();
-    let told_now = (world.now(), now.clone());
-    let (seen, before) = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
+    let generation = found["status"]["observedGeneration"].as_i64()?;
+    let told_now = (world.now(), generation, now.clone());
+    let (seen, former, before) = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
+    if generation > former + 1 {
+        return None;
+    }
     let mut lost = before.into_iter().filter(|(channel, _)| !now.contains_key(channel)).peekable();
     lost.peek()?;
     let state = world.state();

@@ -90,8 +90,8 @@ pub(crate) struct Past {
     pub(crate) told: BTreeMap<String, (serde_json::Value, Timestamp)>,
     /// The images, by their regions, that each object was last seen to tell of, by its uid; and when.
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
-    /// The versions that the channels of each object were last seen to tell, by its uid; and when.
-    pub(crate) channels_told: BTreeMap<String, (Timestamp, BTreeMap<String, String>)>,
+    /// The versions that the channels of each object were last seen to tell, by its uid; and when, and of which generation.
+    pub(crate) channels_told: BTreeMap<String, (Timestamp, i64, BTreeMap<String, String>)>,
     /// When controllers were first told of each image, by a copy or a look.
     pub(crate) shown: BTreeMap<String, Duration>,
     /// The images that any parameter was ever asked to name, by region.

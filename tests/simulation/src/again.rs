@@ -122,9 +122,13 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     let mut here =
         state.parameters.iter().filter(|p| p.region == call.region && Some(p.name.as_str()) == call.get("Name"));
     let named = here.find(|p| p.value == value)?;
-    // Nor what another process wrote just before it ended. What is to be created then is refused by SSM.
+    // Nor what another process wrote just before it ended: what is to be created then is refused by SSM, and what SSM accepts
+    // only after it was read cannot be known.
     let just_now = world.now() - OF_ANOTHER < named.modified;
-    let of_another = before.is_none() && just_now && call.get("Overwrite") == Some("false");
+    let read = past.done.read.get(&(call.region.clone(), "GetParameters".into())).and_then(|read| read.back());
+    let since_read = read.and_then(|at| SignedDuration::try_from(now.saturating_sub(*at)).ok());
+    let unseen = since_read.is_some_and(|since| world.now() - since < named.modified);
+    let of_another = before.is_none() && just_now && (unseen || call.get("Overwrite") == Some("false"));
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }
 

@@ -45,6 +45,12 @@ pub(crate) struct Owed {
 }
 
 impl Owed {
+    /// What another controller owes, once this one has ended: nothing yet, and of what went it may know, as one that did not
+    /// lead before.
+    pub(crate) fn of_another(&mut self) -> Self {
+        Self { gone: std::mem::take(&mut self.gone), ..Self::default() }
+    }
+
     fn owe(&mut self, now: Duration, region: &str, look: Look) {
         if self.refused.get(region).is_some_and(|at| now - *at < BACKOFF) {
             return;

@@ -242,7 +242,10 @@ impl World {
 
     /// From now on another controller runs, which knows nothing of what the one before has done.
     pub(crate) fn begin_life(&self) {
-        self.past().done = Done::default();
+        let mut past = self.past();
+        let owed = past.done.owed.of_another();
+        past.done = Done::default();
+        past.done.owed = owed;
     }
 
     /// A controller calls; what the one that led before has done, it does not know.

@@ -140,7 +140,7 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
             let key = ["team", "amiops.dev/released-at", OWNER, "amiops.dev/adopted"][pick % 4];
             ec2.delete_tags().resources(id).tags(Tag::builder().key(key).build()).send().await.ok();
         }
-        ByHand::Disown if pick.is_multiple_of(3) => {
+        ByHand::Disown if pick.is_multiple_of(3) && image.version() != Some(ANOTHER) => {
             ec2.create_tags().resources(id).tags(tag("amiops.dev/version", ANOTHER)).send().await.ok();
         }
         ByHand::Disown if pick.is_multiple_of(2) => {

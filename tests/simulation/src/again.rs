@@ -126,8 +126,7 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     // only after it was read cannot be known.
     let just_now = world.now() - OF_ANOTHER < named.modified;
     let read = past.done.read.get(&(call.region.clone(), "GetParameters".into())).and_then(|read| read.back());
-    let since_read = read.and_then(|at| SignedDuration::try_from(now.saturating_sub(*at)).ok());
-    let unseen = since_read.is_some_and(|since| world.now() - since < named.modified);
+    let unseen = read.is_some_and(|at| world.now() - now.saturating_sub(*at) < named.modified);
     let of_another = before.is_none() && just_now && (unseen || call.get("Overwrite") == Some("false"));
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }

@@ -224,8 +224,7 @@ fn silenced(world: &World, found: &Value) -> Option<String> {
 }
 
 /// The date of a condition changes with its status. Dates are in seconds, and a status may be written late, so that of a young
-/// condition may stay. What was
-/// told before a clock jumped is forgotten then: it may come to the same date again.
+/// condition may stay. What was told before a clock jumped is forgotten then: it may come to the same date again.
 fn dates(world: &World, found: &Value) -> Option<String> {
     let key = found["metadata"]["uid"].to_string();
     let now = (found["status"]["conditions"].clone(), world.wrong_time());

@@ -51,6 +51,11 @@ pub(super) struct Term {
 }
 
 impl Term {
+    /// A term that begins now.
+    pub(super) fn of(length: Duration) -> Self {
+        Self { renewed: Arc::new(Mutex::new(Instant::now())), length }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.left().is_zero()
     }
@@ -73,7 +78,7 @@ impl Term {
 impl Leadership {
     /// Stands for election.
     pub fn new(client: Client, settings: Lease, clock: Clock) -> Self {
-        let term = Term { renewed: Arc::new(Mutex::new(Instant::now())), length: settings.renew_deadline };
+        let term = Term::of(settings.renew_deadline);
         Self { api: Api::namespaced(client, &settings.namespace), settings, clock, seen: None, term }
     }
 

@@ -96,19 +96,22 @@ pub async fn run(
     health.set_ready(false);
     let (stop, stopping) = watch::channel(false);
     let term = leadership.as_ref().map(Leadership::term);
-    let mut work = pin!(while_leading(term, work(doors, settings, telemetry.clone(), stopping)));
-    let result = tokio::select! {
-        result = &mut work => result,
-        () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
-        () = told(&mut shutdown) => {
-            tracing::info!("stopping: passes under way are ended first");
-            stop.send_replace(true);
-            tokio::select! {
-                result = &mut work => result,
-                () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
-                () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
+    let result = {
+        let mut work = pin!(while_leading(term.clone(), work(doors, settings, telemetry.clone(), stopping, term)));
+        tokio::select! {
+            result = &mut work => result,
+            () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
+            () = told(&mut shutdown) => {
+                tracing::info!("stopping: passes under way are ended first");
+                stop.send_replace(true);
+                tokio::select! {
+                    result = &mut work => result,
+                    () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
+                    () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
+                }
             }
         }
+        // Passes that are still under way end here, before another process may begin.
     };
     metrics.leader(false);
     health.set_ready(false);
@@ -120,7 +123,7 @@ pub async fn run(
 
 /// Works on as long as this process is the leader, which is asked before each step: a process that was stopped may have been
 /// replaced before it wakes.
-async fn while_leading(term: Option<Term>, work: impl Future<Output = ()>) -> Result<(), Stopped> {
+async fn while_leading<T>(term: Option<Term>, work: impl Future<Output = T>) -> Result<T, Stopped> {
     let mut work = pin!(work);
     poll_fn(|cx| match &term {
         Some(term) if term.is_over() => Poll::Ready(Err(Stopped::LeaseLost)),
@@ -142,7 +145,13 @@ async fn told(signal: &mut watch::Receiver<bool>) {
 }
 
 /// Watches and reconciles until `stopping` says true and the passes under way have ended.
-async fn work(doors: Doors, settings: Settings, telemetry: Telemetry, mut stopping: watch::Receiver<bool>) {
+async fn work(
+    doors: Doors,
+    settings: Settings,
+    telemetry: Telemetry,
+    mut stopping: watch::Receiver<bool>,
+    term: Option<Term>,
+) {
     let Doors { kube: client, aws, clock } = doors;
     let Telemetry { metrics, health } = telemetry;
     let api: Api<DeserializeGuard<MachineImage>> = match &settings.namespace {
@@ -177,11 +186,21 @@ async fn work(doors: Doors, settings: Settings, telemetry: Telemetry, mut stoppi
         }
         std::future::pending::<()>().await;
     };
+    // Passes are tasks of their own, which go on by themselves when the process wakes.
+    let pass = move |object, context| {
+        let pass = while_leading(term.clone(), reconcile(object, context));
+        async {
+            match pass.await {
+                Ok(result) => result,
+                Err(Stopped::LeaseLost) => std::future::pending().await,
+            }
+        }
+    };
     let passes = Controller::for_stream(objects, store.clone())
         .with_config(Config::default().concurrency(settings.concurrency))
         .reconcile_on(woken)
         .graceful_shutdown_on(async move { told(&mut stopping).await })
-        .run(reconcile, |object, error, context| retry(&object, error, &context), context)
+        .run(pass, |object, error, context| retry(&object, error, &context), context)
         .for_each(async |result| {
             // What a pass fails with is logged where it is retried; the rest is of no consequence, such as an object that
             // went before its turn.
@@ -192,5 +211,34 @@ async fn work(doors: Doors, settings: Settings, telemetry: Telemetry, mut stoppi
     tokio::select! {
         () = passes => {}
         () = ready => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_that_wakes_after_the_term_goes_no_further() {
+        let term = Term::of(Duration::from_secs(10));
+        let steps = Arc::new(AtomicU32::new(0));
+        let counted = steps.clone();
+        let pass = tokio::spawn(while_leading(Some(term), async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_secs(1)).await;
+            }
+        }));
+        sleep(Duration::from_millis(1500)).await;
+        assert_eq!(steps.load(Ordering::Relaxed), 2);
+
+        advance(Duration::from_secs(60)).await;
+        let ended: Result<(), Stopped> = pass.await.unwrap_or(Ok(()));
+        assert!(ended.is_err());
+        assert_eq!(steps.load(Ordering::Relaxed), 2);
     }
 }

@@ -87,7 +87,7 @@ async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Re
     if let Some(id) = resolve_name(inventory, owner, copy).await? {
         return Ok(Outcome::done(format!("{version} is already copied to {region}: {id}")));
     }
-    match copy_image(inventory, owner, copy).await {
+    match ask_for_copy(inventory, owner, copy).await {
         Ok(id) => {
             let began = inventory.now();
             inventory.note(region, |memory| memory.assume(pending_copy(copy, &id, began)));
@@ -109,6 +109,17 @@ async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Re
         }
         Err(error) => Err(error.about(&subject)),
     }
+}
+
+/// Asks for a copy. Unless AWS has refused it, it is remembered until its id is known: it may be there although nobody has heard so.
+async fn ask_for_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<ImageId, CallError> {
+    let Some(ownership) = Ownership::read(&copy.tags) else { return copy_image(inventory, owner, copy).await };
+    let is_first = inventory.note(&copy.region, |memory| memory.begin_copy(&ownership));
+    let answer = copy_image(inventory, owner, copy).await;
+    if is_first && answer.as_ref().is_err_and(|error| !error.may_be_done()) {
+        inventory.note(&copy.region, |memory| memory.refuse_copy(&ownership));
+    }
+    answer
 }
 
 async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<ImageId, CallError> {

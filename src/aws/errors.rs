@@ -72,6 +72,18 @@ const TABLE: &[(&str, Class, &str)] = &[
     ("UnsupportedParameterType", Class::Terminal, FIX),
 ];
 
+/// The codes that do not say that nothing was done.
+const UNSURE: [&str; 8] = [
+    "Timeout",
+    "Unreachable",
+    "RequestTimeout",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "Unavailable",
+];
+
 const REACH: &str = "check that the region exists and that amiops can reach its endpoint; it tries again";
 const RETRIED: &str = "amiops tries again";
 const GRANT: &str = "grant it to the role of amiops (docs/iam-policy.md)";
@@ -127,6 +139,11 @@ impl CallError {
             self.code.as_str(),
             "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidSnapshot.NotFound" | "ParameterNotFound"
         )
+    }
+
+    /// Whether what was asked for may have been done all the same: AWS has not answered, or lost its way.
+    pub(super) fn may_be_done(&self) -> bool {
+        UNSURE.contains(&self.code.as_str())
     }
 
     /// Whether AWS's own words name a thing.

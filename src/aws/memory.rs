@@ -4,6 +4,7 @@
 //! believed when it is listed again; and one that is missing from a listing is missed only after a second look. What is waited for
 //! is measured by a clock that does not jump: what is given up too early is copied again, or believed although it is gone.
 
+mod copies;
 mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+
+use copies::Unknown;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
@@ -34,8 +37,8 @@ pub(super) struct Memory {
     watchers: BTreeSet<Owner>,
     trouble: Option<Trouble>,
     images: BTreeMap<Owner, BTreeMap<ImageId, Remembered>>,
-    /// Until when EC2 may leave out a copy whose id is not known.
-    unknown: BTreeMap<(Owner, VersionName), Instant>,
+    unknown: BTreeMap<(Owner, VersionName), Unknown>,
+    /// The highest attempt to copy a version that is known to have been made.
     attempts: BTreeMap<(Owner, VersionName), u32>,
     snapshots: Option<BTreeMap<SnapshotId, Snapshot>>,
     snapshot_trouble: Option<Trouble>,
@@ -86,6 +89,7 @@ impl Memory {
         self.written.retain(|_, (_, at)| at.elapsed() < TAGS_LAG);
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
+        changed.extend(self.give_up_unknown());
         if first_or_recovered {
             changed.extend(self.watchers.iter().cloned());
         }
@@ -241,28 +245,6 @@ impl Memory {
         }
     }
 
-    /// Remembers that an attempt to copy a version was made before, under an id that is not known.
-    pub(super) fn await_unknown(&mut self, ownership: &Ownership) {
-        self.note_attempt(ownership);
-        self.unknown.insert((ownership.owner.clone(), ownership.version.clone()), Instant::now() + LISTING_GRACE);
-    }
-
-    /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
-    /// process nothing, so they must not count for this one either, or both would ask for the next copy with another token.
-    fn note_copy(&mut self, ownership: &Ownership) {
-        if ownership.adopted {
-            return;
-        }
-        self.note_attempt(ownership);
-        self.unknown.remove(&(ownership.owner.clone(), ownership.version.clone()));
-    }
-
-    fn note_attempt(&mut self, ownership: &Ownership) {
-        let key = (ownership.owner.clone(), ownership.version.clone());
-        let attempts = self.attempts.entry(key).or_default();
-        *attempts = (*attempts).max(ownership.attempt);
-    }
-
     /// Puts tags on what is remembered, as a call has just done in AWS.
     pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
         let listed = |id: &str| resources.iter().any(|r| r == id);
@@ -331,18 +313,14 @@ impl Memory {
         self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
     }
 
-    /// Whether a copy exists under an id that only a whole listing can tell.
-    pub(super) fn awaits_listing(&self) -> bool {
-        self.unknown.values().any(|until| *until > Instant::now())
-    }
-
     /// Whether an owner is known to have an image or a snapshot here, or a copy under an id that is not known; or had an image, and
     /// what that has left is not known.
     pub(super) fn holds_of(&self, owner: &Owner) -> bool {
         let image =
             self.images.get(owner).is_some_and(|images| !images.is_empty()) || self.departed.contains_key(owner);
-        let awaited = self.unknown.keys().any(|(of, _)| of == owner);
-        image || awaited || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
+        image
+            || self.may_have_unknown(owner)
+            || self.snapshots.iter().flat_map(BTreeMap::values).any(|s| owned_by(&s.tags, owner))
     }
 
     /// How many images are in each state.
@@ -370,24 +348,17 @@ impl Memory {
             let ours = |s: &&Snapshot| held.contains(&s.id) || owned_by(&s.tags, owner);
             snapshots.values().filter(ours).cloned().collect()
         });
-        let now = Instant::now();
-        let awaited = self.unknown.iter().filter(|((of, _), until)| of == owner && **until > now);
         let vanished = self.vanished.iter().filter(|(_, (ownership, _))| ownership.owner == *owner);
-        RegionView {
-            awaited: awaited.map(|((_, version), until)| (version.clone(), *until - now)).collect(),
-            attempts: self
-                .attempts
-                .iter()
-                .filter(|(key, _)| key.0 == *owner)
-                .map(|(key, n)| (key.1.clone(), *n))
-                .collect(),
+        let mut view = RegionView {
             images: self.is_listed.then_some(images),
             snapshots,
             vanished: vanished.map(|(id, (ownership, _))| (id.clone(), ownership.version.clone())).collect(),
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),
-            parameters: BTreeMap::new(),
-        }
+            ..RegionView::default()
+        };
+        self.tell_copies(owner, &mut view);
+        view
     }
 }
 

@@ -14,6 +14,7 @@ mod tagging;
 pub mod tags;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -28,7 +29,7 @@ pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::candidates;
 
 use ids::{RegionName, VersionName};
-use scene::Scene;
+use scene::{Scene, after};
 
 /// What a pass would do, and how everything stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +56,13 @@ impl Plan {
     /// Whether it is told already how a version stands in a region: the status has one entry for each.
     fn tells_of(&self, version: &VersionName, region: &RegionName) -> bool {
         self.replicas.iter().any(|r| r.version == *version && r.region == *region)
+    }
+
+    /// Notes that EC2 is given a while to list a copy. When that is over, the next listing tells by itself.
+    fn await_listing(&mut self, now: Timestamp, wait: Duration) {
+        if !wait.is_zero() {
+            self.look_again_at(after(now, wait));
+        }
     }
 
     /// Notes that something is due at `at`.

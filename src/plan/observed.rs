@@ -46,8 +46,10 @@ pub struct RegionView {
     /// Why the latest listing failed. What `images` says may be old then.
     pub trouble: Option<Trouble>,
     /// Versions whose copy exists, by the answer of CopyImage, but under an id that is not known; and
-    /// for how long EC2 is still given time to list it.
+    /// for how long EC2 is still given time to list it. Afterwards, zero, the next listing tells.
     pub awaited: BTreeMap<VersionName, Duration>,
+    /// Versions whose copy was asked for and not answered, so that it may exist or not; likewise.
+    pub unanswered: BTreeMap<VersionName, Duration>,
     /// The highest attempt to copy each version that is known to have been made.
     pub attempts: BTreeMap<VersionName, u32>,
     /// The parameters of the channels.
@@ -58,6 +60,16 @@ impl RegionView {
     /// Whether what is known is fresh enough to take something away.
     pub fn is_current(&self) -> bool {
         self.images.is_some() && self.trouble.is_none()
+    }
+
+    /// The versions of which EC2 may come to list a copy whose id is not known, and for how long.
+    pub fn unlisted(&self) -> impl Iterator<Item = (&VersionName, Duration)> {
+        self.awaited.iter().chain(&self.unanswered).map(|(version, wait)| (version, *wait))
+    }
+
+    /// Whether EC2 may come to list a copy of a version whose id is not known, and for how long.
+    pub fn may_list(&self, version: &VersionName) -> Option<Duration> {
+        self.unlisted().find(|(of, _)| *of == version).map(|(_, wait)| wait)
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     tagging::hand_back(scene, plan);
     for (region, view) in &scene.observed.regions {
         unpublish(scene, plan, region, view);
-        view.awaited.values().for_each(|wait| plan.look_again_at(after(scene.now, *wait)));
+        await_copies(scene, plan, region, view);
     }
     await_earlier_copies(scene, plan);
     plan.all_gone = scene.observed.listed_late_for.is_zero()
@@ -69,6 +69,18 @@ fn await_parameter(scene: &Scene, plan: &mut Plan, region: &RegionName, paramete
     scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
 }
 
+/// Says that the deletion waits for copies that EC2 may not list yet: nobody would look after them later.
+fn await_copies(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    for (version, wait) in view.unlisted() {
+        plan.await_listing(scene.now, wait);
+        let message = format!(
+            "the deletion waits some minutes: a copy of {version} was asked for in {region}, and EC2 may not list it yet"
+        );
+        let trouble = Trouble::new(Class::Transient, "ListedLate", message);
+        scene.trouble(plan, Concern::Prune, Some(region), Some(version), &trouble);
+    }
+}
+
 /// Says that the deletion waits while copies of an earlier process may still come to light: it may have died before it could report
 /// them, and of versions that the manifest does not list any more.
 fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
@@ -96,7 +108,7 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
         |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None))) && !is_foreign(scene, region, p);
     view.is_current()
         && view.snapshot_trouble.is_none()
-        && view.awaited.is_empty()
+        && view.unlisted().next().is_none()
         && scene.owned(region).is_empty()
         && !to_hand_back()
         && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)

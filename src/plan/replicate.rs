@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::action::{Action, Concern, Copy, Reason, Replica};
 use super::desired::Version;
-use super::ids::{AccountId, ImageRef, RegionName};
+use super::ids::{AccountId, ImageRef, RegionName, VersionName};
 use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
 use super::scene::{Owned, Scene, after};
 use super::{Desired, Plan};
@@ -50,6 +50,11 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 plan.replicas.push(Replica { wanted: false, ..existing(scene, region, owned) });
             }
         }
+        for (version, _) in view.unlisted() {
+            if !plan.tells_of(version, region) {
+                plan.replicas.push(unlisted(scene, region, version));
+            }
+        }
     }
 }
 
@@ -79,6 +84,19 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
         state,
         released_at: scene.released_at(&owned.ownership.version),
         error: owned.image.missed.then(|| "EC2 did not list it at the last look; looking again".into()),
+    }
+}
+
+/// A copy that nobody wants any more, and that EC2 may still come to list.
+fn unlisted(scene: &Scene, region: &RegionName, version: &VersionName) -> Replica {
+    Replica {
+        version: version.clone(),
+        region: region.clone(),
+        wanted: false,
+        image: None,
+        state: ReplicaState::Unknown,
+        released_at: scene.released_at(version),
+        error: Some("a copy of it was asked for, and EC2 may not list it yet".into()),
     }
 }
 
@@ -116,7 +134,7 @@ fn wanted(
         let outcome = if let Some(trouble) = other_content(scene, version) {
             Err(trouble)
         } else if version.adopt && &version.source.region == region {
-            adopt(scene, plan, version)
+            adopt(scene, plan, version, view)
         } else {
             copy(scene, plan, version, region, view, kms_key, &holding)
         };
@@ -183,8 +201,13 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
 }
 
 /// Plans to tag the source as the replica of its region. The answer is the sentence of an earlier failure.
-fn adopt(scene: &Scene, plan: &mut Plan, version: &Version) -> Result<Option<String>, Trouble> {
+fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -> Result<Option<String>, Trouble> {
     let source = &version.source;
+    if let Some(wait) = view.may_list(&version.name) {
+        plan.await_listing(scene.now, wait);
+        let message = "a copy of the source was asked for before; waiting until EC2 lists it or has had the time to";
+        return Ok(Some(message.into()));
+    }
     let image = source_image(scene, plan, source)?;
     if *account(scene, plan)? != image.account {
         return Err(Trouble::new(
@@ -248,7 +271,7 @@ fn copy(
         return Ok(Some(format!("{} is handed back first, since it is not adopted any more", version.source.id)));
     }
     if let Some(wait) = view.awaited.get(&version.name) {
-        plan.look_again_at(after(scene.now, *wait));
+        plan.await_listing(scene.now, *wait);
         return Ok(Some("EC2 says that this copy was started before; waiting until EC2 lists it".into()));
     }
     let known = view.attempts.get(&version.name).copied().unwrap_or(0);

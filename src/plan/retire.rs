@@ -313,5 +313,5 @@ fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName)
         image.snapshots.contains(&snapshot.id)
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };
-    !view.awaited.contains_key(version) && !view.images.iter().flatten().any(may_have)
+    view.may_list(version).is_none() && !view.images.iter().flatten().any(may_have)
 }

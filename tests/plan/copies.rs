@@ -244,6 +244,13 @@ fn a_copy_that_was_waited_for_long_enough_is_made_by_the_next_attempt() {
 }
 
 #[test]
+fn a_copy_that_was_not_answered_is_asked_for_again_as_the_same_attempt() {
+    let mut world = world(ONE_REGION);
+    world.region("eu-west-1").unanswered.insert(version("1.4.2"), minutes(10));
+    assert_eq!(copy(&world).0.attempt, 1);
+}
+
+#[test]
 fn only_the_version_that_is_awaited_waits() {
     let mut world = world(ONE_REGION);
     world.region("eu-west-1").awaited.insert(version("1.4.1"), minutes(10));

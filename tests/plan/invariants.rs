@@ -113,6 +113,8 @@ fn check_tag(world: &World, region: &RegionName, image: &str, resources: &[Strin
         let adopts =
             |v: &&amiops::plan::Version| v.adopt && v.source.id.as_str() == image && v.source.region == *region;
         let version = world.desired.versions.iter().find(adopts).expect("only what is handed over is taken over");
+        let unlisted = world.view(region).may_list(&version.name);
+        assert!(unlisted.is_none(), "a copy of {} in {region} may be there as well", version.name);
         let source = world.observed.sources[&version.source].as_ref().unwrap();
         assert!(source.tags.get(OWNER).is_none_or(|owner| owner == US));
         &source.snapshots
@@ -224,6 +226,7 @@ fn check_all_gone(world: &World) {
     for (region, view) in &world.observed.regions {
         sees(world, region);
         assert!(world.ours(region).is_empty(), "{region} still has images of ours");
+        assert!(view.awaited.is_empty() && view.unanswered.is_empty(), "{region} may come to list a copy");
         let held = |s: &Snapshot| view.images.iter().flatten().any(|image| image.snapshots.contains(&s.id));
         let tagged = |s: &Snapshot| s.tags.get(OWNER).is_some_and(|owner| owner == US) && s.tags.contains_key(VERSION);
         let ours = |s: &&Snapshot| tagged(s) && !held(s);

@@ -116,8 +116,10 @@ impl World {
         self.observed.failures.values_mut().for_each(|failure| less(&mut failure.wait));
         less(&mut self.observed.listed_late_for);
         for view in self.observed.regions.values_mut() {
-            view.awaited.values_mut().for_each(less);
-            view.awaited.retain(|_, wait| !wait.is_zero());
+            for copies in [&mut view.awaited, &mut view.unanswered] {
+                copies.values_mut().for_each(less);
+                copies.retain(|_, wait| !wait.is_zero());
+            }
         }
         for view in self.observed.regions.values_mut() {
             for image in view.images.iter_mut().flatten() {

@@ -163,7 +163,7 @@ fn an_object_that_stays_is_never_gone() {
 
 #[test]
 fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 10] = [
         ("an image is left", |w| _ = w.hold("eu-west-1", "1.4.2")),
         ("an image is left in a region that left the manifest", |w| _ = w.hold("us-east-1", "1.4.2")),
         ("a snapshot is left", |w| {
@@ -174,6 +174,9 @@ fn all_is_not_gone_while_something_is_left_or_cannot_be_seen() {
         ("the parameter was not read", |w| w.region("eu-west-1").parameters.clear()),
         ("a copy is awaited", |w| {
             w.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(10));
+        }),
+        ("a copy was asked for and not answered", |w| {
+            w.region("eu-west-1").unanswered.insert(version("1.4.2"), minutes(10));
         }),
         ("the images were not listed", |w| w.region("eu-west-1").images = None),
         ("the snapshots were not listed", |w| w.region("eu-west-1").snapshots = None),
@@ -217,6 +220,12 @@ fn an_awaited_copy_holds_the_object_only_until_ec2_has_had_its_time() {
     let mut world = empty();
     world.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(10));
     assert_eq!((world.plan().all_gone, world.plan().look_again), (false, Some(now() + minutes(10))));
+    assert_eq!(
+        problem(&world.plan(), "ListedLate").message,
+        "the deletion waits some minutes: a copy of 1.4.2 was asked for in eu-west-1, and EC2 may not list it yet"
+    );
+    world.region("eu-west-1").awaited.insert(version("1.4.2"), minutes(0));
+    assert_eq!((world.plan().all_gone, world.plan().look_again), (false, None), "the next listing tells");
     world.region("eu-west-1").awaited.clear();
     assert!(world.plan().all_gone);
 }

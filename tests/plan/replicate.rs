@@ -239,6 +239,39 @@ fn an_adopted_source_is_tagged_in_place_with_its_snapshots_and_copied_to_the_oth
     );
 }
 
+/// A copy was asked for before the manifest handed the source over, and its answer was lost or told no id.
+#[test]
+fn a_source_is_not_adopted_while_ec2_may_come_to_list_a_copy_of_it_in_its_region() {
+    let mut asked = world(ADOPT);
+    asked.hold("eu-west-1", "1.4.2");
+    let mut awaited = world(ADOPT);
+    awaited.hold("eu-west-1", "1.4.2");
+    asked.region("us-east-1").unanswered.insert(version("1.4.2"), minutes(10));
+    awaited.region("us-east-1").awaited.insert(version("1.4.2"), minutes(10));
+    for world in [&mut asked, &mut awaited] {
+        let plan = world.plan();
+        assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(10))));
+        assert_eq!(
+            replica(&plan, "us-east-1", "1.4.2").error.as_deref(),
+            Some("a copy of the source was asked for before; waiting until EC2 lists it or has had the time to")
+        );
+    }
+}
+
+/// The last process may end before it is listed, and the region or the version may have left the manifest: the next one must look there.
+#[test]
+fn a_copy_that_ec2_may_come_to_list_is_told_although_nobody_wants_it_any_more() {
+    let mut world = complete(ADOPT);
+    world.region("us-west-2").unanswered.insert(version("1.4.2"), minutes(10));
+    world.region("eu-west-1").awaited.insert(version("1.4.1"), minutes(10));
+    let plan = world.plan();
+    for (region, version) in [("us-west-2", "1.4.2"), ("eu-west-1", "1.4.1")] {
+        let told = replica(&plan, region, version);
+        assert_eq!((told.wanted, told.state), (false, ReplicaState::Unknown));
+        assert_eq!(told.error.as_deref(), Some("a copy of it was asked for, and EC2 may not list it yet"));
+    }
+}
+
 #[test]
 fn an_adopted_source_is_the_replica_of_its_region() {
     let mut world = world(ADOPT);

@@ -64,7 +64,7 @@ fn a_snapshot_from_the_end_of_time_stays() {
 
 #[test]
 fn a_snapshot_stays_while_something_may_need_it() {
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 9] = [
         ("it is still being made", |w| w.snapshot("eu-west-1", LEFT).pending = true),
         ("it is not ours", |w| w.snapshot("eu-west-1", LEFT).tags.clear()),
         ("it belongs to another object", |w| {
@@ -83,6 +83,9 @@ fn a_snapshot_stays_while_something_may_need_it() {
         }),
         ("a copy of its version is awaited", |w| {
             w.region("eu-west-1").awaited.insert(version("1.4.1"), minutes(10));
+        }),
+        ("a copy of its version was asked for and not answered", |w| {
+            w.region("eu-west-1").unanswered.insert(version("1.4.1"), minutes(10));
         }),
         ("the region cannot be seen", |w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer"))),
     ];

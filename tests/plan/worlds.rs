@@ -46,7 +46,7 @@ struct View {
     snapshots_listed: bool,
     loose: Vec<(usize, bool, u64)>,
     in_trouble: bool,
-    awaited: Option<(usize, u64)>,
+    awaited: Option<(usize, u64, bool)>,
     attempts: Option<(usize, u32)>,
     parameters: Vec<Read>,
 }
@@ -141,7 +141,7 @@ fn view() -> impl Strategy<Value = View> {
         prop::bool::weighted(0.9),
         vec((0..VERSIONS.len(), any::<bool>(), 0..120_u64), 0..2),
         prop::bool::weighted(0.1),
-        weighted(0.15, (0..VERSIONS.len(), 1..20_u64)),
+        weighted(0.15, (0..VERSIONS.len(), 0..20_u64, any::<bool>())),
         weighted(0.15, (0..VERSIONS.len(), 1..4_u32)),
         vec(read, PARAMETERS.len()),
     )
@@ -296,7 +296,10 @@ impl View {
             }
         }
         view.trouble = self.in_trouble.then(|| trouble("Timeout", "no answer"));
-        view.awaited.extend(self.awaited.map(|(v, m)| (VERSIONS[v].into(), minutes(m))));
+        if let Some((version, wait, exists)) = self.awaited {
+            let copies = if exists { &mut view.awaited } else { &mut view.unanswered };
+            copies.insert(VERSIONS[version].into(), minutes(wait));
+        }
         view.attempts.extend(self.attempts.map(|(v, n)| (VERSIONS[v].into(), n)));
         if !self.snapshots_listed {
             view.snapshots = None;

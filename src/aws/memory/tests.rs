@@ -107,6 +107,8 @@ async fn what_is_awaited_is_told_by_the_time_that_is_left_however_the_clock_jump
     let awaited = |memory: &mut Memory| memory.view(&owner()).awaited.get(&VersionName::from("1.4.2")).copied();
     assert_eq!(awaited(&mut memory), Some(Duration::from_mins(10)));
     pass(10).await;
+    assert_eq!(awaited(&mut memory), Some(Duration::ZERO), "no listing has begun since");
+    assert_eq!(memory.apply_listing(vec![], at(0)), BTreeSet::from([owner()]));
     assert_eq!(awaited(&mut memory), None);
 }
 
@@ -295,6 +297,31 @@ fn a_copy_under_an_unknown_id_is_awaited_until_it_is_listed() {
     memory.apply_listing(vec![made], at(0));
     assert!(!memory.awaits_listing());
     assert!(memory.view(&owner()).awaited.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_was_asked_for_may_be_there_until_it_is_known_refused_or_not_listed_in_time() {
+    let made = image("ami-1", ImageState::Pending);
+    let ownership = made.ownership().unwrap();
+    let unanswered = |memory: &mut Memory| memory.view(&owner()).unanswered.get(&VersionName::from("1.4.2")).copied();
+    let mut memory = Memory::default();
+    assert!(memory.begin_copy(&ownership));
+    assert!(!memory.begin_copy(&ownership), "it is asked for again");
+    assert_eq!(unanswered(&mut memory), Some(LISTING_GRACE));
+    assert!(memory.holds_of(&owner()) && !memory.awaits_listing());
+
+    memory.refuse_copy(&ownership);
+    assert_eq!(unanswered(&mut memory), None);
+
+    memory.begin_copy(&ownership);
+    memory.assume(made);
+    assert_eq!(unanswered(&mut memory), None);
+
+    memory.begin_copy(&ownership);
+    pass(15).await;
+    assert_eq!(unanswered(&mut memory), Some(Duration::ZERO));
+    memory.apply_listing(vec![], at(15));
+    assert_eq!(unanswered(&mut memory), None);
 }
 
 #[test]

@@ -262,7 +262,8 @@ impl Question<'_> {
             let current = view.images.is_some() && view.trouble.is_none();
             let absent =
                 |name: &str| view.parameters.get(&amiops::plan::ids::ParameterName::new(name)) == Some(&Ok(None));
-            current && self.images(region.as_str()).next().is_none() && self.facts.parameters().all(absent)
+            let listed = view.awaited.is_empty() && view.unanswered.is_empty();
+            current && listed && self.images(region.as_str()).next().is_none() && self.facts.parameters().all(absent)
         };
         self.facts.goes() && self.observed.regions.iter().all(nothing)
     }

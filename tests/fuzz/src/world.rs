@@ -148,7 +148,8 @@ impl Scribe<'_> {
         }
         if draw.one_in(6) {
             let version = self.version(draw);
-            view.awaited.extend(wait(draw).map(|wait| (version, wait)));
+            let copies = if draw.one_in(2) { &mut view.awaited } else { &mut view.unanswered };
+            copies.extend(wait(draw).map(|wait| (version, wait)));
         }
         if draw.one_in(6) {
             let attempt = draw.pick(&[1, 2, 30, 1_000_001]);

@@ -63,12 +63,21 @@ pub(crate) struct Done {
     tagged: BTreeMap<(String, String), (String, Duration)>,
     /// When each question, and anything of an operation, was asked in a region.
     read: BTreeMap<(String, String), VecDeque<Duration>>,
+    /// When it was first told of each image, by a copy or a look.
+    pub(crate) shown: BTreeMap<String, Duration>,
     /// What it owes.
     pub(crate) owed: Owed,
     /// The copies of an owner to a region that were not answered or throttled, one just after the other, and when the last was.
     in_vain: BTreeMap<(String, String), (Duration, BTreeSet<String>)>,
     /// When each copy was first asked for, by owner, version and region.
     copies: BTreeMap<String, BTreeMap<String, Duration>>,
+}
+
+impl Done {
+    /// Whether the running controller was told that it has deregistered an image.
+    pub(crate) fn has_deregistered(&self, region: &str, id: &str) -> bool {
+        self.removed.contains(&("DeregisterImage".to_owned(), region.to_owned(), id.to_owned()))
+    }
 }
 
 fn write(call: &Call) -> Write {
@@ -125,9 +134,10 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     // Nor what another process wrote just before it ended: what is to be created then is refused by SSM, and what SSM accepts
     // only after it was read cannot be known.
     let just_now = world.now() - OF_ANOTHER < named.modified;
-    let read = past.done.read.get(&(call.region.clone(), "GetParameters".into())).and_then(|read| read.back());
-    let unseen = read.is_some_and(|at| world.now() - now.saturating_sub(*at) < named.modified);
-    let of_another = before.is_none() && just_now && (unseen || call.get("Overwrite") == Some("false"));
+    let read = past.asked.parameter_read(&call.region, &named.name);
+    let unseen = read.is_none_or(|at| world.now() - now.saturating_sub(at) < named.modified);
+    let not_created = before.is_none() && call.get("Overwrite") == Some("false");
+    let of_another = just_now && (unseen || not_created);
     (!touched && !in_doubt && !of_another).then(|| "the parameter names that image already".into())
 }
 

@@ -60,6 +60,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// When a parameter was last read.
+    pub(crate) fn parameter_read(&self, region: &str, name: &str) -> Option<Duration> {
+        self.answered.get(&(Question::Parameter, region.to_owned(), name.to_owned())).copied()
+    }
+
     /// The other images in the region of an image that were looked at in the pass before a moment, or later.
     fn looks_beside<'a>(&'a self, image: &'a Image, moment: Duration) -> impl Iterator<Item = &'a str> {
         let looks = self.answered.iter().filter(move |((question, region, id), at)| {
@@ -166,7 +171,7 @@ fn note_shown(world: &World, call: &Call, answer: &HttpResponse) {
         let now = world.elapsed();
         let mut past = world.past();
         for id in ids {
-            past.shown.entry(id.to_owned()).or_insert(now);
+            past.done.shown.entry(id.to_owned()).or_insert(now);
         }
     }
 }

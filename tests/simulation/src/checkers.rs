@@ -56,10 +56,14 @@ pub(crate) fn leads(world: &World, call: &Call, candidate: Option<&str>) {
 
 /// Checks what is there after a call has changed AWS.
 pub(crate) fn after(world: &World, call: &Call) {
-    if call.operation != "CopyImage" {
+    if !["CopyImage", "DeregisterImage"].contains(&call.operation.as_str()) {
         return;
     }
     let state = world.state();
+    if let Some(id) = call.get("ImageId").filter(|id| state.image(&call.region, id).is_none()) {
+        let now = (call.region.clone(), world.elapsed());
+        world.past().deregistered.entry(id.to_owned()).or_insert(now);
+    }
     for object in OBJECTS {
         for number in 0..=LAST {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
@@ -204,7 +208,8 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
     let asked_in =
         |region: &str| seen(region) && world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
     // A copy may be repeated that was begun before.
-    let shown_before = |i: &Image| world.past().shown.get(&i.id).is_some_and(|at| *at + JUST_NOW < world.elapsed());
+    let shown_before =
+        |i: &Image| world.past().done.shown.get(&i.id).is_some_and(|at| *at + JUST_NOW < world.elapsed());
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
         let other = i.tags.get("amiops.dev/source").is_some_and(|of| *of != source);
@@ -297,6 +302,7 @@ fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Optio
 
 /// A copy is of the attempt that made it for ever: by its number the next one gets a token of its own.
 fn other_attempt(call: &Call, image: &Image) -> Option<String> {
+    owner_of(&image.tags)?;
     let (told, written) = (image.tags.get(ATTEMPT)?, tag_of(call, ATTEMPT)?);
     (told != written).then(|| format!("{} is of attempt {told}, not {written}", image.id))
 }
@@ -342,7 +348,8 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
         return Some("EC2 knows nothing of a parameter of another data type".into());
     }
     let Some(image) = state.image(&call.region, value) else {
-        return (!world.touched_lately(&call.region)).then(|| format!("{value} does not exist"));
+        let unknown = world.touched_lately(&call.region) || removed_by_another(world, |id, _| id == value);
+        return (!unknown).then(|| format!("{value} does not exist"));
     };
     if world.touched_lately(value) {
         return None;
@@ -361,11 +368,19 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     }
     let lacks = |region: &str, version: &str| {
         let holds = |i: &&Image| i.region == region && held_versions(world, object, i).contains(version);
-        !state.images.iter().filter(holds).any(|i| i.state == "available") && !world.touched_lately(region)
+        let known = !world.touched_lately(region) && !removed_by_another(world, |_, of| of == region);
+        known && !state.images.iter().filter(holds).any(|i| i.state == "available")
     };
     let lacking = |(m, version): &(&Manifest, String)| m.regions.keys().copied().find(|region| lacks(region, version));
     let lacking: Option<Vec<_>> = asking.iter().map(lacking).collect();
     Some(format!("{versions:?} is not available in {}", lacking?.first()?))
+}
+
+/// Whether another process has lately deregistered such an image: EC2 may go on listing it, and who begins then believes that.
+fn removed_by_another(world: &World, is_such: impl Fn(&str, &str) -> bool) -> bool {
+    let (since, past) = (world.elapsed().saturating_sub(LATELY), world.past());
+    let lately = past.deregistered.iter().filter(|(id, (region, at))| *at >= since && is_such(id, region));
+    lately.into_iter().any(|(id, (region, _))| !past.done.has_deregistered(region, id))
 }
 
 /// The version that an image holds of an object; of one that was just adopted, whose tags may not be seen yet, what any manifest says

@@ -202,7 +202,7 @@ fn silenced(world: &World, found: &Value) -> Option<String> {
     let generation = found["status"]["observedGeneration"].as_i64()?;
     let told_now = (world.now(), generation, now.clone());
     let (seen, former, before) = world.past().channels_told.insert(found["metadata"]["uid"].to_string(), told_now)?;
-    if generation > former + 1 {
+    if generation > former + 1 || found["metadata"]["generation"] != generation {
         return None;
     }
     let mut lost = before.into_iter().filter(|(channel, _)| !now.contains_key(channel)).peekable();

@@ -61,7 +61,7 @@ fn note(world: &World, what: ByHand, region: &str, id: &str, subject: Option<&Im
     if matches!(what, ByHand::Deregister | ByHand::DeregisterAll | ByHand::UntagSnapshot) {
         world.past().snapshots_deleted.insert(region.clone(), now);
     }
-    if let Some(image) = subject.filter(|_| what == ByHand::Disown) {
+    if let Some(image) = subject.filter(|_| matches!(what, ByHand::Disown | ByHand::RemoveTags)) {
         let mut past = world.past();
         let calls = past.calls;
         past.disowned.insert(image.id.clone(), calls);

@@ -48,7 +48,8 @@ impl Owed {
     /// What another controller owes, once this one has ended: nothing yet, and of what went it may know, as one that did not
     /// lead before.
     pub(crate) fn of_another(&mut self) -> Self {
-        Self { gone: std::mem::take(&mut self.gone), ..Self::default() }
+        let (gone, refused) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.refused));
+        Self { gone, refused, ..Self::default() }
     }
 
     fn owe(&mut self, now: Duration, region: &str, look: Look) {

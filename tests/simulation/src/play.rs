@@ -289,9 +289,8 @@ impl Stage {
     /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.
     fn lose_cluster(&mut self) {
         self.killed();
-        // What was on its way out is not applied again, and nobody can know of it any more, nor of what EC2 does not list yet.
+        // What was on its way out is not applied again, and nobody can know of it any more.
         self.world.past().deleted.clear();
-        self.world.past().shown.clear();
         self.world.past().cluster_lost = self.world.elapsed();
         self.world.past().regions_told.clear();
         self.world.wipe_cluster();

@@ -151,7 +151,10 @@ pub(crate) fn delete_snapshot(world: &World, state: &State, call: &Call) -> Opti
     if owner_of(&snapshot.tags).is_none() {
         return (!asked::untagged_since(world, snapshot)).then(|| format!("{id} is not ours"));
     }
-    let held = state.images.iter().find(|i| owner_of(&i.tags).is_some() && i.snapshots.iter().any(|s| s == id));
+    // Of a copy that is under way EC2 may not tell which snapshots it has; whose tags were changed, it is not known by these either.
+    let is_bare = |i: &Image| i.state == "pending" && world.past().disowned.contains_key(&i.id);
+    let holds = |i: &&Image| owner_of(&i.tags).is_some() && i.snapshots.iter().any(|s| s == id) && !is_bare(i);
+    let held = state.images.iter().find(holds);
     held.map(|i| format!("{id} belongs to {}", i.id))
 }
 

@@ -92,8 +92,8 @@ pub(crate) struct Past {
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
     /// The versions that the channels of each object were last seen to tell, by its uid; and when, and of which generation.
     pub(crate) channels_told: BTreeMap<String, (Timestamp, i64, BTreeMap<String, String>)>,
-    /// When controllers were first told of each image, by a copy or a look.
-    pub(crate) shown: BTreeMap<String, Duration>,
+    /// The images that controllers deregistered, their regions, and when.
+    pub(crate) deregistered: BTreeMap<String, (String, Duration)>,
     /// The images that any parameter was ever asked to name, by region.
     pub(crate) published: BTreeSet<(String, String)>,
     /// Those of which SSM has said that it accepts them.

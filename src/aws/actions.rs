@@ -233,6 +233,9 @@ async fn tag(
     }
     // What was just adopted is known only by its id yet.
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(|e| e.about(image.as_str()))?;
+    if found.is_empty() {
+        inventory.note_look(region, std::slice::from_ref(image), Vec::new());
+    }
     found.into_iter().for_each(|found| inventory.note(region, |memory| memory.assume(found)));
     Ok(())
 }

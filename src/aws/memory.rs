@@ -136,7 +136,7 @@ impl Memory {
             }
         }
         let Some(ownership) = ownership else { return changed };
-        self.note_copy(&ownership);
+        self.note_copy(&image, &ownership);
         self.vanished.remove(&image.id);
         let images = self.images.entry(ownership.owner.clone()).or_default();
         let known = images.get(&image.id);
@@ -171,9 +171,11 @@ impl Memory {
     }
 
     /// Notes that images may be gone, although EC2 may list them for a while: it did not answer when one was removed, or does not
-    /// know one when it is asked who uses it. The next look that misses them is the second.
+    /// know one when it is asked who uses it. The next look that misses them is the second; to be told so again is none.
     pub(super) fn doubt(&mut self, ids: &[ImageId]) -> BTreeSet<Owner> {
-        let changed = ids.iter().filter_map(|id| self.miss(Look::ById, id)).collect();
+        let new = ids.iter().filter(|id| self.remembered(id).is_some_and(|r| r.doubted.is_none()));
+        let new: Vec<_> = new.cloned().collect();
+        let changed = new.iter().filter_map(|id| self.miss(Look::ById, id)).collect();
         let all = self.images.values_mut().flat_map(BTreeMap::values_mut);
         all.filter(|r| ids.contains(&r.image.id)).for_each(|r| r.doubted = Some(Instant::now()));
         changed
@@ -190,7 +192,7 @@ impl Memory {
     pub(super) fn assume(&mut self, mut image: Image) {
         image.tags.extend(self.just_written(image.id.as_str()));
         let Some(ownership) = image.ownership() else { return };
-        self.note_copy(&ownership);
+        self.note_copy(&image, &ownership);
         let images = self.images.entry(ownership.owner).or_default();
         // What EC2 has listed before, it does not list late any more.
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none() && !known.is_claim());

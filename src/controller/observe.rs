@@ -49,7 +49,8 @@ impl Surroundings {
             let metadata = &manifest.metadata;
             let own =
                 metadata.name.as_ref() == Some(&owner.name) && metadata.namespace.as_ref() == Some(&owner.namespace);
-            if !own {
+            // What is on its way out is copied to no region any more.
+            if !own && metadata.deletion_timestamp.is_none() {
                 let sources = manifest.spec.versions.iter().map(|v| ImageId::new(&v.source.image.id));
                 surroundings.claimed.extend(sources);
             }

@@ -226,7 +226,7 @@ fn landing(landing: &Landing) -> ChannelRegion {
 }
 
 fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
-    let unseen = before.pruning.iter().filter(|former| is_unseen(plan, &former.region));
+    let unseen = before.pruning.iter().filter(|former| is_unseen(plan, &former.region) || may_have_left(plan, former));
     let unseen = unseen.map(|former| PruneStatus { blocked_by: Some(UNSEEN.into()), ..former.clone() });
     let mut pruning: Vec<_> = plan
         .departures
@@ -243,6 +243,15 @@ fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
     pruning.sort_by(|a, b| (&a.version, &a.region, &a.id).cmp(&(&b.version, &b.region, &b.id)));
     pruning.truncate(MOST_PRUNED);
     pruning
+}
+
+/// Whether what was told of an image or a snapshot still stands, since it is not known which snapshots there are: a region that the
+/// manifest does not name any more would be forgotten otherwise.
+fn may_have_left(plan: &Plan, former: &PruneStatus) -> bool {
+    let of = |region: &RegionName| region.as_str() == former.region;
+    let told = plan.departures.iter().any(|d| of(&d.region) && d.id == former.id);
+    let is_there = plan.replicas.iter().any(|r| r.image.as_ref().is_some_and(|image| image.as_str() == former.id));
+    plan.unseen_snapshots.iter().any(of) && !told && !is_there
 }
 
 /// Kubernetes writes times in whole seconds; what is compared must be what is read back.
@@ -264,5 +273,25 @@ pub(super) async fn write(object: &MachineImage, context: &Context, status: &Mac
         // The object went in the meantime, and its status with it.
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_of_a_snapshot_stands_while_it_is_not_known_which_snapshots_there_are() {
+        let told = PruneStatus {
+            version: "1.4.1".into(),
+            region: "us-west-2".into(),
+            id: "snap-1".into(),
+            reason: "its image is gone".into(),
+            blocked_by: None,
+        };
+        let before = MachineImageStatus { pruning: vec![told.clone()], ..Default::default() };
+        let unseen = Plan { unseen_snapshots: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
+        assert_eq!(pruning(&unseen, &before), [PruneStatus { blocked_by: Some(UNSEEN.into()), ..told }]);
+        assert_eq!(pruning(&Plan::default(), &before), []);
     }
 }

@@ -46,6 +46,8 @@ pub struct Plan {
     pub departures: Vec<Departure>,
     /// Where nothing is known of AWS yet, so that images may be there of which this plan does not tell.
     pub unseen: BTreeSet<RegionName>,
+    /// Where it is not known which snapshots there are.
+    pub unseen_snapshots: BTreeSet<RegionName>,
     /// Whether an object that is deleted with its images has none left.
     pub all_gone: bool,
     /// When something is due that no event will tell of.
@@ -77,8 +79,14 @@ impl Plan {
 /// one that retires everything; with Retain, one without steps.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let scene = Scene::new(desired, observed, now);
-    let unseen = observed.regions.iter().filter(|(_, view)| view.images.is_none());
-    let mut plan = Plan { unseen: unseen.map(|(region, _)| region.clone()).collect(), ..Plan::default() };
+    let regions = |unseen: fn(&RegionView) -> bool| {
+        observed.regions.iter().filter(|(_, view)| unseen(view)).map(|(region, _)| region.clone()).collect()
+    };
+    let mut plan = Plan {
+        unseen: regions(|view| view.images.is_none()),
+        unseen_snapshots: regions(|view| view.snapshots.is_none()),
+        ..Plan::default()
+    };
     replicate::plan(&scene, &mut plan);
     if !desired.deleting {
         tagging::plan(&scene, &mut plan);

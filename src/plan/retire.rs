@@ -127,7 +127,8 @@ fn reason_to_go(
 #[derive(Default)]
 struct Left {
     date: Option<Timestamp>,
-    /// Whether it has an image that is complete. One that is still pending may fail, so it takes the place of no other.
+    /// Whether it has an image that is complete. One that is still pending may fail, and one that the last look missed may be gone,
+    /// so they take the place of no other.
     is_complete: bool,
 }
 
@@ -141,7 +142,7 @@ fn kept_versions(scene: &Scene) -> Vec<VersionName> {
         let date = scene.released_at(&image.ownership.version).or(image.image.created);
         let known = left.entry(image.ownership.version.clone()).or_default();
         known.date = known.date.max(date);
-        known.is_complete |= image.image.state != ImageState::Pending;
+        known.is_complete |= image.image.state != ImageState::Pending && !image.image.missed;
     }
     let mut left: Vec<_> = left.into_iter().collect();
     left.sort_by(|(a_name, a), (b_name, b)| (b.date, b_name).cmp(&(a.date, a_name)));

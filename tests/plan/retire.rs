@@ -225,6 +225,16 @@ fn a_pending_copy_takes_the_place_of_no_version_that_is_kept_and_stays_where_it_
 }
 
 #[test]
+fn a_version_whose_images_the_last_look_missed_takes_the_place_of_no_other() {
+    let mut world = keeping(1);
+    world.hold_left("eu-west-1", "1.0.0", "2026-01-01T00:00:00Z");
+    world.hold_left("eu-west-1", "1.1.0", "2026-02-01T00:00:00Z");
+    assert_eq!(deregistered(&world.plan()), ["1.0.0"]);
+    world.image("eu-west-1", "ami-1.1.0-eu-west-1").missed = true;
+    assert_eq!(deregistered(&world.plan()), [""; 0]);
+}
+
+#[test]
 fn a_failed_copy_is_kept_while_it_is_protected_or_cannot_be_seen() {
     let cases: [(Change, &str); 2] = [
         (|w| w.image("eu-west-1", "ami-failed-1").protected = true, "it is protected from deregistration"),

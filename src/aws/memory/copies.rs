@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Memory;
 use crate::plan::ids::{Owner, VersionName};
 use crate::plan::tags::Ownership;
-use crate::plan::{LISTING_GRACE, RegionView};
+use crate::plan::{Image, LISTING_GRACE, RegionView};
 
 /// A copy whose id is not known.
 #[derive(Debug)]
@@ -44,9 +44,11 @@ impl Memory {
     }
 
     /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
-    /// process nothing, so they must not count for this one either, or both would ask for the next copy with another token.
-    pub(super) fn note_copy(&mut self, ownership: &Ownership) {
-        if ownership.adopted {
+    /// process nothing, so they must not count for this one either, or both would ask for the next copy with another token. Nor is
+    /// what somebody has copied together with its tags.
+    pub(super) fn note_copy(&mut self, image: &Image, ownership: &Ownership) {
+        let of_another = ownership.source.is_some() && ownership.source != image.made_from;
+        if ownership.adopted || of_another {
             return;
         }
         self.note_attempt(ownership);
@@ -85,3 +87,6 @@ impl Memory {
         view.attempts = attempts.map(|((_, version), attempt)| (version.clone(), *attempt)).collect();
     }
 }
+
+#[cfg(test)]
+mod tests;

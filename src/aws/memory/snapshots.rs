@@ -25,6 +25,7 @@ impl Memory {
         }
         let before = self.snapshots.replace(found);
         let Some(after) = &self.snapshots else { return BTreeSet::new() };
+        let first_or_recovered = recovered || before.is_none();
         let before = before.unwrap_or_default();
         let differs = after.iter().filter(|(id, snapshot)| before.get(*id) != Some(snapshot));
         let gone = before.iter().filter(|(id, _)| !after.contains_key(*id));
@@ -32,8 +33,10 @@ impl Memory {
             differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
         let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
         changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
-        let known: Vec<_> = self.departed.extract_if(.., |_, listing| *listing < self.snapshot_listings).collect();
-        changed.extend(known.into_iter().filter(|_| recovered).map(|(owner, _)| owner));
+        self.departed.retain(|_, listing| *listing >= self.snapshot_listings);
+        if first_or_recovered {
+            changed.extend(self.watchers.iter().cloned());
+        }
         let known = self.vanished.extract_if(.., |_, (_, listing)| *listing < self.snapshot_listings);
         changed.extend(known.map(|(_, (ownership, _))| ownership.owner));
         changed

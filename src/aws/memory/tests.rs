@@ -5,11 +5,11 @@ use super::*;
 use crate::plan::Class;
 use crate::plan::ids::ImageRef;
 
-fn at(minutes: i64) -> Timestamp {
+pub(super) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
 }
 
-fn owner() -> Owner {
+pub(super) fn owner() -> Owner {
     Owner { installation: "default".into(), namespace: "images".into(), name: "web".into() }
 }
 
@@ -17,7 +17,7 @@ fn source() -> ImageRef {
     ImageRef { region: "us-east-1".into(), id: "ami-source".into() }
 }
 
-fn image(id: &str, state: ImageState) -> Image {
+pub(super) fn image(id: &str, state: ImageState) -> Image {
     let ownership = Ownership {
         owner: owner(),
         version: "1.4.2".into(),
@@ -43,7 +43,7 @@ fn image(id: &str, state: ImageState) -> Image {
 }
 
 /// Time passes.
-async fn pass(minutes: u64) {
+pub(super) async fn pass(minutes: u64) {
     tokio::time::advance(Duration::from_mins(minutes)).await;
 }
 
@@ -95,21 +95,6 @@ async fn an_image_that_was_just_made_is_not_missed_however_the_clock_jumps() {
         memory.apply_look(&["ami-1".into()], vec![], at(minutes));
         assert!(!memory.view(&owner()).images.unwrap_or_default().iter().any(|image| image.missed));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_awaited_is_told_by_the_time_that_is_left_however_the_clock_jumps() {
-    let mut memory = Memory::default();
-    memory.apply_listing(vec![], at(180));
-    memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap());
-    pass(5).await;
-    memory.apply_listing(vec![], at(0));
-    let awaited = |memory: &mut Memory| memory.view(&owner()).awaited.get(&VersionName::from("1.4.2")).copied();
-    assert_eq!(awaited(&mut memory), Some(Duration::from_mins(10)));
-    pass(10).await;
-    assert_eq!(awaited(&mut memory), Some(Duration::ZERO), "no listing has begun since");
-    assert_eq!(memory.apply_listing(vec![], at(0)), BTreeSet::from([owner()]));
-    assert_eq!(awaited(&mut memory), None);
 }
 
 #[test]
@@ -193,6 +178,8 @@ async fn nothing_is_built_on_an_image_that_may_be_gone_until_ec2_would_not_list_
         memory.view(&owner()).images.unwrap()[0].missed
     };
     assert!(is_missed(&mut memory));
+    memory.doubt(&["ami-1".into()]);
+    assert!(is_missed(&mut memory), "it was not answered again");
     pass(15).await;
     assert!(!is_missed(&mut memory));
 }
@@ -289,42 +276,6 @@ fn who_asked_about_a_region_is_told_when_it_cannot_be_seen_and_when_it_can_again
 }
 
 #[test]
-fn a_copy_under_an_unknown_id_is_awaited_until_it_is_listed() {
-    let mut memory = Memory::default();
-    let made = image("ami-1", ImageState::Pending);
-    memory.await_unknown(&made.ownership().unwrap());
-    assert!(memory.awaits_listing());
-    memory.apply_listing(vec![made], at(0));
-    assert!(!memory.awaits_listing());
-    assert!(memory.view(&owner()).awaited.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_copy_that_was_asked_for_may_be_there_until_it_is_known_refused_or_not_listed_in_time() {
-    let made = image("ami-1", ImageState::Pending);
-    let ownership = made.ownership().unwrap();
-    let unanswered = |memory: &mut Memory| memory.view(&owner()).unanswered.get(&VersionName::from("1.4.2")).copied();
-    let mut memory = Memory::default();
-    assert!(memory.begin_copy(&ownership));
-    assert!(!memory.begin_copy(&ownership), "it is asked for again");
-    assert_eq!(unanswered(&mut memory), Some(LISTING_GRACE));
-    assert!(memory.holds_of(&owner()) && !memory.awaits_listing());
-
-    memory.refuse_copy(&ownership);
-    assert_eq!(unanswered(&mut memory), None);
-
-    memory.begin_copy(&ownership);
-    memory.assume(made);
-    assert_eq!(unanswered(&mut memory), None);
-
-    memory.begin_copy(&ownership);
-    pass(15).await;
-    assert_eq!(unanswered(&mut memory), Some(Duration::ZERO));
-    memory.apply_listing(vec![], at(15));
-    assert_eq!(unanswered(&mut memory), None);
-}
-
-#[test]
 fn snapshots_of_an_image_are_seen_even_without_their_tags() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
@@ -378,19 +329,11 @@ async fn what_was_removed_is_not_believed_for_a_while_however_the_clock_jumps() 
     assert_eq!(listed(&mut memory, 61), ["ami-1"]);
 }
 
-#[test]
-fn a_region_with_a_copy_under_an_unknown_id_is_not_forgotten() {
-    let mut memory = Memory::default();
-    memory.apply_listing(vec![], at(0));
-    assert!(!memory.holds_of(&owner()));
-    memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap());
-    assert!(memory.holds_of(&owner()));
-}
-
 #[tokio::test]
 async fn a_region_is_not_forgotten_with_its_last_image_until_a_listing_tells_which_snapshots_are_left() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.view(&owner());
     memory.begin_snapshots();
     memory.remove_image(&"ami-1".into());
     memory.apply_snapshots(BTreeMap::new());

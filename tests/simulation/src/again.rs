@@ -74,6 +74,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// What another controller has done, once this one has ended: nothing yet.
+    pub(crate) fn of_another(self) -> Self {
+        Self { owed: self.owed.of_another(), ..Self::default() }
+    }
+
     /// Whether the running controller was told that it has deregistered an image.
     pub(crate) fn has_deregistered(&self, region: &str, id: &str) -> bool {
         self.removed.contains(&("DeregisterImage".to_owned(), region.to_owned(), id.to_owned()))

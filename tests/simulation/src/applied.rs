@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::manifest::{FINALIZER, Manifest, NAMESPACE, NEIGHBOURS, OBJECTS, Origin, REGIONS, is_held, source_id};
 use crate::state::Image;
-use crate::world::{LATELY, World};
+use crate::world::{LATELY, Past, World};
 
 /// What an object asks for from some moment on.
 pub(crate) struct Asking {
@@ -67,9 +67,7 @@ impl World {
 
     /// When an object was last made.
     pub(crate) fn made_last(&self, object: &str) -> Option<Duration> {
-        let past = self.past();
-        let all = past.manifests.get(object)?.iter().rev().skip_while(|asking| asking.manifest.is_none());
-        all.take_while(|asking| asking.manifest.is_some()).last().map(|asking| asking.since)
+        last_life(&self.past(), object).last().map(|(since, _)| since)
     }
 
     /// What an object last asked for, even if it exists no more.
@@ -82,10 +80,9 @@ impl World {
     /// does before anything is done there: of another one, a process that comes later cannot know.
     pub(crate) fn known_regions(&self, object: &str) -> BTreeSet<&'static str> {
         let past = self.past();
-        let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
-        let life = all.map_while(|asking| asking.manifest.as_ref().filter(|_| asking.since >= past.cluster_lost));
         let told = |region: &&str| past.regions_told.contains(&(object.into(), (*region).into()));
-        life.flat_map(|manifest| manifest.regions.keys().copied()).filter(told).collect()
+        let in_cluster = last_life(&past, object).take_while(|(since, _)| *since >= past.cluster_lost);
+        in_cluster.flat_map(|(_, manifest)| manifest.regions.keys().copied()).filter(told).collect()
     }
 
     /// Somebody applies a manifest. What the API server refuses changes nothing, and an object on its way out is not applied
@@ -168,4 +165,10 @@ impl World {
         }
         past.manifests.entry(object).or_default().push(asking);
     }
+}
+
+/// What an object asked for since it was last made until it was deleted, and since when; the last first.
+fn last_life<'a>(past: &'a Past, object: &str) -> impl Iterator<Item = (Duration, &'a Manifest)> {
+    let all = past.manifests.get(object).into_iter().flatten().rev().skip_while(|asking| asking.manifest.is_none());
+    all.map_while(|asking| Some((asking.since, asking.manifest.as_ref()?)))
 }

@@ -45,11 +45,10 @@ pub(crate) struct Owed {
 }
 
 impl Owed {
-    /// What another controller owes, once this one has ended: nothing yet, and of what went it may know, as one that did not
-    /// lead before.
-    pub(crate) fn of_another(&mut self) -> Self {
-        let (gone, refused) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.refused));
-        Self { gone, refused, ..Self::default() }
+    /// What another controller owes, once this one has ended: nothing yet, and nothing soon where this one was refused. Of what went
+    /// it may know, as one that did not lead before.
+    pub(crate) fn of_another(self) -> Self {
+        Self { gone: self.gone, refused: self.refused, ..Self::default() }
     }
 
     fn owe(&mut self, now: Duration, region: &str, look: Look) {

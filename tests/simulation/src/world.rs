@@ -243,9 +243,7 @@ impl World {
     /// From now on another controller runs, which knows nothing of what the one before has done.
     pub(crate) fn begin_life(&self) {
         let mut past = self.past();
-        let owed = past.done.owed.of_another();
-        past.done = Done::default();
-        past.done.owed = owed;
+        past.done = std::mem::take(&mut past.done).of_another();
     }
 
     /// A controller calls; what the one that led before has done, it does not know.

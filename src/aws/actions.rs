@@ -14,6 +14,10 @@ use crate::plan::ids::{ImageId, ImageRef, Owner, RegionName, SnapshotId, Version
 use crate::plan::tags::{Ownership, Tags, owned_by};
 use crate::plan::{Action, Class, Copy, Image, ImageState, Trouble};
 
+/// EC2 takes a description of so many characters at most:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>
+const DESCRIPTION: usize = 255;
+
 /// What came of an action that did not fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -132,7 +136,12 @@ async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
         .ec2
         .copy_image()
         .name(name)
-        .description(format!("{version} of {owner}, copied by amiops from {source}"))
+        .description(
+            format!("{version} of {owner}, copied by amiops from {source}")
+                .chars()
+                .take(DESCRIPTION)
+                .collect::<String>(),
+        )
         .source_image_id(source.id.as_str())
         .source_region(source.region.as_str())
         .client_token(client_token(owner, version, region, *attempt))
@@ -221,11 +230,10 @@ async fn tag(
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
-        let trouble = error.about(image.as_str());
-        if !trouble.is_unanswered() {
+        if !error.may_be_done() {
             inventory.note(region, |memory| memory.disclaim(image));
         }
-        return Err(trouble);
+        return Err(error.about(image.as_str()));
     }
     inventory.note(region, |memory| memory.retag(resources, tags));
     if !resources.contains(&image.to_string()) {
@@ -290,13 +298,12 @@ async fn deregister(
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         Err(error) if error.is_gone() => Vec::new(),
         Err(error) => {
-            let trouble = about(error);
-            if trouble.is_unanswered() {
-                // It may have been done, snapshots and all.
+            if error.may_be_done() {
+                // Snapshots and all.
                 inventory.doubt(region, image);
                 inventory.want_snapshots(region);
             }
-            return Err(trouble);
+            return Err(about(error));
         }
     };
     inventory.note(region, |memory| memory.remove_image(image));

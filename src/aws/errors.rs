@@ -146,6 +146,11 @@ impl CallError {
         UNSURE.contains(&self.code.as_str())
     }
 
+    /// Whether AWS has understood the call and does not do it: asked for in another way, a part of it may be done.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.class, Class::NeedsPerson | Class::Terminal)
+    }
+
     /// Whether AWS's own words name a thing.
     pub(super) fn names(&self, id: &str) -> bool {
         self.text.contains(id)

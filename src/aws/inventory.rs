@@ -135,7 +135,7 @@ impl Inventory {
         self: &Arc<Self>,
         region: &RegionName,
         wanted: &BTreeSet<ParameterName>,
-    ) -> BTreeMap<ParameterName, Result<Option<crate::plan::Parameter>, Trouble>> {
+    ) -> parameters::Answers {
         let region = self.region(region);
         let _reading = region.reading.lock().await;
         let due = lock(&region.parameters).due(wanted, self.settings.listing);
@@ -146,9 +146,8 @@ impl Inventory {
     }
 
     async fn read_parameters(&self, region: &Region, names: &[ParameterName]) {
-        let answer =
-            parameters::read(&self.aws, &region.name, names).await.map_err(|e| e.about("the parameters of channels"));
-        lock(&region.parameters).apply(names, &answer);
+        let answers = parameters::read(&self.aws, &region.name, names).await;
+        lock(&region.parameters).apply(answers);
     }
 
     /// Looks up the source of a version.

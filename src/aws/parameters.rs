@@ -22,6 +22,9 @@ const UNREAD: Duration = Duration::from_mins(1);
 /// The data type by which SSM checks that the value is an image of the account and region.
 const DATA_TYPE: &str = "aws:ec2:image";
 
+/// What was read of each parameter; nothing of one that does not exist.
+pub(super) type Answers = BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>>;
+
 /// What is remembered of the parameters of one region.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
@@ -62,19 +65,14 @@ impl Parameters {
         wanted.iter().filter(is_due).cloned().collect()
     }
 
-    /// Takes in an answer.
-    pub(super) fn apply(
-        &mut self,
-        names: &[ParameterName],
-        answer: &Result<BTreeMap<ParameterName, Parameter>, Trouble>,
-    ) {
+    /// Takes in what was read.
+    pub(super) fn apply(&mut self, answers: Answers) {
         let at = Some(Instant::now());
-        for name in names {
-            let before = self.read.get(name).and_then(|r| r.written.clone());
-            let answer = answer.as_ref().map(|found| found.get(name).cloned()).map_err(Clone::clone);
+        for (name, answer) in answers {
+            let before = self.read.get(&name).and_then(|r| r.written.clone());
             let shows = |write: &Write| matches!(&answer, Ok(Some(p)) if p.value == write.image.as_str());
             let written = before.filter(|write| !shows(write) && write.at.elapsed() < SSM_REWRITE);
-            self.read.insert(name.clone(), Remembered { answer, written, at });
+            self.read.insert(name, Remembered { answer, written, at });
         }
     }
 
@@ -102,10 +100,7 @@ impl Parameters {
     }
 
     /// Everything that was read, older than asked for or not.
-    pub(super) fn known(
-        &self,
-        names: &BTreeSet<ParameterName>,
-    ) -> BTreeMap<ParameterName, Result<Option<Parameter>, Trouble>> {
+    pub(super) fn known(&self, names: &BTreeSet<ParameterName>) -> Answers {
         let known = |name: &ParameterName| Some((name.clone(), self.read.get(name)?.told()));
         names.iter().filter_map(known).collect()
     }
@@ -129,36 +124,62 @@ impl Remembered {
     }
 }
 
-/// Reads parameters; one that does not exist is left out of the answer.
-pub(super) async fn read(
+/// Reads parameters. AWS refuses a whole call for one name that it does not let us read, which may be of another object: what is
+/// refused is asked for one by one.
+pub(super) async fn read(aws: &Aws, region: &RegionName, names: &[ParameterName]) -> Answers {
+    let mut answers = Answers::new();
+    for names in names.chunks(NAMES_PER_CALL) {
+        match read_at_once(aws, region, names).await {
+            Err(error) if error.is_refusal() && names.len() > 1 => {
+                for name in names {
+                    let answer = read_at_once(aws, region, std::slice::from_ref(name)).await;
+                    answers.extend(each(std::slice::from_ref(name), answer));
+                }
+            }
+            answer => answers.extend(each(names, answer)),
+        }
+    }
+    answers
+}
+
+/// What an answer says of each of the names that it was asked for.
+fn each(names: &[ParameterName], answer: Result<BTreeMap<ParameterName, Parameter>, CallError>) -> Answers {
+    let subject = match names {
+        [name] => format!("parameter {name}"),
+        _ => "the parameters of channels".to_owned(),
+    };
+    let answer = answer.map_err(|error| error.about(&subject));
+    let of = |name: &ParameterName| answer.as_ref().map(|found| found.get(name).cloned()).map_err(Clone::clone);
+    names.iter().map(|name| (name.clone(), of(name))).collect()
+}
+
+/// Reads parameters in one call; one that does not exist is left out of the answer.
+async fn read_at_once(
     aws: &Aws,
     region: &RegionName,
     names: &[ParameterName],
 ) -> Result<BTreeMap<ParameterName, Parameter>, CallError> {
-    let mut found = BTreeMap::new();
-    for names in names.chunks(NAMES_PER_CALL) {
-        let names = names.iter().map(|n| n.to_string()).collect();
-        let call = aws.lane(region).ssm.get_parameters().set_names(Some(names)).send();
-        let page = aws.call("GetParameters", region, call).await?;
-        found.extend(page.parameters().iter().filter_map(|p| {
-            let modified = p.last_modified_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
-            let value = p.value()?.to_owned();
-            Some((ParameterName::new(p.name()?), Parameter { value, modified, written: None }))
-        }));
-    }
-    Ok(found)
+    let names = names.iter().map(|n| n.to_string()).collect();
+    let call = aws.lane(region).ssm.get_parameters().set_names(Some(names)).send();
+    let answer = aws.call("GetParameters", region, call).await?;
+    let parameter = |p: &aws_sdk_ssm::types::Parameter| {
+        let modified = p.last_modified_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
+        let value = p.value()?.to_owned();
+        Some((ParameterName::new(p.name()?), Parameter { value, modified, written: None }))
+    };
+    Ok(answer.parameters().iter().filter_map(parameter).collect())
 }
 
 /// Why a parameter was not written.
 pub(super) struct Unwritten {
     pub(super) trouble: Trouble,
-    /// Whether it may have been written all the same: SSM did not answer.
+    /// Whether it may have been written all the same: SSM did not answer, or lost its way.
     pub(super) in_doubt: bool,
 }
 
 impl Unwritten {
-    fn by(trouble: Trouble) -> Self {
-        Self { in_doubt: trouble.is_unanswered(), trouble }
+    fn by(error: &CallError, name: &ParameterName) -> Self {
+        Self { in_doubt: error.may_be_done(), trouble: error.about(name.as_str()) }
     }
 }
 
@@ -198,16 +219,17 @@ pub(super) async fn put(
             Err(error) if error.code == "ParameterAlreadyExists" => {
                 require_ours(aws, region, name, owner).await?;
                 // It was made since it was looked for, perhaps by a process that ended before it could tell.
-                let found = read(aws, region, std::slice::from_ref(name)).await.map_err(|e| e.about(name.as_str()))?;
+                let found = read_at_once(aws, region, std::slice::from_ref(name)).await;
+                let found = found.map_err(|e| e.about(name.as_str()))?;
                 if found.get(name).is_some_and(|parameter| parameter.value == image.as_str()) {
                     return Ok(());
                 }
             }
-            Err(error) => return Err(Unwritten::by(error.about(name.as_str()))),
+            Err(error) => return Err(Unwritten::by(&error, name)),
         }
     }
     let change = value().overwrite(true).customize().config_override(once()).send();
-    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| Unwritten::by(e.about(name.as_str())))
+    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| Unwritten::by(&e, name))
 }
 
 /// Removes a parameter, if its tags say that it is ours.
@@ -259,18 +281,21 @@ mod tests {
         BTreeSet::from([ParameterName::new("/golden/web/prod")])
     }
 
-    fn shown(value: &str) -> Result<BTreeMap<ParameterName, Parameter>, Trouble> {
-        let parameter = Parameter { value: value.into(), modified: None, written: None };
-        Ok(names().into_iter().map(|name| (name, parameter.clone())).collect())
+    fn read(answer: &Result<Option<Parameter>, Trouble>) -> Answers {
+        names().into_iter().map(|name| (name, answer.clone())).collect()
+    }
+
+    fn shown(value: &str) -> Answers {
+        read(&Ok(Some(Parameter { value: value.into(), modified: None, written: None })))
     }
 
     /// A parameter that named one image, to which another was written, and what SSM showed just after.
     fn written(shows: &str) -> Parameters {
         let mut parameters = Parameters::default();
         let names: Vec<_> = names().into_iter().collect();
-        parameters.apply(&names, &shown("ami-1"));
+        parameters.apply(shown("ami-1"));
         parameters.wrote(&names[0], &ImageId::new("ami-2"), true);
-        parameters.apply(&names, &shown(shows));
+        parameters.apply(shown(shows));
         parameters
     }
 
@@ -289,12 +314,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_could_not_be_read_is_read_again_after_a_minute() {
         let mut parameters = Parameters::default();
-        let names: Vec<_> = names().into_iter().collect();
-        parameters.apply(&names, &Err(Trouble::new(Class::Transient, "InternalError", "try again")));
+        parameters.apply(read(&Err(Trouble::new(Class::Transient, "InternalError", "try again"))));
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(parameters.due(&self::names(), AGE).is_empty());
+        assert!(parameters.due(&names(), AGE).is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(parameters.due(&self::names(), AGE), names);
+        assert_eq!(parameters.due(&names(), AGE).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,10 +330,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ssm_does_not_show_after_ten_minutes_names_no_image_any_more() {
         let mut parameters = written("ami-1");
-        let names: Vec<_> = names().into_iter().collect();
         let named = |parameters: &mut Parameters| {
-            parameters.apply(&names, &shown("ami-1"));
-            let known = parameters.known(&self::names()).into_values().next().and_then(Result::ok).flatten();
+            parameters.apply(shown("ami-1"));
+            let known = parameters.known(&names()).into_values().next().and_then(Result::ok).flatten();
             known.and_then(|p| p.written).map(|w| w.image)
         };
         tokio::time::advance(SSM_REWRITE - UNCONFIRMED).await;
@@ -321,10 +344,9 @@ mod tests {
     #[test]
     fn what_was_written_is_not_forgotten_when_a_reading_fails() {
         let mut parameters = written("ami-1");
-        let names: Vec<_> = names().into_iter().collect();
-        parameters.apply(&names, &Err(Trouble::new(Class::Throttled, "ThrottlingException", "slow down")));
-        parameters.apply(&names, &shown("ami-1"));
-        let known = parameters.known(&self::names()).into_values().next().and_then(Result::ok).flatten();
+        parameters.apply(read(&Err(Trouble::new(Class::Throttled, "ThrottlingException", "slow down"))));
+        parameters.apply(shown("ami-1"));
+        let known = parameters.known(&names()).into_values().next().and_then(Result::ok).flatten();
         assert_eq!(known.and_then(|p| p.written).map(|w| w.image), Some(ImageId::new("ami-2")));
     }
 }

@@ -166,20 +166,20 @@ impl Context {
         self.memory().remove(owner);
     }
 
-    /// What the manifests of all objects mean to one of them.
-    pub(super) fn surroundings(&self, owner: &Owner) -> Surroundings {
+    /// Takes in what the manifests of all objects mean to one of them at this moment.
+    pub(super) fn look_around(&self, owner: &Owner, surroundings: &mut Surroundings) {
         let all = self.store.state();
         let unreadable = all.iter().filter_map(|guard| guard.0.as_ref().err()).map(|invalid| &invalid.metadata);
         let name = |m: &ObjectMeta| {
             format!("{}/{}", m.namespace.as_deref().unwrap_or_default(), m.name.as_deref().unwrap_or_default())
         };
         let readable = Surroundings::among(all.iter().filter_map(|guard| guard.0.as_ref().ok()), owner);
-        let listed_late_for = if self.memory().get(owner).is_some_and(|r| r.is_new) {
-            Duration::ZERO
-        } else {
-            LISTING_GRACE.saturating_sub(self.since.elapsed())
-        };
-        Surroundings { unreadable: unreadable.map(name).collect(), listed_late_for, ..readable }
+        surroundings.claimed = readable.claimed;
+        surroundings.parameters = readable.parameters;
+        surroundings.unreadable = unreadable.map(name).collect();
+        let is_new = self.memory().get(owner).is_some_and(|r| r.is_new);
+        let late = if is_new { Duration::ZERO } else { LISTING_GRACE.saturating_sub(self.since.elapsed()) };
+        surroundings.listed_late_for = late;
     }
 
     /// Notes that an object was made while this process works.

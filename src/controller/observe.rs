@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use crate::api::MachineImage;
 use crate::aws::Inventory;
-use crate::plan::ids::{ImageId, ImageRef, Owner, ParameterName, RegionName};
+use crate::plan::ids::{ImageId, ImageRef, Owner, ParameterName, RegionName, VersionName};
 use crate::plan::{
-    Class, Desired, Failure, Image, Key, Observed, RegionView, Trouble, Usage, candidates, sources_to_look_up,
+    Class, Desired, Failure, Image, Key, Observed, RegionView, Trouble, Usage, candidates, regions_in_question,
+    sources_to_look_up,
 };
 
 /// How long a pass waits for the answer about a source, so that its region holds up no other.
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub failures: BTreeMap<Key, Failure>,
     /// For how long EC2 may still come to list what an earlier process has begun for the object and not reported.
     pub listed_late_for: Duration,
+    /// The versions that an earlier process may have begun to copy.
+    pub begun_earlier: BTreeSet<VersionName>,
     /// Whether somebody asked for this pass.
     pub requested: bool,
     /// Who uses images, as far as that is not to be asked again in this pass.
@@ -69,6 +72,7 @@ pub async fn observe(inventory: &Arc<Inventory>, desired: &Desired, surroundings
         unreadable: surroundings.unreadable.clone(),
         failures: surroundings.failures.clone(),
         listed_late_for: surroundings.listed_late_for,
+        begun_earlier: surroundings.begun_earlier.clone(),
         requested: surroundings.requested,
         ..Observed::default()
     };
@@ -145,7 +149,11 @@ async fn usage(
         candidates.retain(|_, images| !images.is_empty());
         candidates
     };
-    look_anew(inventory, &desired.owner, observed, |observed| to_check(observed).into_keys().collect()).await;
+    let in_question = |observed: &Observed| match to_check(observed).is_empty() {
+        true => BTreeSet::new(),
+        false => regions_in_question(desired, observed),
+    };
+    look_anew(inventory, &desired.owner, observed, in_question).await;
     let to_check = to_check(observed);
     let answers = to_check.iter().map(|(region, images)| inventory.usage(region, images));
     join_all(answers).await.into_iter().flatten().chain(known.clone()).collect()

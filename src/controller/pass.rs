@@ -16,7 +16,7 @@ use super::execute::{Done, execute};
 use super::observe::{Surroundings, observe};
 use super::{delete, events, report};
 use crate::api::{MachineImage, MachineImageStatus, RECONCILE_AT};
-use crate::plan::ids::{ImageId, RegionName};
+use crate::plan::ids::{ImageId, RegionName, VersionName};
 use crate::plan::{Desired, Plan, Step, Usage, plan};
 
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
@@ -106,7 +106,8 @@ async fn rounds(
     let requested = object.annotations().get(RECONCILE_AT) != before.last_handled_reconcile_at.as_ref()
         && object.annotations().contains_key(RECONCILE_AT);
     let former_regions = former_regions(context, desired, before);
-    let mut surroundings = Surroundings { former_regions, requested, ..context.surroundings(&desired.owner) };
+    let begun_earlier = begun_earlier(object, desired, before);
+    let mut surroundings = Surroundings { former_regions, begun_earlier, requested, ..Surroundings::default() };
     if requested {
         // A region that does not answer is reported by its own listing.
         let _ = refresh(context, desired, &surroundings).await;
@@ -118,13 +119,14 @@ async fn rounds(
     let mut forget = requested;
     let mut seen_gone = false;
     loop {
+        context.look_around(&desired.owner, &mut surroundings);
         surroundings.failures = context.failures(&desired.owner, generation, std::mem::take(&mut forget));
         let observed = observe(&context.inventory, desired, &surroundings).await;
         let plan = plan(desired, &observed, context.clock.now());
         let untried = plan.steps.iter().filter(|step| !tried.contains(&step.action.key()));
         let mut steps: Vec<_> = untried.filter(|_| rounds_left > 0).cloned().collect();
-        if steps.iter().any(|step| step.action.removes()) && !is_latest(object, context).await? {
-            steps.retain(|step| !step.action.removes());
+        if !steps.is_empty() && !is_latest(object, context).await? {
+            steps.clear();
         }
         announce(object, context, desired, &plan, &steps, before).await?;
         let done = execute(&context.inventory, &desired.owner, steps, &mut closed).await;
@@ -187,6 +189,14 @@ fn former_regions(context: &Context, desired: &Desired, before: &MachineImageSta
     reported.filter(|region| !named(region)).chain(known).collect()
 }
 
+/// The versions that an earlier process may have begun to copy: those of which the last report told, and all of them if the manifest
+/// has changed more than once since, so that they need not be as new as the manifest.
+fn begun_earlier(object: &MachineImage, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<VersionName> {
+    let edits = object.metadata.generation.unwrap_or_default() - before.observed_generation;
+    let told = |name: &VersionName| before.versions.iter().any(|v| v.version == name.as_str());
+    desired.versions.iter().map(|v| v.name.clone()).filter(|name| edits > 1 || told(name)).collect()
+}
+
 /// Lists the regions of an object anew, snapshots included, and waits for that.
 async fn refresh(context: &Context, desired: &Desired, surroundings: &Surroundings) -> Result<(), Error> {
     let regions = desired.regions.keys().chain(&surroundings.former_regions);
@@ -194,8 +204,8 @@ async fn refresh(context: &Context, desired: &Desired, surroundings: &Surroundin
     timeout(REFRESH_LIMIT, listings).await.map(drop).map_err(|_| Error::TooLong(REFRESH_LIMIT))
 }
 
-/// Whether the manifest that is acted on is still the one in the cluster. What the watch shows can be old, and nothing is
-/// taken away on the word of an old manifest.
+/// Whether the manifest that is acted on is still the one in the cluster. What the watch shows can be old, a pass can take minutes,
+/// and nothing is done on the word of an old manifest: it may be suspended by now, or a channel may have been moved back.
 async fn is_latest(object: &MachineImage, context: &Context) -> Result<bool, Error> {
     let api = Api::<MachineImage>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let latest = api.get_metadata_opt(&object.name_any()).await?;

@@ -127,15 +127,15 @@ fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
         .collect();
     keep_unseen(&mut versions, plan, before);
     versions.sort_by(|a, b| (&b.released_at, &b.version).cmp(&(&a.released_at, &a.version)));
-    versions.truncate(MOST_VERSIONS);
+    shorten(&mut versions, MOST_VERSIONS, |version| version.regions.iter().map(|r| r.region.clone()).collect());
     versions
 }
 
-/// What was told of a region that cannot be seen since stays. Where its manifest does not name the region any more, or soon will
-/// not, nothing else remembers that images are there.
+/// What was told of a region that cannot be seen since stays, also that something was to be begun there. Where its manifest does not
+/// name the region any more, or soon will not, nothing else remembers that images are there.
 fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineImageStatus) {
     for former in &before.versions {
-        let lost = former.regions.iter().filter(|r| r.image_id.is_some() && is_unseen(plan, &r.region));
+        let lost = former.regions.iter().filter(|r| is_unseen(plan, &r.region));
         for replica in lost {
             let known = versions.iter().position(|v| v.version == former.version).unwrap_or(versions.len());
             if known == versions.len() {
@@ -241,8 +241,21 @@ fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
         .chain(unseen)
         .collect();
     pruning.sort_by(|a, b| (&a.version, &a.region, &a.id).cmp(&(&b.version, &b.region, &b.id)));
-    pruning.truncate(MOST_PRUNED);
+    shorten(&mut pruning, MOST_PRUNED, |told| vec![told.region.clone()]);
     pruning
+}
+
+/// Leaves out what is too much, but nothing that alone tells of a region: of one that the manifest does not name any more, nothing else
+/// remembers that images are there.
+fn shorten<T>(entries: &mut Vec<T>, most: usize, regions: impl Fn(&T) -> Vec<String>) {
+    let mut told = BTreeSet::new();
+    let mut places = most;
+    entries.retain(|entry| {
+        let others = regions(entry).into_iter().filter(|region| told.insert(region.clone())).count();
+        let has_place = places > 0;
+        places = places.saturating_sub(1);
+        has_place || others > 0
+    });
 }
 
 /// Whether what was told of an image or a snapshot still stands, since it is not known which snapshots there are: a region that the

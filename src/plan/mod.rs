@@ -26,7 +26,7 @@ pub use observed::{
 };
 pub use promote::SSM_REWRITE;
 pub use replicate::{LISTING_GRACE, sources_to_look_up};
-pub use retire::candidates;
+pub use retire::{candidates, regions_in_question};
 
 use ids::{RegionName, VersionName};
 use scene::{Scene, after};

@@ -28,6 +28,8 @@ pub struct Observed {
     pub failures: BTreeMap<Key, Failure>,
     /// For how long EC2 may still come to list what an earlier process has begun for the object and not reported.
     pub listed_late_for: Duration,
+    /// The versions that an earlier process may have begun to copy.
+    pub begun_earlier: BTreeSet<VersionName>,
     /// Somebody asked for a pass now: copies that failed are tried again without waiting.
     pub requested: bool,
 }

@@ -203,9 +203,9 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
 /// Plans to tag the source as the replica of its region. The answer is the sentence of an earlier failure.
 fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -> Result<Option<String>, Trouble> {
     let source = &version.source;
-    if let Some(wait) = view.may_list(&version.name) {
+    if let Some(wait) = may_be_copied(scene, version, view) {
         plan.await_listing(scene.now, wait);
-        let message = "a copy of the source was asked for before; waiting until EC2 lists it or has had the time to";
+        let message = "the source may have been copied before; waiting some minutes until EC2 lists that, or must have";
         return Ok(Some(message.into()));
     }
     let image = source_image(scene, plan, source)?;
@@ -239,6 +239,12 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -
         tags: scene.tags(version, 1, true),
     };
     Ok(scene.want(plan, action, Reason::HandedOver))
+}
+
+/// For how long EC2 may come to list a copy of a source in its own region: one that this process has asked for, or an earlier one.
+fn may_be_copied(scene: &Scene, version: &Version, view: &RegionView) -> Option<Duration> {
+    let earlier = scene.observed.begun_earlier.contains(&version.name).then_some(scene.observed.listed_late_for);
+    view.may_list(&version.name).or(earlier.filter(|wait| !wait.is_zero()))
 }
 
 /// The account that amiops works for. Until it is known nothing is adopted: EC2 lets everyone who may launch an image tag it,

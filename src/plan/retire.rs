@@ -5,7 +5,7 @@
 //! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
 //! could not be made keeps the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -41,6 +41,19 @@ pub fn candidates(desired: &Desired, observed: &Observed) -> BTreeMap<RegionName
         ids.entry(candidate.region.clone()).or_default().push(candidate.owned.image.id.clone());
     }
     ids
+}
+
+/// The regions that must be looked at anew before a plan can let an image go: those where one could, and those with images that take
+/// the places of retention instead.
+pub fn regions_in_question(desired: &Desired, observed: &Observed) -> BTreeSet<RegionName> {
+    let scene = Scene::new(desired, observed, Timestamp::UNIX_EPOCH);
+    let mut regions: BTreeSet<_> = candidates(desired, observed).into_keys().collect();
+    if !regions.is_empty() && !desired.retires_all() {
+        let has_left = |o: &Owned| desired.version(&o.ownership.version).is_none();
+        let with_others = observed.regions.keys().filter(|region| scene.owned(region).iter().any(has_left));
+        regions.extend(with_others.cloned());
+    }
+    regions
 }
 
 /// Plans what goes, and tells of everything that will and what keeps it.
@@ -127,22 +140,22 @@ fn reason_to_go(
 #[derive(Default)]
 struct Left {
     date: Option<Timestamp>,
-    /// Whether it has an image that is complete. One that is still pending may fail, and one that the last look missed may be gone,
-    /// so they take the place of no other.
+    /// Whether it has an image that is complete. One that is still pending may fail, and one that the last look missed, or whose region
+    /// cannot be seen, may be gone, so they take the place of no other.
     is_complete: bool,
 }
 
 /// Of the versions that have left the list, the newest that retention keeps.
 fn kept_versions(scene: &Scene) -> Vec<VersionName> {
-    let owned = scene.observed.regions.keys().flat_map(|region| scene.owned(region));
     let mut left: BTreeMap<VersionName, Left> = BTreeMap::new();
-    for image in
-        owned.filter(|o| o.image.state != ImageState::Failed && scene.desired.version(&o.ownership.version).is_none())
-    {
-        let date = scene.released_at(&image.ownership.version).or(image.image.created);
-        let known = left.entry(image.ownership.version.clone()).or_default();
-        known.date = known.date.max(date);
-        known.is_complete |= image.image.state != ImageState::Pending && !image.image.missed;
+    for (region, view) in &scene.observed.regions {
+        let has_left =
+            |o: &&Owned| o.image.state != ImageState::Failed && scene.desired.version(&o.ownership.version).is_none();
+        for Owned { image, ownership } in scene.owned(region).iter().filter(has_left) {
+            let known = left.entry(ownership.version.clone()).or_default();
+            known.date = known.date.max(scene.released_at(&ownership.version).or(image.created));
+            known.is_complete |= view.is_current() && image.state != ImageState::Pending && !image.missed;
+        }
     }
     let mut left: Vec<_> = left.into_iter().collect();
     left.sort_by(|(a_name, a), (b_name, b)| (b.date, b_name).cmp(&(a.date, a_name)));
@@ -286,11 +299,10 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
             continue;
         }
         let (version, id) = (ownership.version, snapshot.id.clone());
-        let due = snapshot.started.map(|at| after(at, SNAPSHOT_GRACE));
-        let blocked_by = match due.filter(|due| *due > scene.now && !scene.desired.retires_all()) {
-            Some(due) => {
+        let blocked_by = match unlisted_until(scene, snapshot) {
+            Some((due, why)) => {
                 plan.look_again_at(due);
-                Some("it is not an hour old, and its image may still come to be listed".to_owned())
+                Some(why.to_owned())
             }
             None => {
                 let (region, version) = (region.clone(), version.clone());
@@ -305,6 +317,19 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
             blocked_by,
         });
     }
+}
+
+/// Until when the image of a snapshot may still come to be listed, as a sentence too. Of an object that is being deleted, all that this process has asked
+/// for is known.
+fn unlisted_until(scene: &Scene, snapshot: &Snapshot) -> Option<(Timestamp, &'static str)> {
+    let (due, why) = match scene.desired.retires_all() {
+        true => (after(scene.now, scene.observed.listed_late_for), "its image may still come to be listed"),
+        false => (
+            after(snapshot.started?, SNAPSHOT_GRACE),
+            "it is not an hour old, and its image may still come to be listed",
+        ),
+    };
+    (due > scene.now).then_some((due, why))
 }
 
 /// Whether no image has the snapshot, and none that is still being made could turn out to have it.

@@ -115,6 +115,36 @@ async fn a_channel_is_not_told_to_publish_a_version_when_a_region_names_another_
     assert_eq!(history, ["1.1"]);
 }
 
+/// AWS refuses a whole call for one name that it does not let us read.
+#[tokio::test]
+async fn a_parameter_that_may_not_be_read_holds_up_only_the_object_that_publishes_it() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0", "1.1"]);
+    stage.sim.add_fault(Fault::new(Effect::Deny).naming("/other/prod"));
+    let mut other = prod("1.0");
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["channels"][0]["publish"]["ssmParameter"] = json!("/other/prod");
+
+    stage.apply(&other).await;
+    stage.until_condition("other", "Promoted", false, &["/other/prod", "AccessDenied"]).await;
+    stage.apply(&prod("1.0")).await;
+    stage.until_ready("web").await;
+    assert!(is_published(&stage, "1.0").await);
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_written_although_ssm_answers_with_an_error_is_not_written_again() {
+    let stage = Stage::with(|config| config.parameter_delay = SignedDuration::from_secs(7)).await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0", "1.1"]);
+    stage.sim.add_fault(Fault::new(Effect::InternalError).operation("PutParameter").times(2));
+    stage.apply(&prod("1.0")).await;
+    stage.until_ready("web").await;
+    assert!(is_published(&stage, "1.0").await);
+    assert_eq!(stage.sim.count("PutParameter"), 2, "one in each region");
+}
+
 #[tokio::test]
 async fn a_parameter_that_was_changed_by_hand_is_put_back() {
     let stage = Stage::new().await;

@@ -1,6 +1,5 @@
 //! The object on its way out, and the object that is suspended.
 
-use amiops::plan::tags;
 use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Parameter, Plan, Usage, User, Written};
 
 use crate::fixtures::{self, *};
@@ -46,30 +45,6 @@ fn the_parameter_goes_before_the_image_that_it_names() {
           (the MachineImage is being deleted with deletionPolicy: Delete)"]
     );
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
-}
-
-/// The controller looks whether the manifest is still the same before it does such a step.
-#[test]
-fn a_step_says_whether_it_takes_something_away() {
-    let mut published = deleting();
-    published.parameter("eu-west-1", PROD, IMAGE);
-    let mut left_behind = deleting();
-    left_behind.region("eu-west-1").images = Some(vec![]);
-    let mut untagged = complete(DELETE);
-    untagged.image("eu-west-1", IMAGE).tags.remove(tags::RELEASED_AT);
-    let worlds = [published, deleting(), left_behind, world(DELETE), untagged];
-    let steps = worlds.iter().flat_map(|world| world.plan().steps);
-    assert_eq!(
-        steps.map(|step| (step.action.verb(), step.action.removes())).collect::<Vec<_>>(),
-        [
-            ("Unpublish", true),
-            ("Deregister", true),
-            ("DeleteSnapshot", true),
-            ("Copy", false),
-            ("Tag", false),
-            ("Publish", false)
-        ]
-    );
 }
 
 #[test]
@@ -310,6 +285,18 @@ fn a_suspended_object_that_is_deleted_keeps_its_images() {
     assert_eq!((verbs(&plan), plan.all_gone), (vec![], false));
     let held = departure(&plan, IMAGE).blocked_by.as_deref();
     assert_eq!(held, Some("the object is suspended (spec.suspend: true)"), "it tells what would go, and why not now");
+}
+
+/// A copy that an earlier process has begun may have it, and while it is under way EC2 does not tell so.
+#[test]
+fn the_snapshots_of_a_deleted_object_stay_while_ec2_may_list_their_images_late() {
+    let mut world = empty();
+    world.hold("eu-west-1", "1.4.2");
+    world.region("eu-west-1").images = Some(vec![]);
+    world.observed.listed_late_for = minutes(1);
+    assert_eq!((verbs(&world.plan()).len(), world.plan().look_again), (0, Some(now() + minutes(1))));
+    world.observed.listed_late_for = minutes(0);
+    assert_eq!(verbs(&world.plan()).len(), 1);
 }
 
 #[test]

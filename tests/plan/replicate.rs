@@ -253,9 +253,21 @@ fn a_source_is_not_adopted_while_ec2_may_come_to_list_a_copy_of_it_in_its_region
         assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(10))));
         assert_eq!(
             replica(&plan, "us-east-1", "1.4.2").error.as_deref(),
-            Some("a copy of the source was asked for before; waiting until EC2 lists it or has had the time to")
+            Some("the source may have been copied before; waiting some minutes until EC2 lists that, or must have")
         );
     }
+}
+
+#[test]
+fn a_source_is_not_adopted_while_ec2_may_come_to_list_what_an_earlier_process_has_begun() {
+    let mut world = world(ADOPT);
+    world.hold("eu-west-1", "1.4.2");
+    world.observed.listed_late_for = minutes(10);
+    assert_eq!(world.plan().steps.len(), 1, "no earlier process knew of the version");
+    world.observed.begun_earlier.insert(version("1.4.2"));
+    assert_eq!((world.plan().steps.len(), world.plan().look_again), (0, Some(now() + minutes(10))));
+    world.observed.listed_late_for = minutes(0);
+    assert_eq!(world.plan().steps.len(), 1);
 }
 
 /// The last process may end before it is listed, and the region or the version may have left the manifest: the next one must look there.

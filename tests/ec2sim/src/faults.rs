@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 use crate::pattern;
-use crate::request::Service;
+use crate::request::{Params, Service};
 
 /// What a fault does to the calls it meets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub enum Effect {
     DropRequest,
     /// Executed; the connection is closed without an answer.
     DropReply,
+    /// Executed, and answered as if something had gone wrong inside.
+    InternalError,
     /// Refused as not permitted; not executed.
     Deny,
     /// The copy started by this call fails at its end, for this reason.
@@ -57,6 +59,9 @@ pub struct Fault {
     /// The service called.
     #[serde(default)]
     pub service: Option<Service>,
+    /// What one of the parameters says, or is in a list that one says.
+    #[serde(default)]
+    pub naming: Option<String>,
     /// How many calls it meets before it is spent; `None` is until cleared.
     #[serde(default)]
     pub times: Option<u32>,
@@ -70,7 +75,7 @@ pub struct Fault {
 impl Fault {
     /// A fault that meets every call until it is cleared; narrow it by setting its fields.
     pub fn new(effect: Effect) -> Self {
-        Self { operation: None, region: None, account: None, service: None, times: None, skip: 0, effect }
+        Self { operation: None, region: None, account: None, service: None, naming: None, times: None, skip: 0, effect }
     }
 
     /// Only calls of this operation, which may hold `*` and `?`.
@@ -88,6 +93,11 @@ impl Fault {
         Self { account: Some(account.into()), ..self }
     }
 
+    /// Only calls that name this: an id, a parameter.
+    pub fn naming(self, name: impl Into<String>) -> Self {
+        Self { naming: Some(name.into()), ..self }
+    }
+
     /// Only that many calls.
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
@@ -103,6 +113,7 @@ impl Fault {
             && self.region.as_deref().is_none_or(|region| region == call.region)
             && self.account.as_deref().is_none_or(|account| account == call.account)
             && self.service.is_none_or(|service| service == call.service)
+            && self.naming.as_deref().is_none_or(|name| call.params.name(name))
     }
 }
 
@@ -112,6 +123,7 @@ pub(crate) struct CallKey<'a> {
     pub(crate) operation: &'a str,
     pub(crate) region: &'a str,
     pub(crate) account: &'a str,
+    pub(crate) params: &'a Params,
 }
 
 /// What the faults together do to one call.
@@ -177,6 +189,16 @@ pub(crate) fn throttled(service: Service) -> ApiError {
         Service::Ssm | Service::Kms => ApiError::new("ThrottlingException", "Rate exceeded"),
         Service::Sts => ApiError::new("Throttling", "Rate exceeded"),
     }
+}
+
+/// What a call is answered that went wrong inside.
+pub(crate) fn internal(service: Service) -> ApiError {
+    let code = match service {
+        Service::Ssm => "InternalServerError",
+        Service::Kms => "KMSInternalException",
+        Service::Ec2 | Service::Sts => "InternalError",
+    };
+    ApiError::new(code, "An internal error has occurred").with_status(500)
 }
 
 /// What a denied call is answered.

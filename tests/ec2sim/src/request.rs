@@ -44,6 +44,18 @@ pub enum Params {
     Json(Value),
 }
 
+impl Params {
+    /// Whether one of the parameters says this, or has it in its list.
+    pub(crate) fn name(&self, name: &str) -> bool {
+        match self {
+            Self::Query(params) => params.values().any(|value| value == name),
+            Self::Json(value) => value.as_object().into_iter().flat_map(|members| members.values()).any(|value| {
+                value == name || value.as_array().is_some_and(|list| list.iter().any(|item| item == name))
+            }),
+        }
+    }
+}
+
 /// One call.
 #[derive(Debug, Clone)]
 pub struct Request {

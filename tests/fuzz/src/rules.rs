@@ -158,6 +158,9 @@ impl Question<'_> {
         let listed = self.facts.versions.get(version).expect("only a listed version takes an image over");
         let asked = listed.adopt && listed.id == id && listed.region == region;
         assert!(asked && !self.facts.deleting, "{id} is not handed over");
+        let (name, late) = (version.into(), !self.observed.listed_late_for.is_zero());
+        let earlier = late && self.observed.begun_earlier.contains(&name);
+        assert!(!earlier && self.view(region).may_list(&name).is_none(), "a copy of {id} may be there as well");
         let source = self
             .observed
             .sources

@@ -60,6 +60,9 @@ pub(crate) fn observed(desired: &Desired, neighbour: Option<&Desired>, draw: &mu
         observed.claimed.insert(draw.pick(&images));
     }
     observed.listed_late_for = scribe.listed_late_for;
+    if draw.one_in(3) {
+        observed.begun_earlier.extend(desired.versions.iter().map(|v| v.name.clone()));
+    }
     observed
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kubesim::{Logged, Verb, Verdict};
 
+use crate::checkers::owner_in;
 use crate::door::Call;
 use crate::hands;
-use crate::manifest::{Manifest, NAMESPACE, object_of};
+use crate::manifest::{Manifest, NAMESPACE};
 use crate::owed;
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{Past, World};
@@ -233,26 +234,31 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         }
         "DeleteSnapshot" => {
             let id = call.get("SnapshotId").unwrap_or_default();
-            let snapshot = state.snapshots.iter().find(|s| s.id == id && s.region == call.region);
-            let owner = snapshot.and_then(|s| owner_of(&s.tags));
-            asked(Question::Snapshot, id, JUST_BEFORE)
-                .and(asked(Question::Holder, id, JUST_BEFORE))
-                .and(owner.map_or(Ok(()), |owner| manifest_was_read(world, owner, now.saturating_sub(PASS))))
+            asked(Question::Snapshot, id, JUST_BEFORE).and(asked(Question::Holder, id, JUST_BEFORE)).map(|_| ())
         }
         "CopyImage" => asked(Question::Name, call.get("Name").unwrap_or_default(), JUST_BEFORE).map(|_| ()),
         // What is only created has no tags to look at.
         "PutParameter" if call.get("Overwrite") != Some("true") => Ok(()),
         "PutParameter" | "DeleteParameter" => {
             let name = call.get("Name").unwrap_or_default();
-            let read = match call.operation.as_str() {
-                "DeleteParameter" => manifest_was_read(world, object_of(name), now.saturating_sub(PASS)),
-                _ => Ok(()),
-            };
-            asked(Question::ParameterTags, name, JUST_BEFORE).and(read)
+            asked(Question::ParameterTags, name, JUST_BEFORE).map(|_| ())
         }
         _ => Ok(()),
     };
-    result.err()
+    let read = || match object_in(state, call) {
+        Some(object) => manifest_was_read(world, object, now.saturating_sub(PASS)),
+        None => Ok(()),
+    };
+    result.and_then(|()| read()).err()
+}
+
+/// The object that a call acts for: as the call itself says, or the tags of what it is about.
+pub(crate) fn object_in<'a>(state: &'a State, call: &'a Call) -> Option<&'a str> {
+    let name = call.get("ImageId").or(call.get("SnapshotId")).or(call.list("ResourceId").first().copied());
+    let image = name.and_then(|id| state.image(&call.region, id)).map(|i| &i.tags);
+    let snapshot = state.snapshots.iter().find(|s| Some(s.id.as_str()) == name).map(|s| &s.tags);
+    let of_parameter = call.get("Name").and_then(|name| name.strip_prefix("/golden/")?.split('/').next());
+    owner_in(call).or(of_parameter).or(image.or(snapshot).and_then(owner_of))
 }
 
 /// The parameters that the object of an image publishes in its region, and has published for a while.

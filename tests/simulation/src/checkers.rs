@@ -129,7 +129,7 @@ fn live<'a>(world: &World, state: &'a State, region: &str, object: &str, version
 }
 
 /// The object that a call says is the owner of what it makes or tags.
-fn owner_in(call: &Call) -> Option<&str> {
+pub(crate) fn owner_in(call: &Call) -> Option<&str> {
     tag_of(call, "amiops.dev/owner")?.rsplit('/').next()
 }
 
@@ -238,11 +238,7 @@ fn unannounced(world: &World, call: &Call) -> Option<String> {
 
 /// Whether the object that the call acts for was suspended, and was so for a while.
 fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
-    let name = call.get("ImageId").or(call.get("SnapshotId")).or(call.list("ResourceId").first().copied());
-    let image = name.and_then(|id| state.image(&call.region, id)).map(|i| &i.tags);
-    let snapshot = state.snapshots.iter().find(|s| Some(s.id.as_str()) == name).map(|s| &s.tags);
-    let of_parameter = call.get("Name").and_then(|name| name.strip_prefix("/golden/")?.split('/').next());
-    let object = owner_in(call).or(of_parameter).or(image.or(snapshot).and_then(owner_of))?;
+    let object = asked::object_in(state, call)?;
     // What is suspended and deleted is suspended still.
     let last = world.last_manifest(object);
     let suspended = world.lately(object).iter().all(|m| m.as_ref().or(last.as_ref()).is_some_and(|m| m.suspend));

@@ -139,6 +139,14 @@ impl Manifest {
         manifest
     }
 
+    /// The manifest that hands the source of its last version over.
+    pub(crate) fn with_last_handed_over(&self) -> Self {
+        let mut manifest = self.clone();
+        manifest.versions.last_mut().into_iter().for_each(|version| version.adopt = true);
+        manifest.mend_adoption();
+        manifest
+    }
+
     /// The manifest with other versions instead of all that there are, and a channel that points to one of them.
     pub(crate) fn renewed(&self, rng: &mut Rng) -> Self {
         let mut manifest = self.clone();

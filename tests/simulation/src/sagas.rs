@@ -128,16 +128,25 @@ impl Saga {
         self.delete(rng, manifest);
     }
 
-    /// Copies are begun that EC2 lists late, the controller dies, and the object is deleted with its images before it is there again:
-    /// who goes by what is listed lets it go.
+    /// Copies are begun that EC2 lists late, and nobody hears of them: the controller dies, or no answer comes. Before they are listed
+    /// the object is deleted with its images, a source is handed over or a region left: who goes by what is listed knows nothing of them.
     fn hidden(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
         self.step(Act::LateListing(Duration::from_secs(rng.u64(120..600)), Duration::from_mins(15)));
-        let restart_after = Duration::from_secs(30);
-        self.step(Act::Crash { calls: rng.u64(2..16), after_commit: rng.bool(), restart_after });
+        if rng.u8(..3) == 0 {
+            let lost = Fault::new(Effect::DropReply).operation("CopyImage");
+            self.step(Act::Aws(Box::new(lost), Duration::from_mins(rng.u64(1..10))));
+        } else {
+            let restart_after = Duration::from_secs(30);
+            self.step(Act::Crash { calls: rng.u64(2..16), after_commit: rng.bool(), restart_after });
+        }
         let begun = Manifest { delete: true, ..manifest.with_free_version(rng) };
         self.apply(manifest, begun);
         self.at += Duration::from_millis(rng.u64(..40_000));
-        self.step(Act::Delete(manifest.object));
+        match rng.u8(..6) {
+            0 => self.apply(manifest, manifest.with_last_handed_over()),
+            1 => self.apply(manifest, manifest.without_region(rng)),
+            _ => self.step(Act::Delete(manifest.object)),
+        }
     }
 
     /// A parameter is written, and whether SSM has it is not known for a while: the answer is late, or nobody can read it.

@@ -1,11 +1,13 @@
 //! The end of an image's life, and what puts it off: deprecate, disable, protect, deregister.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::Deserialize;
 
 use crate::error::ApiError;
 use crate::faults::{CallKey, Effect};
-use crate::request::{Context, Service};
+use crate::request::{Context, Params, Service};
 use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::after;
@@ -99,8 +101,14 @@ impl World {
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html>.
     fn delete_with_image(&mut self, cx: &Context, snapshot: &str) -> Result<&'static str, ApiError> {
         // The caller must be allowed to delete snapshots too, and what keeps that call from being done keeps this.
-        let call =
-            CallKey { service: Service::Ec2, operation: "DeleteSnapshot", region: &cx.region, account: &cx.account };
+        let params = Params::Query(BTreeMap::from([("SnapshotId".to_owned(), snapshot.to_owned())]));
+        let call = CallKey {
+            service: Service::Ec2,
+            operation: "DeleteSnapshot",
+            region: &cx.region,
+            account: &cx.account,
+            params: &params,
+        };
         match self.faults.meet(&call).effect {
             Some(Effect::Deny) => return Ok("missing-permissions"),
             Some(Effect::Throttle | Effect::Error { .. }) => return Ok("internal-error"),

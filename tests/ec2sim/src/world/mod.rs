@@ -130,6 +130,7 @@ impl World {
             operation: &request.operation,
             region: &request.region,
             account: &caller.account,
+            params: &request.params,
         };
         let verdict = self.faults.meet(&key);
         let mut cx = Context {
@@ -153,6 +154,10 @@ impl World {
             Some(Effect::DropReply) => {
                 self.execute(&cx, request);
                 ("DroppedReply".to_owned(), None)
+            }
+            Some(Effect::InternalError) => {
+                self.execute(&cx, request);
+                self.refuse(request, &faults::internal(request.service))
             }
             Some(Effect::Throttle) => self.refuse(request, &faults::throttled(request.service)),
             Some(Effect::Deny) => {

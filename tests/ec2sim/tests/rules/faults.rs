@@ -29,6 +29,29 @@ fn a_dropped_request_does_nothing_and_a_dropped_reply_has_done_it() {
 }
 
 #[test]
+fn what_is_answered_with_an_internal_error_may_have_been_done() {
+    let world = world();
+    let source = world.source();
+    let client = world.client();
+    world.sim.add_fault(Fault::new(Effect::InternalError).operation("CopyImage").times(1));
+    let answer = client.try_copy(&source, "web-1", &[]);
+    assert_eq!((answer.status, answer.code().as_str()), (500, "InternalError"));
+    assert_eq!(client.ec2("DescribeImages", &[("Owner.1", "self")]).texts("imageId").len(), 1);
+}
+
+#[test]
+fn a_fault_may_meet_only_the_calls_that_name_something() {
+    let world = world();
+    let client = world.client();
+    world.sim.add_fault(Fault::new(Effect::Deny).naming("/other/prod"));
+    world.sim.add_fault(Fault::new(Effect::Deny).naming("ami-1"));
+    let read = |names: &[&str]| client.ssm("GetParameters", serde_json::json!({"Names": names})).code();
+    assert_eq!(read(&["/golden/prod", "/other/prod"]), "AccessDeniedException");
+    assert_eq!(read(&["/golden/prod"]), "OK");
+    assert_eq!(client.ec2("DescribeImages", &[("ImageId.1", "ami-1")]).code(), "UnauthorizedOperation");
+}
+
+#[test]
 fn a_denied_account_is_refused_until_the_fault_is_cleared() {
     let world = world();
     let fault = world.sim.add_fault(Fault::new(Effect::Deny).account(OTHER));

@@ -307,4 +307,29 @@ mod tests {
         assert_eq!(pruning(&unseen, &before), [PruneStatus { blocked_by: Some(UNSEEN.into()), ..told }]);
         assert_eq!(pruning(&Plan::default(), &before), []);
     }
+
+    fn told_in(region: &str, image: Option<&str>) -> VersionStatus {
+        let replica = ReplicaStatus {
+            region: region.into(),
+            image_id: image.map(str::to_owned),
+            state: ReplicaState::Missing,
+            error: None,
+        };
+        VersionStatus { version: "1.4.2".into(), listed: true, released_at: None, regions: vec![replica] }
+    }
+
+    #[test]
+    fn a_region_in_which_something_was_to_be_begun_is_told_until_it_can_be_seen() {
+        let before = MachineImageStatus { versions: vec![told_in("us-west-2", None)], ..Default::default() };
+        let unseen = Plan { unseen: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
+        assert_eq!(versions(&unseen, &before).len(), 1);
+        assert_eq!(versions(&Plan::default(), &before), []);
+    }
+
+    #[test]
+    fn what_is_too_much_is_left_out_but_nothing_that_alone_tells_of_a_region() {
+        let mut told: Vec<_> = ["a", "a", "b", "b"].into_iter().map(|region| told_in(region, None)).collect();
+        shorten(&mut told, 1, |version| version.regions.iter().map(|r| r.region.clone()).collect());
+        assert_eq!(told.iter().map(|version| &*version.regions[0].region).collect::<Vec<_>>(), ["a", "b"]);
+    }
 }

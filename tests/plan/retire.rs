@@ -1,7 +1,7 @@
 //! What goes: versions that have left the list, failed copies, and snapshots without their image.
 
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Plan, Usage, candidates};
+use amiops::plan::{ImageState, Plan, Usage, candidates, regions_in_question};
 
 use crate::fixtures::*;
 
@@ -232,6 +232,30 @@ fn a_version_whose_images_the_last_look_missed_takes_the_place_of_no_other() {
     assert_eq!(deregistered(&world.plan()), ["1.0.0"]);
     world.image("eu-west-1", "ami-1.1.0-eu-west-1").missed = true;
     assert_eq!(deregistered(&world.plan()), [""; 0]);
+}
+
+#[test]
+fn a_version_whose_region_cannot_be_seen_takes_the_place_of_no_other() {
+    let mut world = keeping(1);
+    world.hold_left("eu-west-1", "1.0.0", "2026-01-01T00:00:00Z");
+    world.hold_left("us-west-2", "1.1.0", "2026-02-01T00:00:00Z");
+    assert_eq!(deregistered(&world.plan()), ["1.0.0"]);
+    world.region("us-west-2").trouble = Some(trouble("Timeout", "no answer"));
+    assert_eq!(deregistered(&world.plan()), [""; 0]);
+}
+
+/// What holds the last place may have gone since its region was listed.
+#[test]
+fn before_an_image_goes_the_regions_of_all_versions_that_have_left_the_list_are_looked_at() {
+    let regions = |world: &World| {
+        let regions = regions_in_question(&world.desired, &world.observed);
+        regions.iter().map(|region| region.to_string()).collect::<Vec<_>>()
+    };
+    let mut world = keeping(1);
+    world.hold_left("us-west-2", "1.1.0", "2026-02-01T00:00:00Z");
+    assert_eq!(regions(&world), [""; 0], "nothing is to go");
+    world.hold_left("eu-west-1", "1.0.0", "2026-01-01T00:00:00Z");
+    assert_eq!(regions(&world), ["eu-west-1", "us-west-2"]);
 }
 
 #[test]

@@ -130,7 +130,8 @@ impl Inventory {
         let _ = served.wait_for(|served| *served >= ticket).await;
     }
 
-    /// The parameters `wanted` of a region. What is older than the listing interval is read again.
+    /// The parameters `wanted` of a region, and those that SSM may still come to show what was just written to them. What is older than
+    /// the listing interval is read again.
     pub async fn parameters(
         self: &Arc<Self>,
         region: &RegionName,
@@ -138,11 +139,12 @@ impl Inventory {
     ) -> parameters::Answers {
         let region = self.region(region);
         let _reading = region.reading.lock().await;
-        let due = lock(&region.parameters).due(wanted, self.settings.listing);
+        let wanted: BTreeSet<_> = lock(&region.parameters).unshown().chain(wanted).cloned().collect();
+        let due = lock(&region.parameters).due(&wanted, self.settings.listing);
         if !due.is_empty() {
             self.read_parameters(&region, &due).await;
         }
-        lock(&region.parameters).known(wanted)
+        lock(&region.parameters).known(&wanted)
     }
 
     async fn read_parameters(&self, region: &Region, names: &[ParameterName]) {

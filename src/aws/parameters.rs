@@ -76,6 +76,11 @@ impl Parameters {
         }
     }
 
+    /// The parameters that SSM may still come to show what was written to them, whether a manifest still names them or not.
+    pub(super) fn unshown(&self) -> impl Iterator<Item = &ParameterName> {
+        self.read.iter().filter(|(_, r)| r.written.is_some()).map(|(name, _)| name)
+    }
+
     /// Whether a parameter was there when it was last read.
     pub(super) fn exists(&self, name: &ParameterName) -> bool {
         self.read.get(name).is_some_and(|r| matches!(r.answer, Ok(Some(_))))
@@ -339,6 +344,13 @@ mod tests {
         assert_eq!(named(&mut parameters), Some(ImageId::new("ami-2")));
         tokio::time::advance(UNCONFIRMED).await;
         assert_eq!(named(&mut parameters), None);
+    }
+
+    #[test]
+    fn what_ssm_may_still_come_to_show_is_asked_for_whoever_wants_it() {
+        let unshown = |parameters: &Parameters| parameters.unshown().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(unshown(&written("ami-1")), names());
+        assert_eq!(unshown(&written("ami-2")), BTreeSet::new());
     }
 
     #[test]

@@ -101,7 +101,7 @@ async fn view(
     let own = desired.channels.iter().filter_map(|c| c.parameter.as_ref());
     let wanted: BTreeSet<_> = own.chain(&surroundings.parameters).cloned().collect();
     let mut view = inventory.view(region, &desired.owner).await;
-    if view.images.is_some() && !wanted.is_empty() {
+    if view.images.is_some() {
         view.parameters = inventory.parameters(region, &wanted).await;
     }
     if view.images.is_none() && view.trouble.is_none() {
@@ -181,5 +181,36 @@ async fn look_anew(
             }
         }
         looked.extend(regions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    /// An object that names one source.
+    fn object(name: &str) -> MachineImage {
+        let image = serde_json::json!({"region": "us-east-1", "id": "ami-1"});
+        let spec = serde_json::json!({
+            "versions": [{"version": "1.0", "source": {"image": image}}],
+            "regions": [{"region": "eu-west-1"}],
+        });
+        let mut object = MachineImage::new(name, serde_json::from_value(spec).expect("a spec"));
+        object.metadata.namespace = Some("images".into());
+        object
+    }
+
+    #[test]
+    fn a_source_is_claimed_by_every_other_object_but_one_that_is_on_its_way_out() {
+        let owner = Owner { installation: "default".into(), namespace: "images".into(), name: "web".into() };
+        let claimed = |other: &MachineImage| Surroundings::among([&object("web"), other].into_iter(), &owner).claimed;
+        assert_eq!(claimed(&object("web")), BTreeSet::new());
+        assert_eq!(claimed(&object("db")), BTreeSet::from([ImageId::new("ami-1")]));
+
+        let mut leaving = object("db");
+        leaving.metadata.deletion_timestamp =
+            Some(crate::controller::report::whole_seconds(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(claimed(&leaving), BTreeSet::new(), "it is copied to no region any more");
     }
 }

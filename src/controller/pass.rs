@@ -242,3 +242,36 @@ fn next_look(context: &Context, desired: &Desired, plan: &Plan) -> Duration {
     let unfinished = (!plan.steps.is_empty()).then_some(Duration::from_secs(5));
     [Some(regular), due, unfinished].into_iter().flatten().min().unwrap_or(regular)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+    use crate::api::VersionStatus;
+
+    /// The versions that may be begun, of an object of a generation that lists two, by a report of generation 3 that told of the first.
+    fn begun(generation: i64) -> Vec<String> {
+        let version = |name: &str| {
+            let image = serde_json::json!({"region": "us-east-1", "id": "ami-1", "adopt": true});
+            serde_json::json!({"version": name, "source": {"image": image}})
+        };
+        let spec = serde_json::json!({
+            "versions": [version("1.0"), version("1.1")],
+            "regions": [{"region": "us-east-1"}],
+        });
+        let mut object = MachineImage::new("web", serde_json::from_value(spec).expect("a spec"));
+        object.metadata.namespace = Some("images".into());
+        object.metadata.generation = Some(generation);
+        let desired = Desired::parse(&object, "default").expect("a manifest");
+        let told = VersionStatus { version: "1.0".into(), listed: true, released_at: None, regions: vec![] };
+        let before = MachineImageStatus { observed_generation: 3, versions: vec![told], ..Default::default() };
+        begun_earlier(&object, &desired, &before).into_iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn an_earlier_process_may_have_begun_what_was_told_before_or_what_may_have_been_asked_for_before() {
+        assert_eq!(begun(3), ["1.0"]);
+        assert_eq!(begun(4), ["1.0"], "the other one is as new as the manifest");
+        assert_eq!(begun(5), ["1.0", "1.1"]);
+    }
+}

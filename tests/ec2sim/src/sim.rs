@@ -77,6 +77,11 @@ impl Sim {
         self.now()
     }
 
+    /// Ends all copies that are under way, now.
+    pub fn end_copies(&self) {
+        self.settled(World::end_copies);
+    }
+
     /// The settings.
     pub fn config(&self) -> Config {
         self.lock().world.config.clone()

@@ -74,6 +74,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// The parameter of a region that the running controller was told to have been given an image just now, if there is one: whether
+    /// SSM shows it already or not, it may come to name the image.
+    pub(crate) fn was_given(&self, now: Duration, region: &str, image: &str) -> Option<&str> {
+        let of = |(write, put): &(&Write, &Put)| write.1 == region && put.value == image && put.told;
+        let given = self.put.iter().find(|given| of(given) && given.1.is_under_way(now));
+        given.map(|(write, _)| write.2.as_str())
+    }
+
     /// What another controller has done, once this one has ended: nothing yet.
     pub(crate) fn of_another(self) -> Self {
         Self { owed: self.owed.of_another(), ..Self::default() }

@@ -221,6 +221,7 @@ async fn second_thought(world: &World, by_hand: &SdkConfig) {
             world.disturb(Duration::ZERO);
             hands::act(world, by_hand, what, pick).await;
         }
+        Some((_, Thought::CopiesEnd)) => world.aws.end_copies(),
         None => {}
     }
 }

@@ -240,6 +240,7 @@ impl Stage {
             Act::Amid { calls, what, pick } => {
                 self.world.past().second_thought = Some((*calls, Thought::ByHand(*what, *pick)));
             }
+            Act::CopiesEnd { calls } => self.world.past().second_thought = Some((*calls, Thought::CopiesEnd)),
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Crash { calls, after_commit, restart_after } => {

@@ -132,7 +132,15 @@ fn named(world: &World, state: &State, image: &Image, known: &[Option<Manifest>]
         |all: &[Option<Manifest>], p: &Parameter| all.iter().all(|m| m.as_ref().is_some_and(|m| publishes(m, p)));
     let is_known = |p: &Parameter| p.is_typed || all_publish(known, p) || others.iter().any(|all| all_publish(all, p));
     let names = |p: &&Parameter| p.region == image.region && p.value == image.id && p.modified < lately && is_known(p);
-    state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id))
+    let named = state.parameters.iter().find(names).map(|p| format!("parameter {} names {}", p.name, image.id));
+    named.or_else(|| given(world, image))
+}
+
+/// The parameter that may come to name an image, since it was just given it.
+fn given(world: &World, image: &Image) -> Option<String> {
+    let now = world.elapsed();
+    let given = world.past().done.was_given(now, &image.region, &image.id).map(str::to_owned)?;
+    (!world.touched_lately(&image.region)).then(|| format!("{given} was just given {}", image.id))
 }
 
 /// An image that can be launched stays in each region, also in one that the manifest does not name any more.

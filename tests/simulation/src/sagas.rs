@@ -31,7 +31,8 @@ pub(crate) fn draw(rng: &mut Rng, manifests: &mut [Manifest; 2], at: Duration) -
         29 => saga.handover(rng, manifest),
         30 => saga.crowd(rng, manifest),
         31..=33 => saga.amid(rng, manifest),
-        34..=35 => saga.swap(rng, manifest),
+        34 => saga.swap(rng, manifest),
+        35 => saga.overtaken(rng, manifest),
         36..=38 => saga.fickle(rng, manifest),
         _ => saga.eager(rng, manifest),
     }
@@ -273,6 +274,18 @@ impl Saga {
         };
         self.step(Act::Amid { calls: rng.u64(..12), what, pick: rng.usize(..64) });
         self.apply(manifest, edited);
+    }
+
+    /// All versions are replaced while they are copied to a region that has no others yet, and the copies end while amiops is about to
+    /// let them go.
+    fn overtaken(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let regions = manifest.regions.clone();
+        self.apply(manifest, manifest.without_region(rng).renewed(rng));
+        self.at += Duration::from_mins(rng.u64(20..60));
+        self.apply(manifest, Manifest { regions, ..manifest.clone() });
+        self.at += Duration::from_millis(rng.u64(..60_000));
+        self.step(Act::CopiesEnd { calls: rng.u64(..24) });
+        self.apply(manifest, manifest.renewed(rng));
     }
 
     /// A channel moves or comes, and before SSM has checked the image it moves on or back, the version leaves the list, or the object

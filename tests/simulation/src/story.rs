@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Regret { edit: Manifest, instead: Manifest, calls: u64 },
     /// Somebody does something by hand after so many calls of the controller: in the middle of a pass, perhaps.
     Amid { calls: u64, what: ByHand, pick: usize },
+    /// All copies that are under way end after so many calls of the controller: in the middle of a pass, perhaps.
+    CopiesEnd { calls: u64 },
     /// Somebody deletes an object.
     Delete(&'static str),
     /// Somebody does something to an image or parameter by hand; the number picks which.

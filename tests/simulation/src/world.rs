@@ -120,6 +120,8 @@ pub(crate) enum Thought {
     TakeBack(Manifest),
     /// To do this by hand; the number picks to what.
     ByHand(ByHand, usize),
+    /// Nobody's: copies end.
+    CopiesEnd,
 }
 
 /// A point at which the controller is to be killed.

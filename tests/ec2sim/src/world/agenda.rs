@@ -40,6 +40,14 @@ impl Agenda {
         self.events.insert((at, self.counter), event);
     }
 
+    /// Brings the end of all copies that are under way forward to a moment.
+    fn hurry_copies(&mut self, now: Timestamp) {
+        let of_copy = |event: &Event| matches!(event, Event::ImageCopied { .. } | Event::SnapshotCompleted { .. });
+        for (_, event) in self.events.extract_if(.., |(at, _), event| *at > now && of_copy(event)).collect::<Vec<_>>() {
+            self.add(now, event);
+        }
+    }
+
     /// Takes the next event that is due.
     fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Event)> {
         let entry = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
@@ -49,6 +57,12 @@ impl Agenda {
 }
 
 impl World {
+    /// Ends all copies that are under way.
+    pub(crate) fn end_copies(&mut self) {
+        self.agenda.hurry_copies(self.now);
+        self.settle(self.now);
+    }
+
     /// Lets happen what is due.
     pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some((at, event)) = self.agenda.pop(now) {

@@ -120,7 +120,7 @@ async fn ask_for_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
     let Some(ownership) = Ownership::read(&copy.tags) else { return copy_image(inventory, owner, copy).await };
     let is_first = inventory.note(&copy.region, |memory| memory.begin_copy(&ownership));
     let answer = copy_image(inventory, owner, copy).await;
-    if is_first && answer.as_ref().is_err_and(|error| !error.may_be_done()) {
+    if is_first && answer.as_ref().is_err_and(|error| !error.a_try_may_be_done()) {
         inventory.note(&copy.region, |memory| memory.refuse_copy(&ownership));
     }
     answer
@@ -230,7 +230,7 @@ async fn tag(
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
-        if !error.may_be_done() {
+        if !error.a_try_may_be_done() {
             inventory.note(region, |memory| memory.disclaim(image));
         }
         return Err(error.about(image.as_str()));

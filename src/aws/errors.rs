@@ -73,10 +73,12 @@ const TABLE: &[(&str, Class, &str)] = &[
 ];
 
 /// The codes that do not say that nothing was done.
-const UNSURE: [&str; 8] = [
+const UNSURE: [&str; 10] = [
     "Timeout",
     "Unreachable",
+    "Unknown",
     "RequestTimeout",
+    "RequestTimeoutException",
     "InternalError",
     "InternalFailure",
     "InternalServerError",
@@ -144,6 +146,11 @@ impl CallError {
     /// Whether what was asked for may have been done all the same: AWS has not answered, or lost its way.
     pub(super) fn may_be_done(&self) -> bool {
         UNSURE.contains(&self.code.as_str())
+    }
+
+    /// The same of a call that the SDK repeats by itself: its last try may have been throttled after an earlier one was not answered.
+    pub(super) fn a_try_may_be_done(&self) -> bool {
+        self.may_be_done() || self.class == Class::Throttled
     }
 
     /// Whether AWS has understood the call and does not do it: asked for in another way, a part of it may be done.

@@ -1,6 +1,6 @@
 //! SSM parameters: read in batches and remembered; written only if they are ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use aws_sdk_ssm::config::retry::RetryConfig;
@@ -130,18 +130,21 @@ impl Remembered {
 }
 
 /// Reads parameters. AWS refuses a whole call for one name that it does not let us read, which may be of another object: what is
-/// refused is asked for one by one.
+/// refused is asked for one by one. When it does not answer, the rest is not asked for: passes wait for it.
 pub(super) async fn read(aws: &Aws, region: &RegionName, names: &[ParameterName]) -> Answers {
     let mut answers = Answers::new();
-    for names in names.chunks(NAMES_PER_CALL) {
-        match read_at_once(aws, region, names).await {
+    let mut groups: VecDeque<_> = names.chunks(NAMES_PER_CALL).collect();
+    while let Some(names) = groups.pop_front() {
+        let answer = read_at_once(aws, region, names).await;
+        match &answer {
             Err(error) if error.is_refusal() && names.len() > 1 => {
-                for name in names {
-                    let answer = read_at_once(aws, region, std::slice::from_ref(name)).await;
-                    answers.extend(each(std::slice::from_ref(name), answer));
-                }
+                names.chunks(1).for_each(|name| groups.push_back(name))
             }
-            answer => answers.extend(each(names, answer)),
+            Err(error) if error.may_be_done() => {
+                let rest: Vec<_> = names.iter().chain(groups.drain(..).flatten()).cloned().collect();
+                answers.extend(each(&rest, answer));
+            }
+            _ => answers.extend(each(names, answer)),
         }
     }
     answers

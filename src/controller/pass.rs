@@ -1,6 +1,6 @@
 //! One pass over one object.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ use crate::plan::{Desired, Plan, Step, Usage, plan};
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
 /// are left to the next pass.
 const ROUNDS: usize = 4;
+/// How many things are taken away in a region before everything is looked at anew.
+const REMOVALS: usize = 20;
 /// A pass that takes longer has lost its way; the next one begins anew, and nothing is lost.
 const PASS_LIMIT: Duration = Duration::from_mins(5);
 /// How long a pass waits for fresh listings.
@@ -124,7 +126,7 @@ async fn rounds(
         let observed = observe(&context.inventory, desired, &surroundings).await;
         let plan = plan(desired, &observed, context.clock.now());
         let untried = plan.steps.iter().filter(|step| !tried.contains(&step.action.key()));
-        let mut steps: Vec<_> = untried.filter(|_| rounds_left > 0).cloned().collect();
+        let mut steps = of_one_round(untried.filter(|_| rounds_left > 0).cloned());
         if !steps.is_empty() && !is_latest(object, context).await? {
             steps.clear();
         }
@@ -146,6 +148,21 @@ async fn rounds(
         context.note(&desired.owner, generation, &done);
         all_done.extend(done);
     }
+}
+
+/// The steps of one round. What takes something away goes by itself, and a few at a time in a region: it is looked at anew before each
+/// round, and a manifest that has changed since must not wait until many others are gone.
+fn of_one_round(steps: impl Iterator<Item = Step>) -> Vec<Step> {
+    let mut by_region = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
+    for step in steps {
+        let (others, removals) = by_region.entry(step.action.region().clone()).or_default();
+        if step.action.removes() { removals.push(step) } else { others.push(step) }
+    }
+    let of_region = |(others, mut removals): (Vec<Step>, Vec<Step>)| {
+        removals.truncate(if others.is_empty() { REMOVALS } else { 0 });
+        others.into_iter().chain(removals)
+    };
+    by_region.into_values().flat_map(of_region).collect()
 }
 
 /// Whether the answer to who uses an image is not asked for again in this pass: it could not be had, or nothing more is done in the
@@ -248,6 +265,29 @@ mod tests {
     #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
     use super::*;
     use crate::api::VersionStatus;
+
+    fn step(action: crate::plan::Action) -> Step {
+        Step { action, reason: crate::plan::Reason::ObjectDeleted }
+    }
+
+    #[test]
+    fn what_takes_something_away_goes_by_itself_and_a_few_at_a_time_in_a_region() {
+        let delete = |region: &str, number: usize| {
+            let snapshot = format!("snap-{number}").as_str().into();
+            step(crate::plan::Action::DeleteSnapshot { region: region.into(), version: "1.0".into(), snapshot })
+        };
+        let tag = step(crate::plan::Action::Tag {
+            region: "eu-west-1".into(),
+            version: "1.0".into(),
+            image: "ami-1".into(),
+            resources: vec![],
+            tags: crate::plan::tags::Tags::new(),
+        });
+        let of = |region: &'static str| (0..REMOVALS + 1).map(move |number| delete(region, number));
+        let steps = of_one_round(of("eu-west-1").chain([tag]).chain(of("us-east-1")));
+        let count = |region: &str| steps.iter().filter(|step| step.action.region().as_str() == region).count();
+        assert_eq!((count("eu-west-1"), count("us-east-1")), (1, REMOVALS));
+    }
 
     /// The versions that may be begun, of an object of a generation that lists two, by a report of generation 3 that told of the first.
     fn begun(generation: i64) -> Vec<String> {

@@ -135,22 +135,29 @@ fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
 /// name the region any more, or soon will not, nothing else remembers that images are there.
 fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineImageStatus) {
     for former in &before.versions {
-        let lost = former.regions.iter().filter(|r| is_unseen(plan, &r.region));
+        let lost = former.regions.iter().filter(|r| is_unseen(plan, &r.region) && was_seen(r));
         for replica in lost {
             let known = versions.iter().position(|v| v.version == former.version).unwrap_or(versions.len());
             if known == versions.len() {
                 versions.push(VersionStatus { listed: false, regions: Vec::new(), ..former.clone() });
             }
             let regions = &mut versions[known].regions;
+            let error = Some(UNSEEN.to_owned());
             if let Some(told) = regions.iter_mut().find(|r| r.region == replica.region) {
-                told.image_id = told.image_id.take().or_else(|| replica.image_id.clone());
+                if told.image_id.is_none() {
+                    (told.image_id, told.error) = (replica.image_id.clone(), error);
+                }
                 continue;
             }
-            let error = Some(UNSEEN.to_owned());
             regions.push(ReplicaStatus { state: ReplicaState::Unknown, error, ..replica.clone() });
             regions.sort_by(|a, b| a.region.cmp(&b.region));
         }
     }
+}
+
+/// Whether a region has been seen when this was told of it, or before: where it never was, nothing has been begun.
+fn was_seen(told: &ReplicaStatus) -> bool {
+    told.image_id.is_some() || told.state != ReplicaState::Unknown || told.error.as_deref() == Some(UNSEEN)
 }
 
 fn is_unseen(plan: &Plan, region: &str) -> bool {
@@ -322,8 +329,21 @@ mod tests {
     fn a_region_in_which_something_was_to_be_begun_is_told_until_it_can_be_seen() {
         let before = MachineImageStatus { versions: vec![told_in("us-west-2", None)], ..Default::default() };
         let unseen = Plan { unseen: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
-        assert_eq!(versions(&unseen, &before).len(), 1);
+        let kept = versions(&unseen, &before);
+        assert_eq!(kept.len(), 1);
+        let before = MachineImageStatus { versions: kept.clone(), ..Default::default() };
+        assert_eq!(versions(&unseen, &before), kept, "as long as that takes");
         assert_eq!(versions(&Plan::default(), &before), []);
+    }
+
+    #[test]
+    fn a_region_that_was_never_seen_is_forgotten_when_the_manifest_does_not_name_it_any_more() {
+        let mut told = told_in("us-west-9", None);
+        told.regions[0].state = ReplicaState::Unknown;
+        told.regions[0].error = Some("DescribeImages in us-west-9 was refused".into());
+        let before = MachineImageStatus { versions: vec![told], ..Default::default() };
+        let unseen = Plan { unseen: BTreeSet::from(["us-west-9".into()]), ..Plan::default() };
+        assert_eq!(versions(&unseen, &before), []);
     }
 
     #[test]

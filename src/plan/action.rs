@@ -124,6 +124,11 @@ impl Action {
         }
     }
 
+    /// Whether it takes something away.
+    pub fn removes(&self) -> bool {
+        matches!(self, Self::Unpublish { .. } | Self::Deregister { .. } | Self::DeleteSnapshot { .. })
+    }
+
     /// One word for what it does, for programs.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -96,6 +96,7 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     if desired.retires_all() {
         remove::plan(&scene, &mut plan);
     }
+    scene.read_again(&mut plan);
     if desired.suspended || (desired.deleting && !desired.retires_all()) {
         plan.steps.clear();
         plan.look_again = None;

@@ -96,8 +96,9 @@ struct Spot<'a> {
 impl Spot<'_> {
     /// Plans to write the parameter if it does not name the image; the answer says why it does not name it yet.
     fn publish(self, scene: &Scene, plan: &mut Plan, view: &RegionView, current: Option<&Parameter>) -> Option<String> {
-        if current.is_some_and(|p| p.value == self.image.as_str()) {
-            return None;
+        if let Some(right) = current.filter(|p| p.value == self.image.as_str()) {
+            let other = right.written.as_ref().filter(|w| w.image != self.image);
+            return other.and_then(|written| self.overtaken(scene, plan, written));
         }
         if let Some(trouble) = &view.trouble {
             return Some(trouble.message.clone());
@@ -115,6 +116,19 @@ impl Spot<'_> {
             image: self.image,
         };
         scene.want(plan, action, Reason::Moved { from })
+    }
+
+    /// What to say of another value that was written before, and that SSM may still come to take. It is looked for as long as that
+    /// may be, and the right one is written over it then.
+    fn overtaken(&self, scene: &Scene, plan: &mut Plan, other: &Written) -> Option<String> {
+        let Self { parameter, region, .. } = self;
+        if other.ago < SSM_CHECK {
+            plan.look_again_at(scene.now + other.ago.max(SSM_FIRST_LOOK));
+            let image = &other.image;
+            return Some(format!("{image} was written to {parameter} in {region} before, and SSM may still take it"));
+        }
+        plan.look_again_at(scene.now + SSM_CHECK.min(SSM_REWRITE.saturating_sub(other.ago)));
+        None
     }
 
     /// What to say of a value that was written and that SSM does not show yet; `None` when it is time to write again.

@@ -6,16 +6,13 @@ use super::action::{Action, Concern, Copy, Reason, Replica};
 use super::desired::Version;
 use super::ids::{AccountId, ImageRef, RegionName, VersionName};
 use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
-use super::scene::{Owned, Scene, after};
+use super::scene::{LOOK, Owned, Scene, after};
 use super::{Desired, Plan};
 use crate::api::ReplicaState;
 
 /// How long EC2 may take to list what a call has made. Usually seconds, sometimes minutes; until this has
 /// passed an image that was made is not missed.
 pub const LISTING_GRACE: Duration = Duration::from_mins(15);
-
-/// How long until a source that cannot be copied yet is looked up again.
-const SOURCE_LOOK: Duration = Duration::from_mins(1);
 
 /// The sources that a plan needs to know more of: those of versions that lack a replica or a release date.
 /// In the usual case there are none, and no call is made.
@@ -36,7 +33,10 @@ pub fn sources_to_look_up(desired: &Desired, observed: &Observed) -> Vec<ImageRe
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     for (region, view) in &scene.observed.regions {
         if let Some(trouble) = &view.trouble {
-            scene.trouble(plan, Concern::Replicate, Some(region), None, trouble);
+            // Of a region that the manifest does not name any more, nothing is wanted but that what is left there goes.
+            let is_former = !scene.desired.regions.contains_key(region);
+            let concern = if is_former { Concern::Prune } else { Concern::Replicate };
+            scene.trouble(plan, concern, Some(region), None, trouble);
         }
         let kms_key = scene.desired.regions.get(region);
         if let Some(kms_key) = kms_key.filter(|_| !scene.desired.deleting) {
@@ -257,7 +257,7 @@ fn account<'a>(scene: &Scene<'a>, plan: &mut Plan) -> Result<&'a AccountId, Trou
     match &scene.observed.account {
         Some(Ok(account)) => Ok(account),
         other => {
-            plan.look_again_at(scene.now + SOURCE_LOOK);
+            plan.look_again_at(scene.now + LOOK);
             Err(other.as_ref().and_then(|answer| answer.as_ref().err().cloned()).unwrap_or_else(unknown))
         }
     }
@@ -336,8 +336,7 @@ fn copy_failed(version: &Version, region: &RegionName, image: &Image, cause: &st
 fn source_image<'a>(scene: &Scene<'a>, plan: &mut Plan, source: &ImageRef) -> Result<&'a Image, Trouble> {
     let image = found(scene, source);
     if let Err(trouble) = &image {
-        let passes = matches!(trouble.class, Class::Transient | Class::Throttled);
-        plan.look_again_at(scene.now + if passes { SOURCE_LOOK } else { SOURCE_LOOK * 5 });
+        scene.try_again(plan, trouble);
     }
     image
 }

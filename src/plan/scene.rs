@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use super::action::{Action, Problem, Reason, Step};
 use super::desired::{Desired, Version};
 use super::ids::{ImageRef, RegionName, VersionName};
-use super::observed::{Image, ImageState, Observed, Trouble};
+use super::observed::{Class, Image, ImageState, Observed, Trouble, Usage};
 use super::tags::{Ownership, Tags};
 use super::{Concern, Plan};
+
+/// How long until something is asked for again that could not be had.
+pub(super) const LOOK: Duration = Duration::from_mins(1);
 
 /// The moment a while after `at`. Dates come from outside, and can be too late for anything to come after them.
 pub(super) fn after(at: Timestamp, wait: Duration) -> Timestamp {
@@ -119,6 +122,24 @@ impl<'a> Scene<'a> {
         let concern = action.concern();
         self.trouble(plan, concern, Some(action.region()), action.version(), &failure.trouble);
         Some(failure.trouble.message.clone())
+    }
+
+    /// What could not be read is asked for again before long: nothing tells when it can be. A region is listed again by itself.
+    pub(super) fn read_again(&self, plan: &mut Plan) {
+        let views = || self.observed.regions.values();
+        let parameters = views().flat_map(|view| view.parameters.values()).filter_map(|read| read.as_ref().err());
+        let usage =
+            self.observed.usage.values().filter_map(|u| if let Usage::Unknown(why) = u { Some(why) } else { None });
+        parameters.chain(usage).for_each(|trouble| self.try_again(plan, trouble));
+        if views().any(|view| view.trouble.is_some()) {
+            plan.look_again_at(self.now + LOOK * 5);
+        }
+    }
+
+    /// Has an answer asked for again: soon if the trouble passes by itself, else when somebody may have done something.
+    pub(super) fn try_again(&self, plan: &mut Plan, trouble: &Trouble) {
+        let passes = matches!(trouble.class, Class::Transient | Class::Throttled);
+        plan.look_again_at(self.now + if passes { LOOK } else { LOOK * 5 });
     }
 
     /// Notes an error as a problem.

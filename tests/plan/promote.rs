@@ -1,6 +1,6 @@
 //! Channels: when one moves, what is written where, and what a person reads while it waits.
 
-use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, Written};
+use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, Trouble, Usage, Written};
 
 use crate::fixtures::*;
 
@@ -284,6 +284,50 @@ fn another_value_that_was_just_written_does_not_hold_back_the_right_one() {
     written(&mut world, "eu-west-1", "ami-x", "ami-1.4.1-eu-west-1", minutes(0));
     let steps = world.plan().steps;
     assert!(matches!(steps.as_slice(), [Step { action: Action::Publish { .. }, .. }]), "{steps:?}");
+}
+
+/// A channel was moved on and at once back.
+#[test]
+fn a_channel_has_not_landed_while_ssm_may_still_take_what_was_written_before() {
+    let told = |seconds: u64| {
+        let mut world = published();
+        let ago = std::time::Duration::from_secs(seconds);
+        world.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written =
+            Some(Written { image: "ami-1.4.1-eu-west-1".into(), ago, answered: true });
+        let plan = world.plan();
+        assert_eq!(plan.steps, []);
+        let looks = plan.look_again.map(|at| at.duration_since(now()).as_secs());
+        (landing(&plan, "prod", "eu-west-1").error.clone(), looks)
+    };
+    let waits = "ami-1.4.1-eu-west-1 was written to /golden/web/prod in eu-west-1 before, and SSM may still take it";
+    assert_eq!(told(10), (Some(waits.into()), Some(10)));
+    assert_eq!(told(60), (None, Some(60)), "it takes seconds, but nobody can be sure");
+    assert_eq!(told(570), (None, Some(30)));
+}
+
+#[test]
+fn what_could_not_be_read_is_asked_for_again_soon_or_when_somebody_may_have_done_something() {
+    let passes = || Trouble::new(Class::Throttled, "ThrottlingException", "slow down");
+    let looks = |change: &dyn Fn(&mut World)| {
+        let mut world = published();
+        change(&mut world);
+        world.plan().look_again.map(|at| at.duration_since(now()).as_mins())
+    };
+    let unread = |why: Trouble| {
+        move |w: &mut World| {
+            w.region("eu-west-1").parameters.insert("/golden/db/prod".into(), Err(why.clone()));
+        }
+    };
+    let unchecked = |why: Trouble| {
+        move |w: &mut World| {
+            w.observed.usage.insert("ami-1.4.2-eu-west-1".into(), Usage::Unknown(why.clone()));
+        }
+    };
+    assert_eq!(looks(&|_| {}), None);
+    assert_eq!(looks(&unread(passes())), Some(1));
+    assert_eq!(looks(&unread(trouble("AccessDenied", "grant it"))), Some(5));
+    assert_eq!(looks(&unchecked(passes())), Some(1));
+    assert_eq!(looks(&|w| w.region("eu-west-1").trouble = Some(passes())), Some(5), "it is listed by itself");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The object on its way out, and the object that is suspended.
 
+use amiops::plan::tags;
 use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Parameter, Plan, Usage, User, Written};
 
 use crate::fixtures::{self, *};
@@ -45,6 +46,30 @@ fn the_parameter_goes_before_the_image_that_it_names() {
           (the MachineImage is being deleted with deletionPolicy: Delete)"]
     );
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
+}
+
+/// The controller does a few such steps at a time, and looks anew at everything in between.
+#[test]
+fn a_step_says_whether_it_takes_something_away() {
+    let mut published = deleting();
+    published.parameter("eu-west-1", PROD, IMAGE);
+    let mut left_behind = deleting();
+    left_behind.region("eu-west-1").images = Some(vec![]);
+    let mut untagged = complete(DELETE);
+    untagged.image("eu-west-1", IMAGE).tags.remove(tags::RELEASED_AT);
+    let worlds = [published, deleting(), left_behind, world(DELETE), untagged];
+    let steps = worlds.iter().flat_map(|world| world.plan().steps);
+    assert_eq!(
+        steps.map(|step| (step.action.verb(), step.action.removes())).collect::<Vec<_>>(),
+        [
+            ("Unpublish", true),
+            ("Deregister", true),
+            ("DeleteSnapshot", true),
+            ("Copy", false),
+            ("Tag", false),
+            ("Publish", false)
+        ]
+    );
 }
 
 #[test]

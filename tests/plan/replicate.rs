@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags;
-use amiops::plan::{Action, Class, ImageState, Reason, Usage, Version, sources_to_look_up};
+use amiops::plan::{Action, Class, Concern, ImageState, Reason, Usage, Version, sources_to_look_up};
 
 use crate::fixtures::*;
 
@@ -282,6 +282,15 @@ fn a_copy_that_ec2_may_come_to_list_is_told_although_nobody_wants_it_any_more() 
         assert_eq!((told.wanted, told.state), (false, ReplicaState::Unknown));
         assert_eq!(told.error.as_deref(), Some("a copy of it was asked for, and EC2 may not list it yet"));
     }
+}
+
+#[test]
+fn a_region_that_the_manifest_does_not_name_any_more_and_that_cannot_be_seen_does_not_hold_back_its_replicas() {
+    let mut world = complete(WEB);
+    world.region("us-west-2").trouble = Some(trouble("OptInRequired", "the region is not enabled"));
+    assert_eq!(problem(&world.plan(), "OptInRequired").concern, Concern::Prune);
+    world.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer"));
+    assert_eq!(problem(&world.plan(), "Timeout").concern, Concern::Replicate);
 }
 
 #[test]

@@ -25,6 +25,8 @@ const ANSWER_LOST: Duration = Duration::from_secs(60);
 const NOT_TAKEN: Duration = Duration::from_mins(10);
 /// What another process wrote just before it ended, SSM shows five minutes later at most, and it is read every ten.
 const OF_ANOTHER: SignedDuration = SignedDuration::from_mins(15);
+/// Tags are shown later where they are late, but no later.
+const JUST_TAGGED: Duration = Duration::from_secs(60);
 /// A region that is out of reach, or asks for fewer calls, is left alone: by who does not, one copy is tried just after the other.
 const LEFT_ALONE: usize = 3;
 /// A history has some hundreds of calls.
@@ -87,9 +89,9 @@ impl Done {
         Self { owed: self.owed.of_another(), ..Self::default() }
     }
 
-    /// Whether the running controller was told that it has deregistered an image.
-    pub(crate) fn has_deregistered(&self, region: &str, id: &str) -> bool {
-        self.removed.contains(&("DeregisterImage".to_owned(), region.to_owned(), id.to_owned()))
+    /// Whether the running controller has just made an image its own, so that it knows so although EC2 may not show the tags.
+    pub(crate) fn has_just_adopted(&self, now: Duration) -> bool {
+        self.tagged.iter().any(|((_, key), (_, at))| key == "amiops.dev/owner" && *at + JUST_TAGGED >= now)
     }
 }
 

@@ -95,12 +95,21 @@ impl World {
                 return self.note("not applied: it is being deleted");
             }
             Some(_) => {}
-            None => self.past().regions_told.retain(|(object, _)| object != manifest.object),
+            None => self.made_anew(manifest.object),
         }
         match self.kube.apply("machineimages", NAMESPACE, manifest.object, &manifest.to_json()) {
             Ok(_) => self.record(manifest.object, Some(manifest.clone())),
             Err(error) => self.note(&format!("refused: {error:?}")),
         }
+    }
+
+    /// An object is made anew: who comes now knows nothing of what was told before, nor of copies that EC2 has not listed yet.
+    fn made_anew(&self, object: &str) {
+        let ours: Vec<_> = self.state().images.into_iter().filter(|i| i.is_of(object)).map(|i| i.id).collect();
+        let mut past = self.past();
+        let past = &mut *past;
+        past.regions_told.retain(|(of, _)| of != object);
+        past.unheard.extend(ours.into_iter().filter(|id| !past.seen.contains(id)));
     }
 
     /// Somebody deletes an object. The answer is whether the API server has taken that.

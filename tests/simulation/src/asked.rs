@@ -106,8 +106,8 @@ fn asks_in_full(call: &Call) -> bool {
     call.get("IncludeAllResourceTypes") == Some("true") && states.iter().all(names)
 }
 
-/// Notes what the call of a number asked, if it was answered to the end.
-pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpResponse) {
+/// Notes what the call of a number asked that began at some time, if it was answered to the end.
+pub(crate) fn note(world: &World, call: &Call, number: u64, began: Duration, answer: &HttpResponse) {
     if answer.status().as_u16() != 200 {
         return;
     }
@@ -160,7 +160,7 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
         if question == Question::References {
             past.asked.checked.insert(subject.to_owned(), number);
         }
-        past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), now);
+        past.asked.answered.insert((question, call.region.clone(), subject.to_owned()), began);
     }
 }
 
@@ -168,11 +168,16 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, answer: &HttpRespons
 fn note_shown(world: &World, call: &Call, answer: &HttpResponse) {
     if ["CopyImage", "DescribeImages"].contains(&call.operation.as_str()) {
         let text = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
-        let ids = text.split("<imageId>").skip(1).filter_map(|rest| rest.split('<').next());
+        let images = text.split("<imageId>").skip(1);
+        let tagged = images.filter(|image| call.operation == "CopyImage" || image.contains("amiops.dev/owner"));
+        let ids = tagged.filter_map(|rest| rest.split('<').next());
         let now = world.elapsed();
         let mut past = world.past();
         for id in ids {
             past.done.shown.entry(id.to_owned()).or_insert(now);
+            if call.operation == "DescribeImages" {
+                past.seen.insert(id.to_owned());
+            }
         }
     }
 }
@@ -293,6 +298,12 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
 pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     let past = world.past();
     past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
+}
+
+/// Whether a copy ended after the last look at it.
+pub(crate) fn ended_since(world: &World, id: &str) -> bool {
+    let past = world.past();
+    past.ended.get(id).is_some_and(|ended| past.asked.looked.get(id).is_none_or(|looked| looked <= ended))
 }
 
 /// Whether a snapshot was taken out of amiops's hands after the last look at it.

@@ -61,20 +61,26 @@ pub(crate) fn after(world: &World, call: &Call) {
     }
     let state = world.state();
     if let Some(id) = call.get("ImageId").filter(|id| state.image(&call.region, id).is_none()) {
-        let now = (call.region.clone(), world.elapsed());
-        world.past().deregistered.entry(id.to_owned()).or_insert(now);
+        let mut past = world.past();
+        let now = (call.region.clone(), world.elapsed(), past.lives);
+        past.deregistered.entry(id.to_owned()).or_insert(now);
     }
     for object in OBJECTS {
         for number in 0..=LAST {
             let live = live(world, &state, &call.region, object, &format!("1.{number}"));
             // Somebody may copy an image that is handed over and has lost the tag that says so: that copy is like one of amiops's.
-            let counts = |i: &&&Image| !i.name.contains(BY_HAND) && !is_given_back(world, object, i);
+            let counts = |i: &&&Image| !is_of_nobody(world, i) && !is_given_back(world, object, i);
             let ids: Vec<_> = live.iter().filter(counts).map(|i| i.id.as_str()).collect();
             if ids.len() > 1 {
                 world.violation(format!("{} has two live copies of {object} 1.{number}: {ids:?}", call.region));
             }
         }
     }
+}
+
+/// Whether a copy was made by somebody, or nobody can know of it: no controller is to blame that there is another beside it.
+pub(crate) fn is_of_nobody(world: &World, image: &Image) -> bool {
+    image.name.contains(BY_HAND) || world.past().unheard.contains(&image.id)
 }
 
 /// What is checked although nothing is written.
@@ -192,8 +198,8 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
 }
 
-/// So long a call may be under way, with all its repetitions.
-const JUST_NOW: Duration = Duration::from_mins(1);
+/// So long a pass may be under way.
+const JUST_NOW: Duration = Duration::from_mins(5);
 
 /// Whether an image is a source that is not handed over any more: it is given back, and is no replica.
 fn is_given_back(world: &World, object: &str, image: &Image) -> bool {
@@ -241,7 +247,8 @@ fn suspended(world: &World, state: &State, call: &Call) -> Option<String> {
     let object = asked::object_in(state, call)?;
     // What is suspended and deleted is suspended still.
     let last = world.last_manifest(object);
-    let suspended = world.lately(object).iter().all(|m| m.as_ref().or(last.as_ref()).is_some_and(|m| m.suspend));
+    let known = asked::known_manifests(world, object).unwrap_or_else(|| world.lately(object));
+    let suspended = known.iter().all(|m| m.as_ref().or(last.as_ref()).is_some_and(|m| m.suspend));
     suspended.then(|| format!("{object} is suspended"))
 }
 
@@ -332,7 +339,8 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
     let object = object_of(name);
     let channel = name.split('/').nth(3).unwrap_or_default();
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name);
-    if call.get("Overwrite") == Some("true") && existing.is_some_and(|p| owner_of(&p.tags) != Some(object)) {
+    let is_foreign = existing.is_some_and(|p| owner_of(&p.tags) != Some(object));
+    if call.get("Overwrite") == Some("true") && is_foreign && !world.touched_lately(&call.region) {
         return Some(format!("{name} is not ours"));
     }
     let tagged =
@@ -373,10 +381,10 @@ fn put(world: &World, state: &State, call: &Call) -> Option<String> {
 }
 
 /// Whether another process has lately deregistered such an image: EC2 may go on listing it, and who begins then believes that.
-fn removed_by_another(world: &World, is_such: impl Fn(&str, &str) -> bool) -> bool {
+pub(crate) fn removed_by_another(world: &World, is_such: impl Fn(&str, &str) -> bool) -> bool {
     let (since, past) = (world.elapsed().saturating_sub(LATELY), world.past());
-    let lately = past.deregistered.iter().filter(|(id, (region, at))| *at >= since && is_such(id, region));
-    lately.into_iter().any(|(id, (region, _))| !past.done.has_deregistered(region, id))
+    let mut removed = past.deregistered.iter();
+    removed.any(|(id, (region, at, life))| *at >= since && *life != past.lives && is_such(id, region))
 }
 
 /// The version that an image holds of an object; of one that was just adopted, whose tags may not be seen yet, what any manifest says

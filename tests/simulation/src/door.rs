@@ -150,13 +150,13 @@ impl HttpConnector for Door {
             let in_vain = again::copied_in_vain(&world, &call, began, answer.as_ref().ok());
             in_vain.into_iter().for_each(|wrong| world.violation(wrong));
             if let Ok(answer) = &answer {
-                asked::note(&world, &call, number, answer);
+                asked::note(&world, &call, number, began, answer);
             }
             second_thought(&world, &by_hand).await;
             crash_point(&world, true).await;
             match answer.as_ref().map(|answer| answer.status().as_u16()) {
                 Ok(200) if call.writes() => again::note(&world, &call),
-                Ok(400..) => again::refused(&world, &call),
+                Ok(400..500) => again::refused(&world, &call),
                 _ => {}
             }
             answer.map(|answer| match doctor {
@@ -221,7 +221,16 @@ async fn second_thought(world: &World, by_hand: &SdkConfig) {
             world.disturb(Duration::ZERO);
             hands::act(world, by_hand, what, pick).await;
         }
-        Some((_, Thought::CopiesEnd)) => world.aws.end_copies(),
+        Some((_, Thought::CopiesEnd)) => end_copies(world),
         None => {}
     }
+}
+
+/// Ends all copies, and notes which those were.
+fn end_copies(world: &World) {
+    let pending: Vec<_> = world.state().images.into_iter().filter(|i| i.state == "pending").map(|i| i.id).collect();
+    world.aws.end_copies();
+    let mut past = world.past();
+    let calls = past.calls;
+    past.ended.extend(pending.into_iter().map(|id| (id, calls)));
 }

@@ -90,6 +90,7 @@ fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) -> 
     let object = manifest.object;
     let wrong = match (is_ready(status), lacking(state, manifest)) {
         (true, Some(lacking)) => Some(format!("{object} says that it is Ready, but {lacking}")),
+        (false, None) if has_twin(world, state, manifest, status) => None,
         (false, None) => Some(format!("{object} is as asked for, but not Ready: {status}")),
         (false, Some(lacking)) if status["problems"].as_array().is_none_or(Vec::is_empty) => {
             Some(format!("{object} does not say why {lacking}: {status}"))
@@ -101,6 +102,16 @@ fn settled(world: &World, state: &State, manifest: &Manifest, found: &Value) -> 
     };
     let untrue = told::wrong(world, state, manifest, found);
     wrong.into_iter().chain(untrue).chain(overstaying(world, state, manifest)).collect()
+}
+
+/// Whether there are two images of one version for which no controller is to blame, and the status tells of them.
+fn has_twin(world: &World, state: &State, manifest: &Manifest, status: &Value) -> bool {
+    let twins = |region: &str, version: &Version| {
+        let live = state.live(region, manifest.object, &version.name());
+        live.len() > 1 && live.iter().any(|i| checkers::is_of_nobody(world, i))
+    };
+    let told = coherent::entries(status, "problems").any(|p| p["reason"] == "Duplicate");
+    told && manifest.regions.keys().any(|region| manifest.versions.iter().any(|version| twins(region, version)))
 }
 
 /// What is not as the manifest asks for.

@@ -141,6 +141,10 @@ pub(crate) fn note(world: &World, call: &Call, answer: Option<&HttpResponse>) {
         (Some(200), _) => {}
         (Some(400), "CreateTags") if text().contains("InvalidAMIID.") => {
             let gone: Vec<_> = call.list("ResourceId").into_iter().filter(|id| owed.is_listed(region, id)).collect();
+            // Of what a listing has missed before, this is the second look.
+            owed.due.retain(|(of, look), _| {
+                of != region || !call.list("ResourceId").iter().any(|id| *look == Look::Image((*id).to_owned()))
+            });
             for id in gone {
                 owed.owe(now, region, Look::Image(id.to_owned()));
                 owed.forget(region, id);

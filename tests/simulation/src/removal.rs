@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::asked;
-use crate::checkers::is_handed_over;
+use crate::checkers::{is_handed_over, removed_by_another};
 use crate::door::Call;
 use crate::hands;
 use crate::manifest::{Manifest, OBJECTS, REGIONS, Version, object_of};
@@ -21,7 +21,8 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     if call.get("DeleteAssociatedSnapshots") != Some("true") {
         return Some(format!("the snapshots of {id} would stay"));
     }
-    if !image.is_of(object) && !made_for(world, object, image) {
+    // What somebody has just changed was put back perhaps, and does not show yet.
+    if !image.is_of(object) && !made_for(world, object, image) && !world.touched_lately(id) {
         return Some(format!("{id} was copied by somebody, together with its tags"));
     }
     if image.protected && !world.touched_lately(&image.region) {
@@ -35,9 +36,10 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     }
     let version = image.version().unwrap_or_default();
     let lately = world.lately(object);
-    let may_all_go =
-        lately.iter().any(|m| m.as_ref().is_none_or(|m| m.delete)) && world.past().deleted.contains(object);
-    if may_all_go {
+    let last = world.last_manifest(object);
+    let deletes = |m: &Option<Manifest>| m.as_ref().or(last.as_ref()).is_none_or(|m| m.delete);
+    let deleted = world.past().deleted.contains(object);
+    if deleted && lately.iter().any(deletes) {
         if is_taken_back(world, image, object) {
             return Some(format!("{id} is a source that is not handed over any more"));
         }
@@ -45,6 +47,9 @@ pub(crate) fn deregister(world: &World, state: &State, call: &Call) -> Option<St
     }
     // The manifest was read just before, whatever the watch has told by then.
     let known = asked::known_manifests(world, object).unwrap_or_else(|| lately.clone());
+    if deleted && known.iter().all(Option::is_none) {
+        return Some(format!("{object} was deleted, and its images were to stay"));
+    }
     if known.iter().all(|m| m.as_ref().is_some_and(|m| m.lists(version))) {
         return Some(format!("{version} of {object} is listed"));
     }
@@ -85,7 +90,10 @@ fn kept(world: &World, state: &State, image: &Image, object: &str, known: &[Opti
     let date = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
     let is_complete = |i: &&Image| i.is_of(object) && !["failed", "pending"].contains(&i.state.as_str());
     let ours: Vec<_> = state.images.iter().filter(is_complete).collect();
-    let in_doubt = REGIONS.iter().any(|region| world.touched_lately(region));
+    let just_adopted = world.tags_are_late && world.past().done.has_just_adopted(world.elapsed());
+    let in_doubt = just_adopted
+        || removed_by_another(world, |_, _| true)
+        || REGIONS.iter().any(|region| world.touched_lately(region));
     if in_doubt || ours.iter().any(|i| date(i).is_none()) {
         return None;
     }
@@ -148,8 +156,10 @@ fn last_of_region(world: &World, state: &State, image: &Image, object: &str) -> 
     let ours = |i: &Image| i.is_of(object) || is_handed_over(world, object, &i.id);
     let another = |i: &&Image| i.region == image.region && i.id != image.id && ours(i) && i.state == "available";
     let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
-    let to_blame = !world.touched_lately(&image.region) || !asked::sees_another(world, image);
-    (lone && to_blame).then(|| format!("{} is the last available image", image.id))
+    let unknown = world.touched_lately(&image.region) || removed_by_another(world, |_, of| of == image.region);
+    let to_blame = !unknown || !asked::sees_another(world, image);
+    let has_just_ended = asked::ended_since(world, &image.id);
+    (lone && to_blame && !has_just_ended).then(|| format!("{} is the last available image", image.id))
 }
 
 /// What is wrong with deleting a snapshot.
@@ -171,7 +181,7 @@ pub(crate) fn delete_parameter(world: &World, state: &State, call: &Call) -> Opt
     let name = call.get("Name")?;
     let object = object_of(name);
     let existing = state.parameters.iter().find(|p| p.region == call.region && p.name == name)?;
-    if owner_of(&existing.tags) != Some(object) {
+    if owner_of(&existing.tags) != Some(object) && !world.touched_lately(&call.region) {
         return Some(format!("{name} is not ours"));
     }
     (!world.past().deleted.contains(object)).then(|| format!("{object} is not being deleted"))

@@ -92,8 +92,16 @@ pub(crate) struct Past {
     pub(crate) images_told: BTreeMap<String, (Duration, BTreeSet<(String, String)>)>,
     /// The versions that the channels of each object were last seen to tell, by its uid; and when, and of which generation.
     pub(crate) channels_told: BTreeMap<String, (Timestamp, i64, BTreeMap<String, String>)>,
-    /// The images that controllers deregistered, their regions, and when.
-    pub(crate) deregistered: BTreeMap<String, (String, Duration)>,
+    /// The images that controllers deregistered, their regions, when, and in which life.
+    pub(crate) deregistered: BTreeMap<String, (String, Duration, u64)>,
+    /// How many lives there were: a controller that starts, or begins to lead, begins one.
+    pub(crate) lives: u64,
+    /// The images that EC2 has listed to controllers, and those that it had not when their object was made anew: of such a copy nobody
+    /// can know.
+    pub(crate) seen: BTreeSet<String>,
+    pub(crate) unheard: BTreeSet<String>,
+    /// After how many calls each copy ended that ended in the middle of a pass.
+    pub(crate) ended: BTreeMap<String, u64>,
     /// The images that any parameter was ever asked to name, by region.
     pub(crate) published: BTreeSet<(String, String)>,
     /// Those of which SSM has said that it accepts them.
@@ -246,6 +254,7 @@ impl World {
     pub(crate) fn begin_life(&self) {
         let mut past = self.past();
         past.done = std::mem::take(&mut past.done).of_another();
+        past.lives += 1;
     }
 
     /// A controller calls; what the one that led before has done, it does not know.

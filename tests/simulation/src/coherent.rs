@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::state::Image;
 use crate::world::World;
 
 /// How long after the listing that it tells of a status is written at most: a call to the API server, and the look after it.
@@ -212,7 +213,8 @@ fn silenced(world: &World, found: &Value) -> Option<String> {
     let names = |region: &Value, parameter: &Value, version: &str| {
         let mut here = state.parameters.iter().filter(|p| *region == p.region && *parameter == p.name);
         let image = here.find(|p| p.modified < long_ago).and_then(|p| state.image(&p.region, &p.value));
-        let copy = image.filter(|i| i.belongs_to(object, version) && !i.tags.contains_key("amiops.dev/adopted"));
+        let is_copy = |i: &Image| i.made_from.is_some() && i.tags.get("amiops.dev/source") == i.made_from.as_ref();
+        let copy = image.filter(|i| i.belongs_to(object, version) && is_copy(i));
         copy.is_some_and(|i| !world.touched_lately(&i.id))
     };
     lost.find_map(|(channel, version)| {

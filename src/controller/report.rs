@@ -144,8 +144,9 @@ fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineI
             let regions = &mut versions[known].regions;
             let error = Some(UNSEEN.to_owned());
             if let Some(told) = regions.iter_mut().find(|r| r.region == replica.region) {
+                told.image_id = told.image_id.take().or_else(|| replica.image_id.clone());
                 if told.image_id.is_none() {
-                    (told.image_id, told.error) = (replica.image_id.clone(), error);
+                    told.error = error;
                 }
                 continue;
             }

@@ -173,9 +173,12 @@ impl Memory {
     /// Notes that images may be gone, although EC2 may list them for a while: it did not answer when one was removed, or does not
     /// know one when it is asked who uses it. The next look that misses them is the second; to be told so again is none.
     pub(super) fn doubt(&mut self, ids: &[ImageId]) -> BTreeSet<Owner> {
-        let new = ids.iter().filter(|id| self.remembered(id).is_some_and(|r| r.doubted.is_none()));
-        let new: Vec<_> = new.cloned().collect();
-        let changed = new.iter().filter_map(|id| self.miss(Look::ById, id)).collect();
+        let mut changed = BTreeSet::new();
+        for id in ids {
+            if self.remembered(id).is_some_and(|r| r.doubted.is_none()) {
+                changed.extend(self.miss(Look::ById, id));
+            }
+        }
         let all = self.images.values_mut().flat_map(BTreeMap::values_mut);
         all.filter(|r| ids.contains(&r.image.id)).for_each(|r| r.doubted = Some(Instant::now()));
         changed

@@ -122,20 +122,17 @@ impl Spot<'_> {
     /// may be, and the right one is written over it then.
     fn overtaken(&self, scene: &Scene, plan: &mut Plan, other: &Written) -> Option<String> {
         let Self { parameter, region, .. } = self;
-        if other.ago < SSM_CHECK {
-            plan.look_again_at(scene.now + other.ago.max(SSM_FIRST_LOOK));
-            let image = &other.image;
-            return Some(format!("{image} was written to {parameter} in {region} before, and SSM may still take it"));
-        }
-        plan.look_again_at(scene.now + SSM_CHECK.min(SSM_REWRITE.saturating_sub(other.ago)));
-        None
+        let image = &other.image;
+        look_for(scene, plan, other);
+        (other.ago < SSM_CHECK)
+            .then(|| format!("{image} was written to {parameter} in {region} before, and SSM may still take it"))
     }
 
     /// What to say of a value that was written and that SSM does not show yet; `None` when it is time to write again.
     fn unconfirmed(&self, scene: &Scene, plan: &mut Plan, written: &Written) -> Option<String> {
         let Self { channel, parameter, region, image } = self;
         if written.ago < SSM_CHECK {
-            plan.look_again_at(scene.now + written.ago.max(SSM_FIRST_LOOK));
+            look_for(scene, plan, written);
             return Some(match written.answered {
                 true => format!("SSM is checking {image} for {parameter} in {region}"),
                 false => {
@@ -146,7 +143,7 @@ impl Spot<'_> {
         if !written.answered || written.ago >= SSM_REWRITE {
             return None;
         }
-        plan.look_again_at(scene.now + SSM_CHECK.min(SSM_REWRITE - written.ago));
+        look_for(scene, plan, written);
         let message = format!(
             "SSM accepted {image} for {parameter} in {region} but has not taken it: SSM could not confirm the image. \
              Check that amiops may call ec2:DescribeImages there; it writes again in some minutes"
@@ -155,4 +152,13 @@ impl Spot<'_> {
         scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
         Some(message)
     }
+}
+
+/// Has a value that was written looked for: less often the longer its check takes, and then each minute until it is given up.
+fn look_for(scene: &Scene, plan: &mut Plan, written: &Written) {
+    let wait = match written.ago < SSM_CHECK {
+        true => written.ago.max(SSM_FIRST_LOOK),
+        false => SSM_CHECK.min(SSM_REWRITE.saturating_sub(written.ago)),
+    };
+    plan.look_again_at(scene.now + wait);
 }

@@ -220,8 +220,7 @@ fn a_value_that_ssm_checks_is_looked_for_less_often_the_longer_it_takes() {
     let looks_after = |seconds: u64| {
         let mut world = published();
         let ago = std::time::Duration::from_secs(seconds);
-        world.parameter("eu-west-1", PROD, "ami-1.4.1-eu-west-1").written =
-            Some(Written { image: "ami-1.4.2-eu-west-1".into(), ago, answered: true });
+        written(&mut world, "eu-west-1", "ami-1.4.1-eu-west-1", "ami-1.4.2-eu-west-1", ago);
         world.plan().look_again.map(|at| at.duration_since(now()).as_secs())
     };
     assert_eq!([0, 5, 10, 20, 40].map(looks_after), [5, 5, 10, 20, 40].map(Some));
@@ -292,8 +291,7 @@ fn a_channel_has_not_landed_while_ssm_may_still_take_what_was_written_before() {
     let told = |seconds: u64| {
         let mut world = published();
         let ago = std::time::Duration::from_secs(seconds);
-        world.parameter("eu-west-1", PROD, "ami-1.4.2-eu-west-1").written =
-            Some(Written { image: "ami-1.4.1-eu-west-1".into(), ago, answered: true });
+        written(&mut world, "eu-west-1", "ami-1.4.2-eu-west-1", "ami-1.4.1-eu-west-1", ago);
         let plan = world.plan();
         assert_eq!(plan.steps, []);
         let looks = plan.look_again.map(|at| at.duration_since(now()).as_secs());

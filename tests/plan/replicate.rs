@@ -242,13 +242,14 @@ fn an_adopted_source_is_tagged_in_place_with_its_snapshots_and_copied_to_the_oth
 /// A copy was asked for before the manifest handed the source over, and its answer was lost or told no id.
 #[test]
 fn a_source_is_not_adopted_while_ec2_may_come_to_list_a_copy_of_it_in_its_region() {
-    let mut asked = world(ADOPT);
-    asked.hold("eu-west-1", "1.4.2");
-    let mut awaited = world(ADOPT);
-    awaited.hold("eu-west-1", "1.4.2");
-    asked.region("us-east-1").unanswered.insert(version("1.4.2"), minutes(10));
-    awaited.region("us-east-1").awaited.insert(version("1.4.2"), minutes(10));
-    for world in [&mut asked, &mut awaited] {
+    let cases: [Change; 2] = [
+        |w| _ = w.region("us-east-1").unanswered.insert(version("1.4.2"), minutes(10)),
+        |w| _ = w.region("us-east-1").awaited.insert(version("1.4.2"), minutes(10)),
+    ];
+    for change in cases {
+        let mut world = world(ADOPT);
+        world.hold("eu-west-1", "1.4.2");
+        change(&mut world);
         let plan = world.plan();
         assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(10))));
         assert_eq!(

@@ -294,23 +294,28 @@ pub(crate) fn sees_another(world: &World, image: &Image) -> bool {
     asked.looks_beside(image, now).any(|id| !asked.missed.contains(&(image.region.clone(), id.to_owned())))
 }
 
+/// Whether something happened, and was not asked about since.
+fn came_after<T: Ord>(happened: Option<T>, asked: Option<T>) -> bool {
+    happened.is_some_and(|happened| asked.is_none_or(|asked| asked <= happened))
+}
+
 /// Whether an image was taken out of amiops's hands after the last look at it, so that nobody can know of it.
 pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     let past = world.past();
-    past.disowned.get(id).is_some_and(|disowned| past.asked.looked.get(id).is_none_or(|looked| looked <= disowned))
+    came_after(past.disowned.get(id), past.asked.looked.get(id))
 }
 
 /// Whether a copy ended after the last look at it.
 pub(crate) fn ended_since(world: &World, id: &str) -> bool {
     let past = world.past();
-    past.ended.get(id).is_some_and(|ended| past.asked.looked.get(id).is_none_or(|looked| looked <= ended))
+    came_after(past.ended.get(id), past.asked.looked.get(id))
 }
 
 /// Whether a snapshot was taken out of amiops's hands after the last look at it.
 pub(crate) fn untagged_since(world: &World, snapshot: &Snapshot) -> bool {
     let past = world.past();
     let looked = past.asked.answered.get(&(Question::Snapshot, snapshot.region.clone(), snapshot.id.clone()));
-    past.by_hand.get(&snapshot.id).is_some_and(|(at, _)| looked.is_none_or(|looked| looked <= at))
+    came_after(past.by_hand.get(&snapshot.id).map(|(at, _)| at), looked)
 }
 
 /// Whether somebody changed the tags of an image so short a time ago that EC2 may still show those before.
@@ -322,7 +327,7 @@ pub(crate) fn may_look_as_before(world: &World, id: &str) -> bool {
 /// Whether an image was taken out of amiops's hands after it was asked who uses it.
 fn touched_since_check(world: &World, id: &str) -> bool {
     let past = world.past();
-    past.disowned.get(id).is_some_and(|at| past.asked.checked.get(id).is_none_or(|checked| checked <= at))
+    came_after(past.disowned.get(id), past.asked.checked.get(id))
 }
 
 /// The manifest must be read from the API server once more, since what the watch shows may be old.

@@ -12,7 +12,7 @@ use super::inventory::Inventory;
 use super::{images, parameters};
 use crate::plan::ids::{ImageId, ImageRef, Owner, RegionName, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
-use crate::plan::{Action, Class, Copy, Image, ImageState, Trouble};
+use crate::plan::{Action, Class, Copy, Image, ImageState, Sight, Trouble};
 
 /// EC2 takes a description of so many characters at most:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>
@@ -85,30 +85,40 @@ fn client_token(owner: &Owner, version: &VersionName, region: &RegionName, attem
     format!("amiops-{hex}")
 }
 
+/// Makes a copy, unless one is there already. A failed copy that has its name makes room for it.
 async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
+    let Copy { region, version, .. } = copy;
+    match look_up_name(inventory, owner, copy).await? {
+        Name::Free => Ok(Outcome::done(start_copy(inventory, owner, copy).await?)),
+        Name::Replica(id) => Ok(Outcome::done(format!("{version} is already copied to {region}: {id}"))),
+        Name::FailedCopy(id) => {
+            let removed = deregister(inventory, owner, region, version, &id, ImageState::Failed).await?;
+            let started = start_copy(inventory, owner, copy).await?;
+            Ok(Outcome { note: format!("{}, a failed copy, and {started}", removed.note), ..removed })
+        }
+    }
+}
+
+/// Starts a copy; the answer says what came of it.
+async fn start_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<String, Trouble> {
     let Copy { region, version, source, .. } = copy;
     let subject = format!("version {version} (source {source})");
-    if let Some(id) = resolve_name(inventory, owner, copy).await? {
-        return Ok(Outcome::done(format!("{version} is already copied to {region}: {id}")));
-    }
     match ask_for_copy(inventory, owner, copy).await {
         Ok(id) => {
             let began = inventory.now();
             inventory.note(region, |memory| memory.assume(pending_copy(copy, &id, began)));
-            Ok(Outcome::done(format!("started the copy of {version} to {region}: {id}")))
+            Ok(format!("started the copy of {version} to {region}: {id}"))
         }
         Err(error) if error.code == "IdempotentParameterMismatch" => {
             // The token was used before, with other tags or another key: the copy exists, and EC2 will list it.
             if let Some(ownership) = Ownership::read(&copy.tags) {
                 inventory.note(region, |memory| memory.await_unknown(&ownership));
             }
-            Ok(Outcome::done(format!(
-                "the copy of {version} to {region} was started before; waiting until EC2 lists it"
-            )))
+            Ok(format!("the copy of {version} to {region} was started before; waiting until EC2 lists it"))
         }
         Err(error) if error.is_gone() => {
             let advice =
-                "check that the source still exists, and that its snapshots are shared with the account of amiops";
+                "Check that the source still exists, and that its snapshots are shared with the account of amiops";
             Err(error.with_class(Class::NeedsPerson, advice).about(&subject))
         }
         Err(error) => Err(error.about(&subject)),
@@ -118,10 +128,10 @@ async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Re
 /// Asks for a copy. Unless AWS has refused it, it is remembered until its id is known: it may be there although nobody has heard so.
 async fn ask_for_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<ImageId, CallError> {
     let Some(ownership) = Ownership::read(&copy.tags) else { return copy_image(inventory, owner, copy).await };
-    let is_first = inventory.note(&copy.region, |memory| memory.begin_copy(&ownership));
+    let before = inventory.note(&copy.region, |memory| memory.begin_copy(&ownership));
     let answer = copy_image(inventory, owner, copy).await;
-    if is_first && answer.as_ref().is_err_and(|error| !error.a_try_may_be_done()) {
-        inventory.note(&copy.region, |memory| memory.refuse_copy(&ownership));
+    if answer.as_ref().is_err_and(|error| !error.a_try_may_be_done()) {
+        inventory.note(&copy.region, |memory| memory.refuse_copy(&ownership, before));
     }
     answer
 }
@@ -159,51 +169,60 @@ async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
 /// The copy as EC2 will list it, so far as that is known.
 fn pending_copy(copy: &Copy, id: &ImageId, began: Timestamp) -> Image {
     Image {
-        id: id.clone(),
         name: copy.name.clone(),
-        account: "".into(),
-        state: ImageState::Pending,
-        state_reason: None,
         created: Some(began),
         made_from: Some(copy.source.clone()),
-        snapshots: Vec::new(),
-        tags: copy.tags.clone(),
-        protected: false,
-        assumed: true,
-        missed: false,
+        ..Image::unlisted(id.clone(), ImageState::Pending, Sight::Assumed, copy.tags.clone())
     }
 }
 
-/// Looks who holds the name that a copy is to get: names are unique in an account and region. The answer is the copy itself,
-/// if it was made earlier and the inventory does not know of it. A failed copy of ours that holds the name is removed.
-async fn resolve_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Option<ImageId>, Trouble> {
+/// Who has the name that a copy is to get.
+enum Name {
+    /// Nobody.
+    Free,
+    /// The copy itself, of which the inventory did not know.
+    Replica(ImageId),
+    /// The failed copy that the plan replaces.
+    FailedCopy(ImageId),
+}
+
+/// Looks who has the name that a copy is to get: names are unique in an account and region.
+async fn look_up_name(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Name, Trouble> {
     let Copy { region, version, name, .. } = copy;
     let holder =
         images::named(inventory.aws(), region, name).await.map_err(|e| e.about(&format!("the image named {name}")))?;
     // EC2 may go on listing what we have just removed.
-    let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) else { return Ok(None) };
-    let source = made_for(&holder, owner, copy);
-    if source.is_some() && holder.state == ImageState::Failed {
-        deregister(inventory, owner, region, version, &holder.id, holder.state).await?;
-        return Ok(None);
+    let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) else { return Ok(Name::Free) };
+    let id = holder.id.clone();
+    let Some(source) = made_for(&holder, owner, copy) else { return Err(name_taken(copy, &holder)) };
+    if holder.state == ImageState::Failed && copy.replaces.as_ref() == Some(&id) {
+        return Ok(Name::FailedCopy(id));
     }
-    if source.is_some() {
-        // Also one of other content, whose answer was lost before the manifest named another source: other regions must know of it.
-        inventory.note(region, |memory| memory.assume(Image { assumed: true, ..holder.clone() }));
+    // Also one of other content, whose answer was lost before the manifest named another source: other regions must know of it.
+    inventory.note(region, |memory| memory.assume(holder.clone()));
+    match holder.state {
+        ImageState::Failed => {
+            let message =
+                format!("{id} in {region}, an earlier copy of {version}, has failed; amiops tries again by itself");
+            Err(Trouble::new(Class::Transient, "CopyFailed", message))
+        }
+        _ if source == copy.source => Ok(Name::Replica(id)),
+        _ => Err(name_taken(copy, &holder)),
     }
-    if source.as_ref() == Some(&copy.source) {
-        return Ok(Some(holder.id));
-    }
+}
+
+fn name_taken(copy: &Copy, holder: &Image) -> Trouble {
+    let Copy { region, version, name, .. } = copy;
     let whose = holder.ownership().map_or_else(
         || "which amiops did not make".to_owned(),
         |o| format!("which carries the tags of version {} of {}", o.version, o.owner),
     );
     let message = format!(
-        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, {whose}. To mend: choose another \
+        "{version} cannot be copied to {region}: the name '{name}' is taken by {}, {whose}. To fix: choose another \
          spec.nameTemplate, or deregister that image, or, if it is the source, set adopt: true",
         holder.id
     );
-    Err(Trouble::new(Class::NeedsPerson, "NameTaken", message))
+    Trouble::new(Class::NeedsPerson, "NameTaken", message)
 }
 
 /// What an image of ours was copied from for the version that is to be copied. `None` if it is not such a copy: its tags name
@@ -222,11 +241,11 @@ async fn tag(
     tags: &Tags,
 ) -> Result<(), Trouble> {
     let aws = inventory.aws();
-    inventory.note(region, |memory| memory.claim(image, resources, tags)).map_err(|other| {
+    let resources = inventory.note(region, |memory| memory.claim(image, resources, tags)).map_err(|other| {
         let message = format!("{image} in {region} has just been adopted for {other}, so it was left alone");
         Trouble::new(Class::Transient, "OwnedByAnother", message)
     })?;
-    let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.to_vec()));
+    let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.clone()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
@@ -235,7 +254,7 @@ async fn tag(
         }
         return Err(error.about(image.as_str()));
     }
-    inventory.note(region, |memory| memory.retag(resources, tags));
+    inventory.note(region, |memory| memory.retag(&resources, tags));
     if !resources.contains(&image.to_string()) {
         return Ok(());
     }
@@ -298,7 +317,7 @@ async fn deregister(
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         Err(error) if error.is_gone() => Vec::new(),
         Err(error) => {
-            if error.may_be_done() {
+            if error.a_try_may_be_done() {
                 // Snapshots and all.
                 inventory.doubt(region, image);
                 inventory.want_snapshots(region);
@@ -345,7 +364,7 @@ async fn delete_snapshot(
     if let Some(holder) = holder.filter(|h| !inventory.has_removed(region, &h.id)) {
         let message = format!(
             "snapshot {snapshot} in {region} carries the tags of {owner}, but {} has it, which does not. It stays until that \
-             image is gone; to mend: tag the image {}={owner} to hand it back, or remove the tags of the snapshot",
+             image is gone; to fix: tag the image {}={owner} to hand it back, or remove the tags of the snapshot",
             holder.id,
             crate::plan::tags::OWNER
         );

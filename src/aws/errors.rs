@@ -8,10 +8,10 @@ use crate::plan::{Class, Trouble};
 
 /// Codes, longest-lived trouble last. A `*` at the end stands for any ending.
 const TABLE: &[(&str, Class, &str)] = &[
-    ("RequestLimitExceeded", Class::Throttled, "amiops calls less often until this passes"),
-    ("EC2ThrottledException", Class::Throttled, "amiops calls less often until this passes"),
-    ("Throttling*", Class::Throttled, "amiops calls less often until this passes"),
-    ("TooManyUpdates", Class::Throttled, "amiops calls less often until this passes"),
+    ("RequestLimitExceeded", Class::Throttled, CALMER),
+    ("EC2ThrottledException", Class::Throttled, CALMER),
+    ("Throttling*", Class::Throttled, CALMER),
+    ("TooManyUpdates", Class::Throttled, CALMER),
     ("RequestTimeout*", Class::Transient, RETRIED),
     ("Timeout", Class::Transient, REACH),
     ("Unreachable", Class::Transient, REACH),
@@ -25,50 +25,62 @@ const TABLE: &[(&str, Class, &str)] = &[
     ("InvalidSnapshot.NotFound", Class::Transient, RETRIED),
     ("InvalidID", Class::Transient, RETRIED),
     ("ConcurrentTagAccess", Class::Transient, RETRIED),
-    ("PendingSnapshotLimitExceeded", Class::Transient, "it goes on when copies under way are done"),
-    ("ResourceLimitExceeded", Class::Transient, "it goes on when copies under way are done, or the quota is raised"),
+    ("PendingSnapshotLimitExceeded", Class::Transient, "amiops goes on when copies under way are done"),
+    (
+        "ResourceLimitExceeded",
+        Class::Transient,
+        "amiops goes on when copies under way are done, or when the quota is raised",
+    ),
     ("InvalidState", Class::Transient, RETRIED),
-    ("RequestExpired", Class::Transient, "check the clock of the machine"),
+    ("RequestExpired", Class::Transient, "Check the clock of the machine that amiops runs on"),
     ("InvalidAMIName.Duplicate", Class::Transient, RETRIED),
     (
         "InvalidSnapshot.InUse",
         Class::NeedsPerson,
-        "an image that is not amiops's has it; it stays until that image is gone",
+        "Another image has the snapshot: it is deleted once that image is deregistered",
     ),
     ("UnauthorizedOperation", Class::NeedsPerson, GRANT),
     ("AccessDenied*", Class::NeedsPerson, GRANT),
-    ("AuthFailure", Class::NeedsPerson, "enable the region for the account, or check the credentials of amiops"),
+    ("AuthFailure", Class::NeedsPerson, "Enable the region for the account, or check the credentials of amiops"),
     (
         "UnrecognizedClientException",
         Class::NeedsPerson,
-        "enable the region for the account, or check the credentials of amiops",
+        "Enable the region for the account, or check the credentials of amiops",
     ),
-    ("InvalidClientTokenId", Class::NeedsPerson, "check the credentials of amiops, and that the region is enabled"),
-    ("ExpiredToken*", Class::NeedsPerson, "renew the credentials of amiops"),
-    ("NoCredentials", Class::NeedsPerson, "give amiops credentials: IRSA, EKS Pod Identity, or the environment"),
-    ("OptInRequired", Class::NeedsPerson, "enable the region or the product for the account"),
-    ("PendingVerification", Class::NeedsPerson, "AWS is verifying the account; wait or ask AWS support"),
-    ("Blocked", Class::NeedsPerson, "AWS has blocked the account; ask AWS support"),
-    ("CustomerKeyHasBeenRevoked", Class::NeedsPerson, "restore access to the KMS key"),
-    ("SnapshotLimitExceeded", Class::NeedsPerson, "raise the quota of snapshots or delete some"),
-    ("AMIQuotaExceeded*", Class::NeedsPerson, "raise the quota of images or deregister some"),
-    ("TagLimitExceeded", Class::NeedsPerson, "an image carries 50 tags at most: remove some"),
-    ("TagPolicyViolation", Class::NeedsPerson, "make spec.tags agree with the tag policy of the organization"),
-    ("OperationNotPermitted", Class::NeedsPerson, "see what protects the image"),
+    (
+        "InvalidClientTokenId",
+        Class::NeedsPerson,
+        "Check the credentials of amiops, and that the region is enabled for the account",
+    ),
+    ("ExpiredToken*", Class::NeedsPerson, "Renew the credentials of amiops"),
+    (
+        "NoCredentials",
+        Class::NeedsPerson,
+        "Give amiops credentials: IRSA, EKS Pod Identity, or the environment (docs/install.md)",
+    ),
+    ("OptInRequired", Class::NeedsPerson, "Enable the region, or subscribe the account to the product"),
+    ("PendingVerification", Class::NeedsPerson, "AWS is verifying the account: wait, or ask AWS support"),
+    ("Blocked", Class::NeedsPerson, "AWS has blocked the account: ask AWS support"),
+    ("CustomerKeyHasBeenRevoked", Class::NeedsPerson, "Restore access to the KMS key"),
+    ("SnapshotLimitExceeded", Class::NeedsPerson, "Raise the quota of snapshots, or delete some"),
+    ("AMIQuotaExceeded*", Class::NeedsPerson, "Raise the quota of images, or deregister some"),
+    ("TagLimitExceeded", Class::NeedsPerson, "A resource carries 50 tags at most: remove some"),
+    ("TagPolicyViolation", Class::NeedsPerson, "Make spec.tags agree with the tag policy of the organization"),
+    ("OperationNotPermitted", Class::NeedsPerson, "See what protects the image"),
     (
         "ParameterMaxVersionLimitExceeded",
         Class::NeedsPerson,
-        "the oldest version of the parameter has a label: remove the label",
+        "The oldest version of the parameter has a label: remove that label",
     ),
-    ("ParameterLimitExceeded", Class::NeedsPerson, "raise the quota of parameters or delete some"),
+    ("ParameterLimitExceeded", Class::NeedsPerson, "Raise the quota of parameters, or delete some"),
     ("InvalidParameter*", Class::Terminal, FIX),
     ("MissingParameter", Class::Terminal, FIX),
     ("UnsupportedOperation", Class::Terminal, FIX),
     ("IdempotentParameterMismatch", Class::Terminal, FIX),
-    ("InvalidRegion", Class::Terminal, "name a region that exists in the partition of the account"),
+    ("InvalidRegion", Class::Terminal, "Name a region that exists in the partition of the account"),
     ("InvalidRequest", Class::Terminal, FIX),
     ("ValidationException", Class::Terminal, FIX),
-    ("HierarchyLevelLimitExceededException", Class::Terminal, "give the parameter a path of 15 levels at most"),
+    ("HierarchyLevelLimitExceededException", Class::Terminal, "Give the parameter a path of 15 levels at most"),
     ("UnsupportedParameterType", Class::Terminal, FIX),
 ];
 
@@ -86,10 +98,11 @@ const UNSURE: [&str; 10] = [
     "Unavailable",
 ];
 
-const REACH: &str = "check that the region exists and that amiops can reach its endpoint; it tries again";
-const RETRIED: &str = "amiops tries again";
-const GRANT: &str = "grant it to the role of amiops (docs/iam-policy.md)";
-const FIX: &str = "mend the manifest";
+const REACH: &str = "Check that the region exists and that amiops can reach its endpoint; amiops tries again by itself";
+const RETRIED: &str = "amiops tries again by itself";
+const CALMER: &str = "amiops calls less often until this passes";
+const GRANT: &str = "Allow this call in the IAM policy of the role of amiops (docs/iam-policy.md)";
+const FIX: &str = "AWS does not take what the manifest asks for: change it there";
 
 /// An error of one call, with what a person needs to know of it.
 #[derive(Debug)]
@@ -175,7 +188,7 @@ impl CallError {
         Trouble::new(
             self.class,
             code,
-            format!("{operation} in {region} for {subject}: {text} ({code}). To mend: {advice}"),
+            format!("{operation} in {region} for {subject} failed: {text} ({code}). {advice}"),
         )
     }
 }

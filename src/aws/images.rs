@@ -11,7 +11,7 @@ use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{AccountId, ImageId, ImageRef, RegionName, SnapshotId};
 use crate::plan::tags::Tags;
-use crate::plan::{Class, Image, ImageState, Snapshot, Trouble, tags};
+use crate::plan::{Class, Image, ImageState, Sight, Snapshot, Trouble, tags};
 
 /// DescribeImages and DescribeSnapshots return this many at most in a page.
 const PAGE: i32 = 1000;
@@ -85,10 +85,16 @@ pub(super) async fn source(aws: &Aws, source: &ImageRef) -> Result<Image, Troubl
 pub(super) fn source_not_found(source: &ImageRef) -> Trouble {
     let ImageRef { region, id } = source;
     let message = format!(
-        "the source {id} was not found in {region}. To mend: check the id and the region, and that the image is \
+        "the source {id} was not found in {region}. To fix: check the id and the region, and that the image is \
          shared with the account of amiops"
     );
     Trouble::new(Class::NeedsPerson, "SourceNotFound", message)
+}
+
+/// What to say of a source whose region does not answer.
+pub(super) fn source_not_told(source: &ImageRef) -> Trouble {
+    let message = format!("the source {source} was asked about, and EC2 did not answer in time. amiops asks again");
+    Trouble::new(Class::Transient, "Timeout", message)
 }
 
 /// Lists the snapshots that an installation owns, and those that its images have but that lack the tag.
@@ -154,8 +160,7 @@ fn image(image: &SdkImage) -> Option<Image> {
         snapshots: mappings.filter_map(|m| m.ebs()?.snapshot_id()).map(SnapshotId::new).collect(),
         tags: read_tags(image.tags()),
         protected: image.deregistration_protection().is_some_and(|p| !p.is_empty() && p != "disabled"),
-        assumed: false,
-        missed: false,
+        sight: Sight::Listed,
     })
 }
 

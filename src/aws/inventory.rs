@@ -16,11 +16,16 @@ use super::usage::Answers;
 use super::{images, usage};
 use crate::clock::Clock;
 use crate::plan::ids::{AccountId, ImageId, ImageRef, Owner, ParameterName, RegionName};
-use crate::plan::{Image, RegionView, Trouble, Usage};
+use crate::plan::{Class, Image, RegionView, Trouble, Usage};
 use crate::telemetry::Metrics;
 
 /// How long a pass waits for the first listing of a region before it goes on without it.
 const FIRST_LISTING: Duration = Duration::from_secs(5);
+
+/// How long a pass waits for the answer about a source, so that its region holds up no other.
+const SOURCE_LIMIT: Duration = Duration::from_secs(10);
+/// For so long after a region has not told of a source, it is not asked about any: many objects would wait for it, and hold up the others.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// How often AWS is asked.
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ pub struct Inventory {
     metrics: Metrics,
     wake: mpsc::UnboundedSender<Owner>,
     regions: Mutex<BTreeMap<RegionName, Arc<Region>>>,
+    /// When a region was last asked about a source and did not answer.
+    silent: Mutex<BTreeMap<RegionName, Instant>>,
 }
 
 /// One region: what is remembered, and the means to have it refreshed.
@@ -50,6 +57,7 @@ struct Region {
     name: RegionName,
     memory: Mutex<Memory>,
     parameters: Mutex<Parameters>,
+    stay: Mutex<usage::Stay>,
     /// Held while parameters are read, so that objects that ask at once share the calls.
     reading: tokio::sync::Mutex<()>,
     demand: Mutex<Demand>,
@@ -78,7 +86,7 @@ impl Inventory {
         metrics: Metrics,
         wake: mpsc::UnboundedSender<Owner>,
     ) -> Self {
-        Self { aws, clock, settings, metrics, wake, regions: Mutex::default() }
+        Self { aws, clock, settings, metrics, wake, regions: Mutex::default(), silent: Mutex::default() }
     }
 
     /// The clients that this inventory uses.
@@ -96,7 +104,12 @@ impl Inventory {
     /// # Errors
     /// When STS does not tell.
     pub async fn account(&self, near: &RegionName) -> Result<AccountId, Trouble> {
-        self.aws.account(near).await
+        let late = |_| {
+            let message =
+                "the account that amiops works for is not known, since STS did not answer in time. amiops asks again";
+            Err(Trouble::new(Class::Transient, "Timeout", message))
+        };
+        timeout(SOURCE_LIMIT, self.aws.account(near)).await.unwrap_or_else(late)
     }
 
     /// What an owner may know of a region, from memory. The first question about a region waits a little for its
@@ -125,7 +138,7 @@ impl Inventory {
     pub async fn refresh(self: &Arc<Self>, region: &RegionName) {
         let region = self.region(region);
         lock(&region.parameters).expire();
-        let ticket = region.ask(true);
+        let ticket = region.ask();
         let mut served = region.served.subscribe();
         let _ = served.wait_for(|served| *served >= ticket).await;
     }
@@ -157,7 +170,16 @@ impl Inventory {
     /// # Errors
     /// When it does not exist, is not shared with us, or cannot be asked about.
     pub async fn source(self: &Arc<Self>, source: &ImageRef) -> Result<Image, Trouble> {
-        let found = images::source(&self.aws, source).await?;
+        let is_silent = lock(&self.silent).get(&source.region).is_some_and(|at| at.elapsed() < SILENCE);
+        let late = |_| Err(images::source_not_told(source));
+        let answer = match is_silent {
+            true => return Err(images::source_not_told(source)),
+            false => timeout(SOURCE_LIMIT, images::source(&self.aws, source)).await.unwrap_or_else(late),
+        };
+        if answer.as_ref().is_err_and(Trouble::is_unanswered) {
+            lock(&self.silent).insert(source.region.clone(), Instant::now());
+        }
+        let found = answer?;
         // What was adopted and has just been removed may still be shown.
         if self.has_removed(&source.region, &source.id) { Err(images::source_not_found(source)) } else { Ok(found) }
     }
@@ -181,14 +203,19 @@ impl Inventory {
         }
     }
 
-    /// Asks who uses images. Never answered from memory. What EC2 does not know then may be gone, whatever its listings show.
+    /// Asks who uses images. That nobody does is never answered from memory. Of very many, some are asked about and the others
+    /// have no answer, or the last one that keeps them. What EC2 does not know then may be gone, whatever its listings show.
     pub async fn usage(self: &Arc<Self>, region: &RegionName, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
-        let Answers { usage, gone } = usage::usage(&self.aws, region, images).await;
+        let remembered = self.region(region);
+        let turn = lock(&remembered.stay).whose_turn(images);
+        let Answers { usage, gone } = usage::usage(&self.aws, region, &turn).await;
         if !gone.is_empty() {
             // Nobody is woken: who has asked goes on, and a look follows soon.
             self.note(region, |memory| drop(memory.doubt(&gone)));
         }
-        usage
+        let mut stay = lock(&remembered.stay);
+        stay.note(&usage);
+        stay.of(images).into_iter().chain(usage).collect()
     }
 
     /// Changes what is remembered of a region, for a write.
@@ -239,7 +266,7 @@ impl Inventory {
 
     /// Has the snapshots of a region listed soon.
     pub(super) fn want_snapshots(self: &Arc<Self>, region: &RegionName) {
-        self.region(region).ask(true);
+        self.region(region).ask();
     }
 
     fn region(self: &Arc<Self>, name: &RegionName) -> Arc<Region> {
@@ -251,12 +278,13 @@ impl Inventory {
             name: name.clone(),
             memory: Mutex::default(),
             parameters: Mutex::default(),
+            stay: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             demand: Mutex::default(),
             called: Notify::new(),
             served: watch::Sender::new(0),
         });
-        region.ask(true);
+        region.ask();
         regions.insert(name.clone(), region.clone());
         // The task ends with the inventory: it holds it only while it works.
         tokio::spawn(watch_region(Arc::downgrade(self), region.clone()));
@@ -324,17 +352,17 @@ impl Inventory {
 }
 
 impl Region {
-    /// Asks for a listing; the answer is the number that `served` reaches when it is done.
-    fn ask(&self, snapshots: bool) -> u64 {
+    /// Asks for a listing of images and snapshots; the answer is the number that `served` reaches when it is done.
+    fn ask(&self) -> u64 {
         let mut demand = lock(&self.demand);
         demand.tickets += 1;
-        demand.snapshots |= snapshots;
+        demand.snapshots = true;
         self.called.notify_one();
         demand.tickets
     }
 }
 
-/// When the next things are due.
+/// When the next things are due, and how often in a row a listing has failed.
 struct Due {
     listing: Instant,
     snapshots: Instant,
@@ -359,44 +387,61 @@ async fn watch_region(inventory: std::sync::Weak<Inventory>, region: Arc<Region>
 
 /// Does what is due now; the answer is when to come back.
 async fn serve(inventory: &Inventory, region: &Region, due: &mut Due) -> Instant {
+    list_if_due(inventory, region, due).await;
+    match look_if_due(inventory, region, due).await {
+        Some(look) => look.min(due.listing),
+        None => due.listing,
+    }
+}
+
+/// Lists the region if that is due or asked for.
+async fn list_if_due(inventory: &Inventory, region: &Region, due: &mut Due) {
     let settings = &inventory.settings;
-    let tickets = lock(&region.demand).tickets;
-    let asked = tickets > *region.served.borrow();
     let now = Instant::now();
-    if asked || due.listing <= now {
-        let asked_snapshots = std::mem::take(&mut lock(&region.demand).snapshots);
-        let with_snapshots = asked_snapshots || due.snapshots <= now;
-        match inventory.list(region, with_snapshots).await {
-            Ok(()) => {
-                due.failures = 0;
-                due.listing = Instant::now() + settings.listing;
-                if with_snapshots {
-                    due.snapshots = Instant::now() + settings.snapshots;
-                }
-            }
-            Err(trouble) => {
-                due.failures += 1;
-                due.listing = Instant::now() + trouble.class.retry_after(due.failures).min(settings.listing);
-                lock(&region.demand).snapshots |= with_snapshots;
+    let tickets = lock(&region.demand).tickets;
+    if tickets <= *region.served.borrow() && due.listing > now {
+        return;
+    }
+    let asked_snapshots = std::mem::take(&mut lock(&region.demand).snapshots);
+    let with_snapshots = asked_snapshots || due.snapshots <= now;
+    match inventory.list(region, with_snapshots).await {
+        Ok(()) => {
+            due.failures = 0;
+            due.listing = Instant::now() + settings.listing;
+            if with_snapshots {
+                due.snapshots = Instant::now() + settings.snapshots;
             }
         }
-        region.served.send_replace(tickets);
-        due.look = Instant::now() + settings.poll;
+        Err(trouble) => {
+            due.failures += 1;
+            due.listing = Instant::now() + trouble.class.retry_after(due.failures).min(settings.listing);
+            lock(&region.demand).snapshots |= with_snapshots;
+        }
     }
-    let unsettled = lock(&region.memory).unsettled();
-    let awaits_listing = lock(&region.memory).awaits_listing();
+    region.served.send_replace(tickets);
+    due.look = Instant::now() + settings.poll;
+}
+
+/// Looks at what is not settled, if that is due. The answer is when to look again; `None` if everything is settled.
+async fn look_if_due(inventory: &Inventory, region: &Region, due: &mut Due) -> Option<Instant> {
+    let poll = inventory.settings.poll;
+    let (unsettled, awaits_listing) = {
+        let memory = lock(&region.memory);
+        (memory.unsettled(), memory.awaits_listing())
+    };
     if unsettled.is_empty() && !awaits_listing {
-        due.look = Instant::now() + settings.poll;
-        return due.listing;
+        due.look = Instant::now() + poll;
+        return None;
     }
     if due.look <= Instant::now() {
         if awaits_listing && due.failures == 0 {
+            // Only a whole listing shows a copy whose id is not known.
             due.listing = Instant::now();
         }
         if !unsettled.is_empty() {
             inventory.look(region, &unsettled).await;
         }
-        due.look = Instant::now() + settings.poll;
+        due.look = Instant::now() + poll;
     }
-    due.look.min(due.listing)
+    Some(due.look)
 }

@@ -17,7 +17,7 @@ use copies::Unknown;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
 use crate::plan::tags::{Ownership, Tags, owned_by};
-use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Snapshot, Trouble};
+use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Sight, Snapshot, Trouble};
 
 /// After this long, what was removed cannot be listed any more.
 const REMOVED_GRACE: Duration = LISTING_GRACE;
@@ -52,6 +52,8 @@ pub(super) struct Memory {
     written: BTreeMap<String, (Tags, Instant)>,
     /// When we removed what.
     removed: BTreeMap<String, Instant>,
+    /// Since when an image may be gone although EC2 lists it.
+    doubted: BTreeMap<ImageId, Instant>,
 }
 
 #[derive(Debug)]
@@ -61,14 +63,12 @@ struct Remembered {
     late_until: Option<Instant>,
     /// How many looks in a row have missed it.
     misses: u32,
-    /// Since when it may be gone although EC2 still lists it.
-    doubted: Option<Instant>,
 }
 
 impl Remembered {
     /// Whether it is known only because it is about to be adopted.
     fn is_claim(&self) -> bool {
-        self.image.assumed && self.image.missed
+        self.image.sight == Sight::Claimed
     }
 }
 
@@ -86,6 +86,7 @@ impl Memory {
         self.is_listed = true;
         self.trouble = None;
         self.removed.retain(|_, at| at.elapsed() < REMOVED_GRACE);
+        self.doubted.retain(|_, at| at.elapsed() < REMOVED_GRACE);
         self.written.retain(|_, (_, at)| at.elapsed() < TAGS_LAG);
         let everyone: Vec<_> = self.images.values().flat_map(BTreeMap::keys).cloned().collect();
         let mut changed = self.take_in(Look::ByTag, &everyone, listing, now);
@@ -138,13 +139,11 @@ impl Memory {
         let Some(ownership) = ownership else { return changed };
         self.note_copy(&image, &ownership);
         self.vanished.remove(&image.id);
+        let doubted = self.is_doubted(&image.id);
+        image.sight = if doubted { Sight::Missed } else { Sight::Listed };
         let images = self.images.entry(ownership.owner.clone()).or_default();
-        let known = images.get(&image.id);
-        let late_until = known.and_then(|known| known.late_until).filter(|_| is_late);
-        let doubted = known.and_then(|known| known.doubted).filter(|at| at.elapsed() < REMOVED_GRACE);
-        image.missed = doubted.is_some();
-        let misses = u32::from(image.missed);
-        let remembered = Remembered { image: image.clone(), late_until, misses, doubted };
+        let late_until = images.get(&image.id).and_then(|known| known.late_until).filter(|_| is_late);
+        let remembered = Remembered { image: image.clone(), late_until, misses: doubted.into() };
         let before = images.insert(image.id.clone(), remembered);
         if before.is_none_or(|before| before.image != image) {
             changed.insert(ownership.owner);
@@ -156,12 +155,14 @@ impl Memory {
         let owner = self.owner_of(id)?;
         let images = self.images.get_mut(&owner)?;
         let remembered = images.get_mut(id)?;
-        let may_be_late = look == Look::ByTag || remembered.image.assumed;
+        let may_be_late = look == Look::ByTag || remembered.image.sight.is_unlisted();
         if may_be_late && remembered.late_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
         remembered.misses += 1;
-        remembered.image.missed = true;
+        if !remembered.is_claim() {
+            remembered.image.sight = Sight::Missed;
+        }
         if remembered.misses >= LOOKS {
             let ownership = remembered.image.ownership();
             self.vanished.extend(ownership.map(|ownership| (id.clone(), (ownership, self.snapshot_listings))));
@@ -175,13 +176,17 @@ impl Memory {
     pub(super) fn doubt(&mut self, ids: &[ImageId]) -> BTreeSet<Owner> {
         let mut changed = BTreeSet::new();
         for id in ids {
-            if self.remembered(id).is_some_and(|r| r.doubted.is_none()) {
+            if !self.is_doubted(id) {
                 changed.extend(self.miss(Look::ById, id));
             }
+            self.doubted.insert(id.clone(), Instant::now());
         }
-        let all = self.images.values_mut().flat_map(BTreeMap::values_mut);
-        all.filter(|r| ids.contains(&r.image.id)).for_each(|r| r.doubted = Some(Instant::now()));
         changed
+    }
+
+    /// Whether an image may be gone, whatever EC2 shows.
+    fn is_doubted(&self, id: &ImageId) -> bool {
+        self.doubted.get(id).is_some_and(|at| at.elapsed() < REMOVED_GRACE)
     }
 
     /// Notes that a listing failed. The answer names the owners to tell, if the reason is new.
@@ -191,9 +196,13 @@ impl Memory {
         if new { self.watchers.clone() } else { BTreeSet::new() }
     }
 
-    /// Remembers an image that a call has just made or changed, until EC2 lists it.
+    /// Remembers an image that a call has just made, changed or found, until EC2 lists it.
     pub(super) fn assume(&mut self, mut image: Image) {
         image.tags.extend(self.just_written(image.id.as_str()));
+        let doubted = self.is_doubted(&image.id);
+        if doubted {
+            image.sight = Sight::Missed;
+        }
         let Some(ownership) = image.ownership() else { return };
         self.note_copy(&image, &ownership);
         let images = self.images.entry(ownership.owner).or_default();
@@ -201,41 +210,35 @@ impl Memory {
         let listed = images.get(&image.id).is_some_and(|known| known.late_until.is_none() && !known.is_claim());
         let late_until = (!listed).then(|| Instant::now() + LISTING_GRACE);
         let (id, tags) = (image.id.clone(), image.tags.clone());
-        images.insert(id.clone(), Remembered { image, late_until, misses: 0, doubted: None });
+        images.insert(id.clone(), Remembered { image, late_until, misses: doubted.into() });
         self.write_down(id.as_str(), &tags);
     }
 
     /// Remembers an image that is about to be adopted, unless another owner has it. Until a look has shown it with the tags, since
-    /// the answer may be lost, nothing is built on it, and nothing is made in its place.
-    pub(super) fn claim(&mut self, id: &ImageId, resources: &[String], tags: &Tags) -> Result<(), Owner> {
-        let Some(ownership) = Ownership::read(tags) else { return Ok(()) };
+    /// the answer may be lost, nothing is built on it, and nothing is made in its place. The answer is what of `resources` may be
+    /// tagged: not a snapshot that an image of another owner has as well.
+    pub(super) fn claim(&mut self, id: &ImageId, resources: &[String], tags: &Tags) -> Result<Vec<String>, Owner> {
+        let Some(ownership) = Ownership::read(tags) else { return Ok(resources.to_vec()) };
         let late_until = Some(Instant::now() + CLAIM_GRACE);
         if let Some(owner) = self.owner_of(id).filter(|owner| *owner != ownership.owner) {
             return Err(owner);
         }
+        let shared = |id: &String| self.holders(&SnapshotId::new(id)).any(|owner| *owner != ownership.owner);
+        let free = resources.iter().filter(|id| !shared(id)).cloned().collect();
         let images = self.images.entry(ownership.owner).or_default();
         if let Some(known) = images.get_mut(id) {
             if known.is_claim() {
                 known.late_until = late_until;
+                return Ok(free);
             }
-            return Ok(());
+            return Ok(resources.to_vec());
         }
         let image = Image {
-            id: id.clone(),
-            name: String::new(),
-            account: "".into(),
-            state: ImageState::Available,
-            state_reason: None,
-            created: None,
-            made_from: None,
             snapshots: resources.iter().filter(|r| *r != id.as_str()).map(SnapshotId::new).collect(),
-            tags: tags.clone(),
-            protected: false,
-            assumed: true,
-            missed: true,
+            ..Image::unlisted(id.clone(), ImageState::Available, Sight::Claimed, tags.clone())
         };
-        images.insert(id.clone(), Remembered { image, late_until, misses: 0, doubted: None });
-        Ok(())
+        images.insert(id.clone(), Remembered { image, late_until, misses: 0 });
+        Ok(free)
     }
 
     /// Whether the tags of an image that is about to be adopted may still come to be shown.
@@ -250,8 +253,9 @@ impl Memory {
         }
     }
 
-    /// Puts tags on what is remembered, as a call has just done in AWS.
+    /// Puts tags on what is remembered, as a call has just done in AWS; so it is there.
     pub(super) fn retag(&mut self, resources: &[String], tags: &Tags) {
+        self.doubted.retain(|id, _| !resources.iter().any(|r| r == id.as_str()));
         let listed = |id: &str| resources.iter().any(|r| r == id);
         for remembered in
             self.images.values_mut().flat_map(BTreeMap::values_mut).filter(|r| listed(r.image.id.as_str()))
@@ -313,7 +317,7 @@ impl Memory {
     /// The images to look at until they are settled: copies under way, those that no look has shown with their tags yet, and
     /// those that a look has missed.
     pub(super) fn unsettled(&self) -> Vec<ImageId> {
-        let unlisted = |r: &Remembered| r.image.assumed || r.late_until.is_some();
+        let unlisted = |r: &Remembered| r.image.sight.is_unlisted() || r.late_until.is_some();
         let unsettled = |r: &&Remembered| r.image.state == ImageState::Pending || unlisted(r) || r.misses > 0;
         self.images.values().flat_map(BTreeMap::values).filter(unsettled).map(|r| r.image.id.clone()).collect()
     }
@@ -350,7 +354,8 @@ impl Memory {
         let images: Vec<_> = images.collect();
         let held: BTreeSet<_> = images.iter().flat_map(|i| &i.snapshots).collect();
         let snapshots = self.snapshots.as_ref().map(|snapshots| {
-            let ours = |s: &&Snapshot| held.contains(&s.id) || owned_by(&s.tags, owner);
+            let ours =
+                |s: &&Snapshot| owned_by(&s.tags, owner) || (held.contains(&s.id) && !self.is_of_another(s, owner));
             snapshots.values().filter(ours).cloned().collect()
         });
         let vanished = self.vanished.iter().filter(|(_, (ownership, _))| ownership.owner == *owner);

@@ -272,7 +272,7 @@ async fn require_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owne
     }
     let whose = found.map_or_else(|| "has no owner tag".to_owned(), |other| format!("belongs to {other}"));
     let message = format!(
-        "parameter {name} in {region} exists and {whose}, so amiops leaves it alone. To mend: choose another parameter, \
+        "parameter {name} in {region} exists and {whose}, so amiops leaves it alone. To fix: choose another parameter, \
          or tag it {}={owner} to hand it over",
         tags::OWNER
     );

@@ -1,11 +1,15 @@
 //! Who uses an image? Asked before anything goes. A check that fails leaves the image in use.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_ec2::types::{
     ImageAttributeName, ImageReference, ImageReferenceOptionName, ImageReferenceResourceType, LaunchPermission,
     PermissionGroup, ResourceTypeOption, ResourceTypeRequest,
 };
+
+use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::client::Aws;
 use super::errors::CallError;
@@ -14,6 +18,37 @@ use crate::plan::{Usage, User};
 
 /// DescribeImageReferences takes this many images at most.
 const IMAGES_PER_CALL: usize = 10;
+/// So many images are asked about at once, so that a pass over an object with very many ends in time.
+const AT_ONCE: usize = 30;
+/// An answer that was not asked for again for so long is forgotten.
+const REMEMBERED: Duration = Duration::from_hours(48);
+
+/// What was last answered of images that stay: that they are used, or that the answer could not be had. Nothing goes by this.
+#[derive(Default)]
+pub(super) struct Stay(BTreeMap<ImageId, (Usage, Instant)>);
+
+impl Stay {
+    /// The images to ask about now: those of which nothing is known first, then those that were asked about the longest ago.
+    pub(super) fn whose_turn(&self, images: &[ImageId]) -> Vec<ImageId> {
+        let mut images = images.to_vec();
+        images.sort_by_key(|image| self.0.get(image).map(|(_, at)| *at));
+        images.truncate(AT_ONCE);
+        images
+    }
+
+    /// Takes in answers.
+    pub(super) fn note(&mut self, answers: &BTreeMap<ImageId, Usage>) {
+        self.0.retain(|image, (_, at)| !answers.contains_key(image) && at.elapsed() < REMEMBERED);
+        let stay = answers.iter().filter(|(_, usage)| **usage != Usage::Unused);
+        self.0.extend(stay.map(|(image, usage)| (image.clone(), (usage.clone(), Instant::now()))));
+    }
+
+    /// What was last answered of these images, as far as they stay.
+    pub(super) fn of(&self, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
+        let of = |image: &ImageId| Some((image.clone(), self.0.get(image)?.0.clone()));
+        images.iter().filter_map(of).collect()
+    }
+}
 
 /// Who uses images, and which of them EC2 did not know when it was asked.
 #[derive(Default)]
@@ -35,18 +70,29 @@ impl Answers {
 /// account (DescribeImageReferences), and accounts that they are shared with, whose use cannot be seen.
 pub(super) async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) -> Answers {
     let mut answers = Answers::default();
-    for images in images.chunks(IMAGES_PER_CALL) {
-        match references(aws, region, images).await {
-            Ok(mut references) => {
-                for image in images {
-                    let by = references.remove(image).unwrap_or_default();
-                    match with_sharing(aws, region, image, by).await {
-                        Ok(usage) => drop(answers.usage.insert(image.clone(), usage)),
-                        Err(error) => answers.fail(image, &error),
-                    }
-                }
+    let mut chunks = images.chunks(IMAGES_PER_CALL);
+    while let Some(images) = chunks.next() {
+        let mut references = match references(aws, region, images).await {
+            Ok(references) => references,
+            // When AWS does not answer, the rest is not asked about: the pass waits for it.
+            Err(error) if error.a_try_may_be_done() => {
+                images.iter().chain(chunks.flatten()).for_each(|image| answers.fail(image, &error));
+                return answers;
             }
-            Err(error) => images.iter().for_each(|image| answers.fail(image, &error)),
+            Err(error) => {
+                images.iter().for_each(|image| answers.fail(image, &error));
+                continue;
+            }
+        };
+        let sharing = images.iter().map(|image| {
+            let by = references.remove(image).unwrap_or_default();
+            with_sharing(aws, region, image, by)
+        });
+        for (image, usage) in images.iter().zip(join_all(sharing.collect::<Vec<_>>()).await) {
+            match usage {
+                Ok(usage) => drop(answers.usage.insert(image.clone(), usage)),
+                Err(error) => answers.fail(image, &error),
+            }
         }
     }
     answers
@@ -109,13 +155,17 @@ fn whole_depth() -> Vec<ResourceTypeRequest> {
     ]
 }
 
-/// An image that others may launch may be in use where it cannot be seen.
-async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, mut by: Vec<User>) -> Result<Usage, CallError> {
+/// An image that others may launch may be in use where it cannot be seen. What is in use anyway need not be asked about.
+async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, by: Vec<User>) -> Result<Usage, CallError> {
+    if !by.is_empty() {
+        return Ok(Usage::Used(by));
+    }
     let attribute = ImageAttributeName::LaunchPermission;
     let call = aws.lane(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
     let attribute = aws.call("DescribeImageAttribute", region, call).await?;
-    by.extend(attribute.launch_permissions().iter().map(sharee).map(User::Other));
-    Ok(if by.is_empty() { Usage::Unused } else { Usage::Used(by) })
+    let mut sharees: Vec<_> = attribute.launch_permissions().iter().map(sharee).map(User::Other).collect();
+    sharees.sort();
+    Ok(if sharees.is_empty() { Usage::Unused } else { Usage::Used(sharees) })
 }
 
 fn sharee(permission: &LaunchPermission) -> String {
@@ -125,4 +175,54 @@ fn sharee(permission: &LaunchPermission) -> String {
         .or_else(|| organization.map(|arn| format!("{arn}, which it is shared with")))
         .or_else(|| (permission.group() == Some(&PermissionGroup::All)).then(|| "everybody: it is public".into()))
         .unwrap_or_else(|| "somebody whom it is shared with".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(count: usize) -> Vec<ImageId> {
+        (0..count).map(|number| ImageId::new(format!("ami-{number:03}"))).collect()
+    }
+
+    fn answer(images: &[ImageId], usage: &Usage) -> BTreeMap<ImageId, Usage> {
+        images.iter().map(|image| (image.clone(), usage.clone())).collect()
+    }
+
+    fn used() -> Usage {
+        Usage::Used(vec![User::Other("instance i-1".into())])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_very_many_images_each_is_asked_about_in_its_turn() {
+        let images = images(2 * AT_ONCE + 10);
+        let mut stay = Stay::default();
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            let turn = stay.whose_turn(&images);
+            assert_eq!(turn.len(), AT_ONCE);
+            stay.note(&answer(&turn, &used()));
+            asked.extend(turn);
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        let first_again: Vec<_> = images.iter().chain(&images[..AT_ONCE - 10]).cloned().collect();
+        assert_eq!(asked, first_again);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_whose_turn_it_is_not_is_used_by_what_used_it_last() {
+        let images = images(2);
+        let mut stay = Stay::default();
+        stay.note(&answer(&images, &used()));
+        assert_eq!(stay.of(&images), answer(&images, &used()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_nobody_uses_an_image_is_never_remembered() {
+        let images = images(2);
+        let mut stay = Stay::default();
+        stay.note(&answer(&images, &used()));
+        stay.note(&answer(&images[..1], &Usage::Unused));
+        assert_eq!(stay.of(&images), answer(&images[1..], &used()));
+    }
 }

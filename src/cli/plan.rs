@@ -1,5 +1,7 @@
-//! `amiops plan`: the same observe and the same plan as the controller's, printed instead of carried out.
+//! `amiops plan`: the same observe and the same plan as the controller's, printed instead of carried out. It knows only the
+//! manifests that it is given, no earlier failures, and no regions that these manifests do not name.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,10 +60,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, AnyError> {
         Output::Text => print!("{}", text(&plans)?),
         Output::Json => println!("{}", serde_json::to_string_pretty(&json(&plans))?),
     }
-    let unseen =
-        plans.iter().any(|(_, plan)| plan.replicas.iter().any(|r| r.state == crate::api::ReplicaState::Unknown));
-    if unseen {
-        return Err("some regions could not be seen, so the plan is not complete".into());
+    let unseen: BTreeSet<_> = plans.iter().flat_map(|(_, plan)| &plan.unseen).map(|r| r.as_str()).collect();
+    if !unseen.is_empty() {
+        let regions = unseen.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(format!("{regions} could not be listed, so the plan is not complete: its problems say why").into());
     }
     let settled = plans.iter().all(|(_, plan)| plan.steps.is_empty() && plan.problems.is_empty());
     Ok(ExitCode::from(if settled { NOTHING_TO_DO } else { CHANGES }))
@@ -94,11 +96,7 @@ fn text(plans: &[(Desired, Plan)]) -> Result<String, std::fmt::Error> {
         }
         for landing in plan.landings.iter().filter(|l| l.error.is_some()) {
             let why = landing.error.as_deref().unwrap_or_default();
-            writeln!(
-                text,
-                "  = channel {} in {} does not move\n      because it {why}",
-                landing.channel, landing.region
-            )?;
+            writeln!(text, "  = channel {} in {} does not move: {why}", landing.channel, landing.region)?;
         }
         for problem in &plan.problems {
             writeln!(text, "  ! {}", problem.message)?;

@@ -174,14 +174,16 @@ enum Progress {
     Stalled,
 }
 
-/// Stalled is for what nothing but a person can move; while anything still moves by itself, the object is reconciling.
+/// Stalled is for what nothing but a person can move; while anything still moves by itself, the object is reconciling. What
+/// holds up pruning alone makes no object unready, but one that is being deleted.
 fn progress(desired: &Desired, plan: &Plan, ready: &Verdict) -> Progress {
     if ready.holds || desired.suspended {
         return Progress::Settled;
     }
     let moves = plan.replicas.iter().any(|r| r.wanted && r.state == ReplicaState::Pending) || !plan.steps.is_empty();
-    let passes = plan.problems.iter().any(|p| matches!(p.class, Class::Throttled | Class::Transient));
-    let needs_person = plan.problems.iter().any(|p| matches!(p.class, Class::NeedsPerson | Class::Terminal));
+    let problems = || plan.problems.iter().filter(|p| p.concern != Concern::Prune || desired.deleting);
+    let passes = problems().any(|p| matches!(p.class, Class::Throttled | Class::Transient));
+    let needs_person = problems().any(|p| matches!(p.class, Class::NeedsPerson | Class::Terminal));
     match needs_person && !moves && !passes {
         true => Progress::Stalled,
         false => Progress::Reconciling,

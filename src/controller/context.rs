@@ -114,12 +114,17 @@ impl Context {
         self.memory().entry(self.owner(object)).or_default().written = Some((answered, status));
     }
 
-    /// The failures that still count: those of this generation of the manifest, unless `forget` asks to try again now.
-    pub(super) fn failures(&self, owner: &Owner, generation: i64, forget: bool) -> BTreeMap<Key, Failure> {
+    /// Forgets which actions failed: somebody asks to try again now.
+    pub(super) fn forget_failures(&self, owner: &Owner) {
+        self.memory().entry(owner.clone()).or_default().failures.clear();
+    }
+
+    /// The failures that still count: those of this generation of the manifest.
+    pub(super) fn failures(&self, owner: &Owner, generation: i64) -> BTreeMap<Key, Failure> {
         let mut memory = self.memory();
         let failures = &mut memory.entry(owner.clone()).or_default().failures;
         let stale = |f: &Failed| f.generation != generation || f.retry_at.elapsed() > FORGOTTEN_AFTER;
-        failures.retain(|_, failed| !forget && !stale(failed));
+        failures.retain(|_, failed| !stale(failed));
         let told = |f: &Failed| Failure {
             trouble: f.trouble.clone(),
             wait: f.retry_at.saturating_duration_since(Instant::now()),

@@ -7,6 +7,7 @@ use kube::runtime::events::{Event, EventType};
 
 use super::context::Context;
 use super::execute::Done;
+use super::report::shortened;
 use crate::api::{ConditionStatus, MachineImage, MachineImageStatus};
 use crate::plan::Action;
 
@@ -96,17 +97,14 @@ async fn publish(
     action: &str,
     note: &str,
 ) {
-    let event =
-        Event { type_, reason: reason.into(), note: Some(shortened(note)), action: action.into(), secondary: None };
+    let event = Event {
+        type_,
+        reason: reason.into(),
+        note: Some(shortened(note, NOTE_BYTES)),
+        action: action.into(),
+        secondary: None,
+    };
     if let Err(error) = context.recorder.publish(&event, reference).await {
         tracing::warn!(object = reference.name, "the event '{reason}' could not be written: {error}");
     }
-}
-
-fn shortened(note: &str) -> String {
-    if note.len() <= NOTE_BYTES {
-        return note.to_owned();
-    }
-    let end = (0..=NOTE_BYTES - '…'.len_utf8()).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &note[..end])
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use crate::aws::{Inventory, Outcome, act};
 use crate::plan::ids::{Owner, RegionName};
@@ -15,8 +17,12 @@ pub(super) struct Done {
     pub(super) result: Result<Outcome, Trouble>,
 }
 
+/// For so long, what was looked at before the steps counts as known just before a removal.
+const FRESH: Duration = Duration::from_secs(30);
+
 /// Carries out steps. In a lane they go one after another; when a region is out of reach or asks for fewer calls, the rest
-/// of its lane has failed for the same reason without being tried, and the region is added to `closed`.
+/// of its lane has failed for the same reason without being tried, and the region is added to `closed`. Where AWS answers slowly,
+/// what was checked grows old: removals but the first are left for the next round then.
 pub(super) async fn execute(
     inventory: &Arc<Inventory>,
     owner: &Owner,
@@ -40,7 +46,11 @@ pub(super) async fn execute(
 
 async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>) -> Vec<Done> {
     let mut done = Vec::<Done>::new();
+    let begun = Instant::now();
     for step in steps {
+        if step.action.removes() && !done.is_empty() && begun.elapsed() > FRESH {
+            break;
+        }
         if let Some(Err(trouble)) = done.last().map(|last| &last.result).filter(|result| closes_lane(result)) {
             let result = Err(trouble.clone());
             done.push(Done { step, result });

@@ -141,7 +141,11 @@ impl Leadership {
     pub async fn release(&mut self) {
         let held = async {
             let Some(lease) = self.api.get_opt(&self.settings.name).await? else { return Ok(()) };
-            if holder(&lease) == Some(&self.settings.identity) { self.write(Some(&lease), "").await } else { Ok(()) }
+            if holder(lease.spec.as_ref()) == Some(&self.settings.identity) {
+                self.write(Some(&lease), "").await
+            } else {
+                Ok(())
+            }
         };
         match timeout(Duration::from_secs(3), held).await {
             Ok(Ok(())) => tracing::info!("released the lease {}", self.settings.name),
@@ -154,9 +158,7 @@ impl Leadership {
     async fn try_acquire(&mut self) -> kube::Result<bool> {
         loop {
             let lease = self.api.get_opt(&self.settings.name).await?;
-            if let Some(lease) = &lease
-                && !self.may_take(lease)
-            {
+            if !self.may_take(lease.as_ref().map(|lease| &lease.spec)) {
                 return Ok(false);
             }
             match self.write(lease.as_ref(), &self.settings.identity).await {
@@ -167,18 +169,21 @@ impl Leadership {
         }
     }
 
-    /// Whether a lease is ours, free, or has not been renewed for its duration by our own clock.
-    fn may_take(&mut self, lease: &LeaseObject) -> bool {
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == lease.spec => *since,
-            _ => Instant::now(),
+    /// Whether a lease is ours, free, or has not been renewed for its duration by our own clock. One that somebody has deleted
+    /// counts as it was last seen: its holder may not know yet.
+    fn may_take(&mut self, found: Option<&Option<LeaseSpec>>) -> bool {
+        let seen = match (found, self.seen.take()) {
+            (None, None) => return true,
+            (None, Some(seen)) => seen,
+            (Some(spec), Some((seen, since))) if seen == *spec => (seen, since),
+            (Some(spec), _) => (spec.clone(), Instant::now()),
         };
-        self.seen = Some((lease.spec.clone(), since));
-        match holder(lease) {
+        let (spec, since) = self.seen.insert(seen);
+        match holder(spec.as_ref()) {
             None => true,
             Some(holder) if *holder == self.settings.identity => true,
             Some(_) => {
-                let seconds = lease.spec.as_ref().and_then(|s| s.lease_duration_seconds).unwrap_or(0);
+                let seconds = spec.as_ref().and_then(|s| s.lease_duration_seconds).unwrap_or(0);
                 since.elapsed() >= Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(self.settings.duration)
             }
         }
@@ -219,6 +224,6 @@ impl Leadership {
     }
 }
 
-fn holder(lease: &LeaseObject) -> Option<&String> {
-    lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
+fn holder(lease: Option<&LeaseSpec>) -> Option<&String> {
+    lease?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
 }

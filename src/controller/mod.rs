@@ -9,6 +9,7 @@ mod leader;
 mod observe;
 mod pass;
 mod report;
+mod rounds;
 mod run;
 
 pub use leader::{Leadership, Lease};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::timeout;
 
 use crate::api::MachineImage;
 use crate::aws::Inventory;
@@ -15,9 +14,6 @@ use crate::plan::{
     Class, Desired, Failure, Image, Key, Observed, RegionView, Trouble, Usage, candidates, regions_in_question,
     sources_to_look_up,
 };
-
-/// How long a pass waits for the answer about a source, so that its region holds up no other.
-const SOURCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a pass knows beside the manifest and AWS.
 #[derive(Clone, Debug, Default)]
@@ -123,15 +119,7 @@ async fn sources(
     observed: &Observed,
 ) -> BTreeMap<ImageRef, Result<Image, Trouble>> {
     let sources = sources_to_look_up(desired, observed);
-    let answers = sources.iter().map(async |source| {
-        let late = |_| {
-            let message =
-                format!("the source {source} was asked about, and EC2 did not answer in time. amiops asks again");
-            Err(Trouble::new(Class::Transient, "Timeout", message))
-        };
-        timeout(SOURCE_LIMIT, inventory.source(source)).await.unwrap_or_else(late)
-    });
-    let answers = join_all(answers).await;
+    let answers = join_all(sources.iter().map(|source| inventory.source(source))).await;
     sources.into_iter().zip(answers).collect()
 }
 

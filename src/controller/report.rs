@@ -25,8 +25,11 @@ const MOST_PROBLEMS: usize = 50;
 const MOST_PRUNED: usize = 200;
 const MOST_VERSIONS: usize = 200;
 const MOST_HISTORY: usize = 10;
+/// In bytes. The CustomResourceDefinition takes more, but etcd takes 1.5 MiB for the whole object.
+const MOST_TEXT: usize = 1024;
 
-/// What is said of an image in a region of which nothing is known since the controller was started.
+/// What is said of an image in a region of which nothing is known since the controller was started. It is read back: whoever words
+/// it anew must go on knowing this one, or regions are forgotten.
 const UNSEEN: &str = "the region cannot be seen at present";
 
 /// The status after a pass.
@@ -50,7 +53,27 @@ pub(super) fn status(
         ..head(object)
     };
     status.conditions = conditions::of(object, desired, plan, &status, &before.conditions, now);
+    shorten_texts(&mut status);
     status
+}
+
+/// A status that the API server refuses for its length would tell nothing any more.
+fn shorten_texts(status: &mut MachineImageStatus) {
+    let conditions = status.conditions.iter_mut().map(|c| &mut c.message);
+    let problems = status.problems.iter_mut().map(|p| &mut p.message);
+    let replicas = status.versions.iter_mut().flat_map(|v| &mut v.regions).flat_map(|r| &mut r.error);
+    let channels = status.channels.iter_mut().flat_map(|c| &mut c.regions).flat_map(|r| &mut r.error);
+    let pruning = status.pruning.iter_mut().flat_map(|p| &mut p.blocked_by);
+    let texts = conditions.chain(problems).chain(replicas).chain(channels).chain(pruning);
+    texts.for_each(|text| *text = shortened(text, MOST_TEXT));
+}
+
+/// A text of so many bytes at most.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most - '…'.len_utf8())])
 }
 
 /// The status of an object whose manifest cannot be acted on. What was known of AWS stays.
@@ -314,6 +337,16 @@ mod tests {
         let unseen = Plan { unseen_snapshots: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
         assert_eq!(pruning(&unseen, &before), [PruneStatus { blocked_by: Some(UNSEEN.into()), ..told }]);
         assert_eq!(pruning(&Plan::default(), &before), []);
+    }
+
+    #[test]
+    fn no_text_of_a_status_is_longer_than_the_api_server_takes() {
+        let mut told = told_in("eu-west-1", None);
+        told.regions[0].error = Some("é".repeat(MOST_TEXT));
+        let mut status = MachineImageStatus { versions: vec![told], ..Default::default() };
+        shorten_texts(&mut status);
+        let error = status.versions[0].regions[0].error.take().unwrap_or_default();
+        assert!(error.len() <= MOST_TEXT && error.ends_with("é…"), "{} bytes", error.len());
     }
 
     fn told_in(region: &str, image: Option<&str>) -> VersionStatus {

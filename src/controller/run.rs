@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Config;
 use kube::runtime::events::{Recorder, Reporter};
@@ -172,11 +172,20 @@ async fn work(
         store.clone(),
         metrics,
     ));
+    // While a list of several pages comes in, objects of its first pages are handed on before the store shows them, and their
+    // passes may find nothing or what was there before. So everything is looked at once more when such a list is complete.
+    let (complete, completed) = mpsc::unbounded_channel();
     // A change of the status alone is ours and starts no pass.
     let relevant = generation.combine(finalizers).combine(annotations);
     let objects = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                // Nobody listens when the controller is on its way out.
+                let _ = complete.send(());
+            }
+        })
         .applied_objects()
         .predicate_filter(relevant, PredicateConfig::default());
     let woken = UnboundedReceiverStream::new(woken).map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace));
@@ -199,6 +208,8 @@ async fn work(
     let passes = Controller::for_stream(objects, store.clone())
         .with_config(Config::default().concurrency(settings.concurrency))
         .reconcile_on(woken)
+        // Passes wait for the first list anyway.
+        .reconcile_all_on(UnboundedReceiverStream::new(completed).skip(1))
         .graceful_shutdown_on(async move { told(&mut stopping).await })
         .run(pass, |object, error, context| retry(&object, error, &context), context)
         .for_each(async |result| {

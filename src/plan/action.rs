@@ -86,6 +86,8 @@ pub struct Copy {
     pub tags: Tags,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// A failed copy of the version that has the name, and is deregistered first.
+    pub replaces: Option<ImageId>,
 }
 
 /// What identifies an action across passes, so that its failures are remembered.
@@ -167,7 +169,8 @@ impl fmt::Display for Action {
         match self {
             Self::Copy(c) => {
                 write!(f, "copy {} from {} to {} as {}", c.version, c.source, c.region, c.name)?;
-                c.kms_key.iter().try_for_each(|key| write!(f, ", encrypted with {key}"))
+                c.kms_key.iter().try_for_each(|key| write!(f, ", encrypted with {key}"))?;
+                c.replaces.iter().try_for_each(|id| write!(f, ", in place of {id}, which failed"))
             }
             Self::Tag { region, image, resources, tags, .. } => {
                 let pairs: Vec<_> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();

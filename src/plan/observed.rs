@@ -125,13 +125,53 @@ pub struct Image {
     pub tags: Tags,
     /// Whether it is protected from deregistration.
     pub protected: bool,
-    /// Whether EC2 has not listed it yet: known only from the answer of the call that made it.
-    pub assumed: bool,
-    /// Whether the latest look missed it. One miss does not mean that it is gone, but nothing is built on it either.
-    pub missed: bool,
+    /// How EC2 has last shown it.
+    pub sight: Sight,
+}
+
+/// How EC2 has last shown an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The last look or listing had it.
+    Listed,
+    /// A call of ours has made it, and EC2 may not list it yet.
+    Assumed,
+    /// A call is about to adopt it. Its tags may be on their way, or may never be written.
+    Claimed,
+    /// The last look lacked it, or it may be gone although EC2 lists it. One miss does not mean that it is gone.
+    Missed,
+}
+
+impl Sight {
+    /// Whether no look has shown the image with its tags yet.
+    pub fn is_unlisted(self) -> bool {
+        matches!(self, Self::Assumed | Self::Claimed)
+    }
+
+    /// Whether nothing is built on the image, and nothing made in its place, until another look.
+    pub fn is_doubtful(self) -> bool {
+        matches!(self, Self::Claimed | Self::Missed)
+    }
 }
 
 impl Image {
+    /// An image that EC2 has not shown yet, so far as the call tells that makes or adopts it.
+    pub fn unlisted(id: ImageId, state: ImageState, sight: Sight, tags: Tags) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            account: "".into(),
+            state,
+            state_reason: None,
+            created: None,
+            made_from: None,
+            snapshots: Vec::new(),
+            tags,
+            protected: false,
+            sight,
+        }
+    }
+
     /// What its tags say, if it is ours.
     pub fn ownership(&self) -> Option<Ownership> {
         Ownership::read(&self.tags)

@@ -99,8 +99,9 @@ fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let owner = &scene.desired.owner;
     // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for; but one is if that
     // image seems to have gone.
-    let held =
-        |s: &Snapshot| view.images.iter().flatten().any(|image| !image.missed && image.snapshots.contains(&s.id));
+    let held = |s: &Snapshot| {
+        view.images.iter().flatten().any(|image| !image.sight.is_doubtful() && image.snapshots.contains(&s.id))
+    };
     let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
     let to_hand_back =
         || scene.desired.versions.iter().any(|v| v.source.region == *region && scene.taken_back(&v.source).is_some());

@@ -7,6 +7,7 @@ use super::desired::Version;
 use super::ids::{AccountId, ImageRef, RegionName, VersionName};
 use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
 use super::scene::{LOOK, Owned, Scene, after};
+use super::tags::Ownership;
 use super::{Desired, Plan};
 use crate::api::ReplicaState;
 
@@ -69,7 +70,7 @@ fn live<'a, 'b>(holding: &[&'b Owned<'a>]) -> Option<&'b Owned<'a>> {
 
 fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
     let state = match owned.image.state {
-        _ if owned.image.missed => ReplicaState::Unknown,
+        _ if owned.image.sight.is_doubtful() => ReplicaState::Unknown,
         _ if scene.is_contradicted(owned) => ReplicaState::Conflict,
         ImageState::Available => ReplicaState::Available,
         ImageState::Pending => ReplicaState::Pending,
@@ -83,7 +84,7 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
         image: Some(owned.image.id.clone()),
         state,
         released_at: scene.released_at(&owned.ownership.version),
-        error: owned.image.missed.then(|| "EC2 did not list it at the last look; looking again".into()),
+        error: owned.image.sight.is_doubtful().then(|| "EC2 did not list it at the last look; looking again".into()),
     }
 }
 
@@ -115,7 +116,8 @@ fn wanted(
         image: None,
         state: ReplicaState::Unknown,
         released_at: scene.released_at(&version.name),
-        error: view.trouble.as_ref().map(|t| t.message.clone()),
+        // The problems tell of it once; here it would stand for every version.
+        error: view.trouble.as_ref().map(|t| format!("{region} cannot be listed ({}): see status.problems", t.code)),
     };
     if view.images.is_none() {
         return replica;
@@ -205,7 +207,8 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -
     let source = &version.source;
     if let Some(wait) = may_be_copied(scene, version, view) {
         plan.await_listing(scene.now, wait);
-        let message = "the source may have been copied before; waiting some minutes until EC2 lists that, or must have";
+        let message =
+            "adopting waits up to 15 minutes: a copy of this source that was started earlier may still appear in EC2";
         return Ok(Some(message.into()));
     }
     let image = source_image(scene, plan, source)?;
@@ -220,15 +223,9 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -
         ));
     }
     if let Some(other) = image.ownership().filter(|o| o.owner != scene.desired.owner || o.version != version.name) {
-        return Err(Trouble::new(
-            Class::NeedsPerson,
-            "OwnedByAnother",
-            format!(
-                "{} in {} cannot be adopted: its tags say that it is version {} of {}. \
-                 Remove its amiops.dev/ tags if that is over",
-                source.id, source.region, other.version, other.owner
-            ),
-        ));
+        let trouble = owned_by_another(source, &other);
+        scene.try_again(plan, &trouble);
+        return Err(trouble);
     }
     let snapshots = image.snapshots.iter().map(|s| s.to_string());
     let action = Action::Tag {
@@ -239,6 +236,14 @@ fn adopt(scene: &Scene, plan: &mut Plan, version: &Version, view: &RegionView) -
         tags: scene.tags(version, 1, true),
     };
     Ok(scene.want(plan, action, Reason::HandedOver))
+}
+
+fn owned_by_another(source: &ImageRef, other: &Ownership) -> Trouble {
+    let message = format!(
+        "{} in {} cannot be adopted: its tags say that it is version {} of {}. Remove its amiops.dev/ tags if that is over",
+        source.id, source.region, other.version, other.owner
+    );
+    Trouble::new(Class::NeedsPerson, "OwnedByAnother", message)
 }
 
 /// For how long EC2 may come to list a copy of a source in its own region: one that this process has asked for, or an earlier one.
@@ -294,8 +299,9 @@ fn copy(
             Reason::CopyFailed { cause }
         }
     };
-    if let Some(holder) = failed.iter().find(|o| o.image.protected && o.image.name == version.image_name) {
-        return Err(protected(region, holder.image));
+    let holder = failed.iter().map(|o| o.image).find(|image| image.name == version.image_name);
+    if let Some(holder) = holder.filter(|image| image.protected) {
+        return Err(protected(region, holder));
     }
     source_image(scene, plan, &version.source)?;
     let attempt = made + 1;
@@ -307,6 +313,7 @@ fn copy(
         kms_key: kms_key.map(str::to_owned),
         tags: scene.tags(version, attempt, false),
         attempt,
+        replaces: holder.map(|image| image.id.clone()),
     });
     Ok(scene.want(plan, action, reason))
 }

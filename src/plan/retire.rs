@@ -2,8 +2,8 @@
 //!
 //! What goes: images of versions that have left the list and are not among those kept; failed copies that
 //! another has replaced; snapshots whose image is gone; and everything, if the object is deleted with
-//! the policy Delete. What keeps an image is the list [`GUARDS`]: the first that answers wins. A check that
-//! could not be made keeps the image.
+//! the policy Delete. What keeps an image is the list [`GUARDS`], and that something uses it:
+//! the first that answers wins. A check that could not be made keeps the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,12 +13,15 @@ use jiff::Timestamp;
 use super::action::{Action, Concern, Departure, Reason};
 use super::ids::{ImageId, RegionName, VersionName};
 use super::observed::{ImageState, Observed, RegionView, Snapshot, Usage};
-use super::scene::{Owned, Scene, after};
+use super::scene::{LOOK, Owned, Scene, after};
 use super::tags::Ownership;
 use super::{Desired, Plan};
 
 /// A copy makes its snapshots before its image lists them, so a young snapshot without an image is not left behind.
 const SNAPSHOT_GRACE: Duration = Duration::from_hours(1);
+
+/// So many of those who use an image are named. There can be thousands, and the status has room for a page.
+const NAMED_USERS: usize = 5;
 
 /// An image that goes unless something keeps it.
 struct Candidate<'a> {
@@ -30,14 +33,17 @@ struct Candidate<'a> {
     another_stays: bool,
 }
 
+impl Candidate<'_> {
+    fn is_failed(&self) -> bool {
+        self.owned.image.state == ImageState::Failed
+    }
+}
+
 /// The images whose use must be checked before a plan can let them go, by region. In the usual case there are none.
 pub fn candidates(desired: &Desired, observed: &Observed) -> BTreeMap<RegionName, Vec<ImageId>> {
     let scene = Scene::new(desired, observed, Timestamp::UNIX_EPOCH);
     let mut ids = BTreeMap::<_, Vec<_>>::new();
-    let free = |c: &Candidate| {
-        GUARDS.iter().filter(|g| !matches!(g, Guard::Use)).all(|guard| guard.keeps(&scene, c).is_none())
-    };
-    for candidate in leaving(&scene).into_iter().filter(|c| c.owned.image.state != ImageState::Failed && free(c)) {
+    for candidate in leaving(&scene).into_iter().filter(|c| !c.is_failed() && kept_unasked(&scene, c).is_none()) {
         ids.entry(candidate.region.clone()).or_default().push(candidate.owned.image.id.clone());
     }
     ids
@@ -65,7 +71,10 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             image: candidate.owned.image.id.clone(),
             state: candidate.owned.image.state,
         };
-        let kept = GUARDS.iter().find_map(|guard| guard.keeps(scene, &candidate));
+        let kept = kept(scene, &candidate);
+        if awaits_check(scene, &candidate) {
+            plan.look_again_at(scene.now + LOOK);
+        }
         if let Some(Usage::Unknown(trouble)) = scene.observed.usage.get(&candidate.owned.image.id) {
             scene.trouble(
                 plan,
@@ -97,7 +106,7 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
     for (region, view) in &scene.observed.regions {
         let owned = scene.owned(region);
         let reasons: Vec<_> = owned.iter().map(|image| reason_to_go(scene, region, image, owned, &kept)).collect();
-        let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.missed;
+        let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.sight.is_doubtful();
         let another_stays = owned.iter().zip(&reasons).any(|(image, reason)| reason.is_none() && sound(image));
         for (image, reason) in owned.iter().zip(reasons) {
             if let Some(reason) = reason {
@@ -154,7 +163,7 @@ fn kept_versions(scene: &Scene) -> Vec<VersionName> {
         for Owned { image, ownership } in scene.owned(region).iter().filter(has_left) {
             let known = left.entry(ownership.version.clone()).or_default();
             known.date = known.date.max(scene.released_at(&ownership.version).or(image.created));
-            known.is_complete |= view.is_current() && image.state != ImageState::Pending && !image.missed;
+            known.is_complete |= view.is_current() && image.state != ImageState::Pending && !image.sight.is_doubtful();
         }
     }
     let mut left: Vec<_> = left.into_iter().collect();
@@ -168,77 +177,43 @@ fn kept_versions(scene: &Scene) -> Vec<VersionName> {
     kept.map(|(version, _)| version).collect()
 }
 
-/// A check that can keep an image.
-enum Guard {
-    /// The region must have been seen just now.
-    Sight,
-    /// No channel points to its version.
-    Channel,
-    /// No parameter of a channel names it.
-    Parameter,
-    /// No manifest names it as a source, and every manifest can be read.
-    Source,
-    /// It is not protected from deregistration.
-    Protection,
-    /// Its region keeps another available image.
-    LastOfRegion,
-    /// Nothing uses it.
-    Use,
+/// Why an image stays, as a sentence; `None` lets it go.
+type Guard = fn(&Scene, &Candidate) -> Option<String>;
+
+/// Everything that can keep an image and is known without asking who uses it, in the order in which it is asked.
+const GUARDS: &[Guard] = &[sight, channel, parameter, source, unreadable_manifest, protection, last_of_region];
+/// What can keep a failed copy. Nobody can launch it, so no channel, parameter or user needs it.
+const GUARDS_OF_FAILED: &[Guard] = &[sight, source, protection];
+
+/// What keeps an image before anybody is asked who uses it.
+fn kept_unasked(scene: &Scene, candidate: &Candidate) -> Option<String> {
+    let guards = if candidate.is_failed() { GUARDS_OF_FAILED } else { GUARDS };
+    guards.iter().find_map(|guard| guard(scene, candidate))
 }
 
-/// Everything that can keep an image, in the order in which it is asked.
-const GUARDS: [Guard; 7] =
-    [Guard::Sight, Guard::Channel, Guard::Parameter, Guard::Source, Guard::Protection, Guard::LastOfRegion, Guard::Use];
+/// What keeps an image: the first that answers, and at last that something uses it.
+fn kept(scene: &Scene, candidate: &Candidate) -> Option<String> {
+    let in_use = || if candidate.is_failed() { None } else { used(scene, &candidate.owned.image.id) };
+    kept_unasked(scene, candidate).or_else(in_use)
+}
 
-impl Guard {
-    /// What keeps the image, as a sentence; `None` if this check lets it go.
-    fn keeps(&self, scene: &Scene, candidate: &Candidate) -> Option<String> {
-        let image = candidate.owned.image;
-        let region = candidate.region;
-        let failed = image.state == ImageState::Failed;
-        let retires_all = scene.desired.retires_all();
-        match self {
-            Self::Sight => match &candidate.view.trouble {
-                Some(trouble) => Some(format!("the region cannot be seen: {}", trouble.message)),
-                None => image.assumed.then(|| "EC2 does not list it yet".into()),
-            },
-            Self::Channel => {
-                let version = &candidate.owned.ownership.version;
-                let channel = scene.desired.channels.iter().find(|c| &c.version == version);
-                channel.filter(|_| !failed && !retires_all).map(|c| format!("channel {} points to it", c.name))
-            }
-            Self::Parameter => named_by(scene, candidate).filter(|_| !failed),
-            Self::Source => {
-                let source = scene.desired.versions.iter().find(|v| v.source.id == image.id && !retires_all);
-                let claimed = scene.observed.claimed.contains(&image.id);
-                let unreadable = scene.observed.unreadable.first().filter(|_| !failed);
-                source
-                    .map(|v| format!("version {} is copied from it", v.name))
-                    .or_else(|| claimed.then(|| "another MachineImage has it as a source".into()))
-                    .or_else(|| unreadable.map(|name| may_be_named(name)))
-            }
-            Self::Protection => image.protected.then(|| {
-                format!(
-                    "it is protected from deregistration: disable the protection of {} in {region} to let it go",
-                    image.id
-                )
-            }),
-            Self::LastOfRegion => {
-                let exempt = failed || retires_all || image.state != ImageState::Available;
-                (!exempt && !candidate.another_stays)
-                    .then(|| format!("it is the last available image of this object in {region}"))
-            }
-            Self::Use => (!failed).then(|| used(scene, image.id.clone())).flatten(),
-        }
+/// The region must be seen at present, and EC2 must have listed the image.
+fn sight(_: &Scene, candidate: &Candidate) -> Option<String> {
+    match &candidate.view.trouble {
+        Some(trouble) => Some(format!("the region cannot be seen: {}", trouble.message)),
+        None => candidate.owned.image.sight.is_unlisted().then(|| "EC2 does not list it yet".into()),
     }
 }
 
-fn may_be_named(manifest: &str) -> String {
-    format!("it counts as in use, because the MachineImage {manifest} does not decode and may name it: mend that one")
+/// No channel points to its version. The channels of a deleted object go with it.
+fn channel(scene: &Scene, candidate: &Candidate) -> Option<String> {
+    let version = &candidate.owned.ownership.version;
+    let channel = scene.desired.channels.iter().find(|c| &c.version == version && !scene.desired.retires_all())?;
+    Some(format!("channel {} points to it", channel.name))
 }
 
-/// The parameter of a channel that names an image, or that cannot be read.
-fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
+/// No parameter of any channel names it, and all of them can be read.
+fn parameter(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let id = &candidate.owned.image.id;
     let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
     if let Some(unread) = parameters.find(|p| !candidate.view.parameters.contains_key(p)) {
@@ -256,12 +231,52 @@ fn named_by(scene: &Scene, candidate: &Candidate) -> Option<String> {
     })
 }
 
-fn used(scene: &Scene, image: ImageId) -> Option<String> {
-    match scene.observed.usage.get(&image) {
+/// No manifest has it as a source. A deleted object copies nothing any more, but others may copy from its images.
+fn source(scene: &Scene, candidate: &Candidate) -> Option<String> {
+    let id = &candidate.owned.image.id;
+    let own = scene.desired.versions.iter().find(|v| v.source.id == *id && !scene.desired.retires_all());
+    own.map(|v| format!("version {} is copied from it", v.name))
+        .or_else(|| scene.observed.claimed.contains(id).then(|| "another MachineImage has it as a source".into()))
+}
+
+/// Every manifest can be read: one that cannot may have it as a source.
+fn unreadable_manifest(scene: &Scene, _: &Candidate) -> Option<String> {
+    let manifest = scene.observed.unreadable.first()?;
+    Some(format!(
+        "it counts as in use, because the MachineImage {manifest} does not decode and may name it: correct that one"
+    ))
+}
+
+/// It is not protected from deregistration.
+fn protection(_: &Scene, candidate: &Candidate) -> Option<String> {
+    let Candidate { region, owned: Owned { image, .. }, .. } = candidate;
+    image.protected.then(|| {
+        format!("it is protected from deregistration: disable the protection of {} in {region} to let it go", image.id)
+    })
+}
+
+/// Its region keeps another available image, unless the whole object is deleted.
+fn last_of_region(scene: &Scene, candidate: &Candidate) -> Option<String> {
+    let is_available = candidate.owned.image.state == ImageState::Available;
+    (is_available && !candidate.another_stays && !scene.desired.retires_all())
+        .then(|| format!("it is the last available image of this object in {}", candidate.region))
+}
+
+/// Whether it could go, but who uses it was not asked yet: of very many images, some are asked about at once.
+fn awaits_check(scene: &Scene, candidate: &Candidate) -> bool {
+    let asked = scene.observed.usage.contains_key(&candidate.owned.image.id);
+    !asked && !candidate.is_failed() && kept_unasked(scene, candidate).is_none()
+}
+
+/// Nothing uses it, by the answer of AWS.
+fn used(scene: &Scene, image: &ImageId) -> Option<String> {
+    match scene.observed.usage.get(image) {
         Some(Usage::Unused) => None,
         Some(Usage::Used(by)) => {
-            let by: Vec<_> = by.iter().map(|user| user.to_string()).collect();
-            Some(format!("in use by {}", by.join(", ")))
+            let named: Vec<_> = by.iter().take(NAMED_USERS).map(|user| user.to_string()).collect();
+            let more = by.len().saturating_sub(NAMED_USERS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            Some(format!("it is in use by {}{more}", named.join(", ")))
         }
         Some(Usage::Unknown(trouble)) => {
             Some(format!("it counts as in use, because that cannot be checked: {}", trouble.message))
@@ -335,7 +350,7 @@ fn unlisted_until(scene: &Scene, snapshot: &Snapshot) -> Option<(Timestamp, &'st
 /// Whether no image has the snapshot, and none that is still being made could turn out to have it.
 fn is_left_behind(view: &RegionView, snapshot: &Snapshot, version: &VersionName) -> bool {
     let may_have = |image: &super::Image| {
-        let unfinished = image.state == ImageState::Pending || image.assumed;
+        let unfinished = image.state == ImageState::Pending || image.sight.is_unlisted();
         image.snapshots.contains(&snapshot.id)
             || (unfinished && image.ownership().is_some_and(|o| &o.version == version))
     };

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use super::action::{Action, Reason, Replica};
-use super::ids::{RegionName, VersionName};
-use super::observed::{Image, ImageState, RegionView};
+use super::ids::{RegionName, SnapshotId, VersionName};
+use super::observed::{Image, ImageState, RegionView, Sight};
 use super::scene::{Owned, Scene};
 use super::tags::{ADOPTED, HANDED_BACK, Tags, missing};
 use crate::api::ReplicaState;
@@ -19,8 +19,9 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     for (region, view) in current.filter(|(region, _)| scene.desired.regions.contains_key(region)) {
         // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again; what it does not
         // list any more may be gone.
-        let listed = |o: &Owned| !o.image.assumed && !o.image.missed;
-        let intact = |o: &Owned| matches!(o.image.state, ImageState::Available | ImageState::Pending) && listed(o);
+        let intact = |o: &Owned| {
+            matches!(o.image.state, ImageState::Available | ImageState::Pending) && o.image.sight == Sight::Listed
+        };
         for owned in scene.owned(region).iter().filter(|o| intact(o)) {
             if let Some(action) = correction(scene, region, view, owned) {
                 scene.want(plan, action, Reason::TagsDiffer);
@@ -42,7 +43,7 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
             plan.replicas.push(to_hand_back(scene, adopted_as, region, image));
         }
         // What the last look has missed may be gone.
-        if !current || image.missed {
+        if !current || image.sight.is_doubtful() {
             continue;
         }
         let snapshots = image.snapshots.iter().map(|s| s.to_string());
@@ -70,14 +71,17 @@ fn to_hand_back(scene: &Scene, version: VersionName, region: &RegionName, image:
     }
 }
 
-/// The tags that an image or its snapshots lack, put on all of those that lack any.
+/// The tags that an image or its snapshots lack, put on all of those that lack any. Of images that share a snapshot (RegisterImage
+/// lets them), the oldest is in charge of it.
 fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Owned) -> Option<Action> {
     let version = scene.desired.version(&owned.ownership.version)?;
     if scene.is_contradicted(owned) {
         return None;
     }
     let wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
-    let snapshots = view.snapshots.iter().flatten().filter(|s| !s.pending && owned.image.snapshots.contains(&s.id));
+    let holder = |id: &SnapshotId| scene.owned(region).iter().find(|o| o.image.snapshots.contains(id));
+    let in_charge = |id: &SnapshotId| holder(id).is_some_and(|o| o.image.id == owned.image.id);
+    let snapshots = view.snapshots.iter().flatten().filter(|s| !s.pending && in_charge(&s.id));
     let image = (owned.image.id.to_string(), &owned.image.tags);
     let carriers = std::iter::once(image).chain(snapshots.map(|s| (s.id.to_string(), &s.tags)));
 

@@ -13,6 +13,9 @@ use tokio::net::TcpListener;
 
 use super::Metrics;
 
+const NOT_READY: &str =
+    "not ready: the MachineImages are not listed yet, or the API server is out of reach; see the log\n";
+
 /// Whether the process is ready. Clones share the answer.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<AtomicBool>);
@@ -48,7 +51,7 @@ pub async fn serve(
 async fn ready(State(health): State<Health>) -> Response {
     match health.is_ready() {
         true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the objects have not been listed yet\n").into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY).into_response(),
     }
 }
 

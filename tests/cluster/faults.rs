@@ -53,7 +53,7 @@ async fn a_region_that_is_not_enabled_is_named_and_joins_in_once_it_is() {
     stage.seed(&["1.0"]);
     stage.apply(&manifest("web", &["1.0"], &[HERE, "af-south-1"])).await;
 
-    told(&stage, "AuthFailure", &["af-south-1", "AuthFailure", "enable the region for the account"]).await;
+    told(&stage, "AuthFailure", &["af-south-1", "AuthFailure", "Enable the region for the account"]).await;
 
     // Nobody has to ask: the next listing of the region finds it open.
     stage.sim.set_opt_in("af-south-1", OptIn::OptedIn).unwrap();
@@ -68,7 +68,7 @@ async fn a_denied_copy_is_named_and_made_once_it_is_allowed() {
     stage.sim.add_fault(Fault::new(Effect::Deny).operation("CopyImage").region(THERE));
     stage.apply(&manifest("web", &["1.0"], &[HERE, THERE])).await;
 
-    told(&stage, "UnauthorizedOperation", &["CopyImage", THERE, "UnauthorizedOperation", "grant it to the role"]).await;
+    told(&stage, "UnauthorizedOperation", &["CopyImage", THERE, "UnauthorizedOperation", "Allow this call"]).await;
 
     stage.sim.clear_faults();
     stage.reconcile("web").await;
@@ -116,8 +116,10 @@ async fn throttling_is_waited_out() {
     let stage = Stage::new().await;
     let _controller = InProcess::start(&stage).await;
     stage.seed(&["1.0"]);
-    stage.sim.add_fault(Fault::new(Effect::Throttle).region(THERE).times(2));
+    // More often than the SDK tries by itself.
+    stage.sim.add_fault(Fault::new(Effect::Throttle).operation("CopyImage").region(THERE).times(5));
     stage.apply(&manifest("web", &["1.0"], &[HERE, THERE])).await;
+    told(&stage, "RequestLimitExceeded", &[THERE, "RequestLimitExceeded", "calls less often"]).await;
     stage.until_ready("web").await;
     assert_eq!(copies(&stage.sim).len(), 2);
 }

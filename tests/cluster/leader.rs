@@ -148,6 +148,22 @@ async fn a_leader_that_hears_nothing_from_the_api_server_ends_before_another_tak
 }
 
 #[tokio::test]
+async fn a_lease_that_somebody_deletes_is_not_taken_before_it_would_have_run_out() {
+    let _turn = ELECTION.lock().await;
+    let stage = Stage::new().await;
+    let (first, second) = two(&stage, "6s").await;
+
+    // A leader that cannot learn of it in time.
+    first.signal("STOP");
+    let stopped = Instant::now();
+    cluster().kubectl(&["delete", "lease", "amiops", "-n", SYSTEM_NAMESPACE], "");
+    until_leader(&stage, "second").await;
+    assert!(stopped.elapsed() >= Duration::from_secs(4), "it was taken after {:?}", stopped.elapsed());
+    first.signal("CONT");
+    works(&stage, &second).await;
+}
+
+#[tokio::test]
 async fn a_lease_that_somebody_annotates_all_the_time_is_held_and_passed_on() {
     let _turn = ELECTION.lock().await;
     let stage = Stage::new().await;

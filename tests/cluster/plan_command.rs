@@ -89,7 +89,7 @@ async fn a_region_that_cannot_be_seen_is_an_error() {
     stage.sim.add_fault(Fault::new(Effect::Deny).operation("DescribeImages").region("eu-west-1"));
     let (code, output) = plan(&stage, "text", file(&stage, manifest("web", &["1.0"], &["eu-west-1"])).path());
     assert_eq!(code, 1, "{output:?}");
-    assert!(text(&output.stderr).contains("could not be seen"), "{output:?}");
+    assert!(text(&output.stderr).contains("could not be listed"), "{output:?}");
     assert!(text(&output.stdout).contains("UnauthorizedOperation"), "{output:?}");
 }
 

@@ -103,7 +103,7 @@ async fn when_its_use_cannot_be_checked_an_image_counts_as_in_use() {
     stage.sim.add_fault(Fault::new(Effect::Deny).operation("DescribeImageReferences"));
 
     stage.apply(&keeping(0, &["1.1"])).await;
-    let words = ["DescribeImageReferences", REGION, "UnauthorizedOperation", "To mend: grant it"];
+    let words = ["DescribeImageReferences", REGION, "UnauthorizedOperation", "Allow this call in the IAM policy"];
     stage.until_condition("web", "Pruned", false, &words).await;
     stage.until_event(&words).await;
     let status = stage.status("web").await;

@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags::{self, Tags};
-use amiops::plan::{Action, Class, Copy, ImageState, Reason, Trouble};
+use amiops::plan::{Action, Class, Copy, ImageState, Reason, Sight, Trouble};
 
 use crate::fixtures::*;
 
@@ -84,7 +84,7 @@ fn nothing_is_copied_where_an_image_is_there_or_on_its_way() {
 fn a_copy_that_ec2_does_not_list_yet_is_not_made_twice() {
     let mut world = world(ONE_REGION);
     let image = world.hold("eu-west-1", "1.4.2");
-    (image.state, image.assumed) = (ImageState::Pending, true);
+    (image.state, image.sight) = (ImageState::Pending, Sight::Assumed);
     assert_eq!(world.steps(), [""; 0]);
 }
 
@@ -158,11 +158,23 @@ fn a_failed_copy_that_holds_the_name_and_is_protected_is_told_and_not_tried_agai
 }
 
 #[test]
+fn a_failed_copy_that_holds_the_name_makes_room_for_the_next_and_the_plan_says_so() {
+    let mut world = world(ONE_REGION);
+    world.hold_failed("eu-west-1", "1.4.2", 1, minutes(60));
+    assert_eq!(copy(&world).0.replaces, Some("ami-failed-1".into()));
+    assert!(
+        world.steps()[0].contains(" as web-1.4.2, in place of ami-failed-1, which failed ("),
+        "{:?}",
+        world.steps()
+    );
+}
+
+#[test]
 fn a_protected_failed_copy_of_another_name_is_not_in_the_way() {
     let mut world = world(ONE_REGION);
     let failed = world.hold_failed("eu-west-1", "1.4.2", 1, minutes(60));
     (failed.protected, failed.name) = (true, "web-before".into());
-    assert_eq!(copy(&world).0.attempt, 2);
+    assert_eq!((copy(&world).0.attempt, copy(&world).0.replaces), (2, None));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use amiops::plan::ids::{ImageId, ImageRef, ParameterName, RegionName, SnapshotId
 use amiops::plan::tags::{self, Ownership, Tags};
 use amiops::plan::{
     Class, Departure, Desired, Failure, Image, ImageState, Key, Landing, Observed, Parameter, Plan, Problem,
-    RegionView, Replica, Snapshot, Trouble, Usage, plan,
+    RegionView, Replica, Sight, Snapshot, Trouble, Usage, plan,
 };
 use jiff::Timestamp;
 
@@ -102,8 +102,7 @@ pub(crate) fn source(source: &ImageRef) -> Image {
         snapshots: vec![SnapshotId::new(format!("snap-of-{}", source.id))],
         tags: Tags::new(),
         protected: false,
-        assumed: false,
-        missed: false,
+        sight: Sight::Listed,
     }
 }
 

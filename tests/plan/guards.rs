@@ -1,7 +1,7 @@
 //! What keeps an image that would go: each guard alone, and the sentence that a person reads.
 
 use amiops::plan::ids::ImageRef;
-use amiops::plan::{ImageState, Parameter, Usage, User, Version, Written, candidates};
+use amiops::plan::{ImageState, Parameter, Sight, Usage, User, Version, Written, candidates};
 
 use crate::fixtures::*;
 
@@ -36,7 +36,7 @@ const GUARDS: [Case; 14] = [
         |w| w.region("eu-west-1").trouble = Some(trouble("Timeout", "eu-west-1 does not answer")),
         "the region cannot be seen: eu-west-1 does not answer",
     ),
-    ("EC2 does not list it yet", |w| w.image("eu-west-1", OLD).assumed = true, "EC2 does not list it yet"),
+    ("EC2 does not list it yet", |w| w.image("eu-west-1", OLD).sight = Sight::Assumed, "EC2 does not list it yet"),
     (
         "a channel points to its version",
         |w| w.desired.channels[0].version = version("1.4.1"),
@@ -93,7 +93,7 @@ const GUARDS: [Case; 14] = [
     (
         "another manifest cannot be read",
         |w| w.observed.unreadable.extend(["images/db".into()]),
-        "it counts as in use, because the MachineImage images/db does not decode and may name it: mend that one",
+        "it counts as in use, because the MachineImage images/db does not decode and may name it: correct that one",
     ),
     (
         "it is protected",
@@ -113,14 +113,22 @@ const GUARDS: [Case; 14] = [
 ];
 
 /// What AWS answers when it is asked who uses the image.
-const USES: [Case; 3] = [
+const USES: [Case; 4] = [
     (
         "an instance runs from it",
         |w| {
             let by = vec![User::Other("instance i-1".into()), User::Other("launch template lt-1".into())];
             w.observed.usage.insert(OLD.into(), Usage::Used(by));
         },
-        "in use by instance i-1, launch template lt-1",
+        "it is in use by instance i-1, launch template lt-1",
+    ),
+    (
+        "very many run from it",
+        |w| {
+            let by = (1..=7).map(|n| User::Other(format!("instance i-{n}"))).collect();
+            w.observed.usage.insert(OLD.into(), Usage::Used(by));
+        },
+        "it is in use by instance i-1, instance i-2, instance i-3, instance i-4, instance i-5 and 2 more",
     ),
     (
         "who uses it cannot be checked",
@@ -169,6 +177,13 @@ fn aws_is_asked_who_uses_an_image_only_when_nothing_else_keeps_it() {
         change(&mut world);
         assert_eq!(asked(&world), 1, "{case}");
     }
+}
+
+#[test]
+fn an_image_that_nobody_was_asked_about_yet_is_asked_about_soon() {
+    let mut world = nothing_keeps_it();
+    world.observed.usage.clear();
+    assert_eq!(world.plan().look_again, Some(now() + minutes(1)));
 }
 
 #[test]

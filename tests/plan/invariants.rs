@@ -156,7 +156,7 @@ fn check_publish(world: &World, action: &Action) {
 fn check_deregister(world: &World, region: &RegionName, image: &Image) {
     let (view, id) = (world.view(region), &image.id);
     assert!(!image.protected, "{id} is protected");
-    assert!(!image.assumed, "{id} is not listed yet");
+    assert!(!image.sight.is_unlisted(), "{id} is not listed yet");
     assert!(!world.observed.claimed.contains(id), "{id} is the source of another object");
     let is_source = world.desired.versions.iter().any(|v| v.source.id == *id);
     assert!(!is_source || world.desired.retires_all(), "{id} is the source of a listed version");

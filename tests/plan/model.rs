@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use amiops::plan::tags::Tags;
 use amiops::plan::{
-    Action, Copy, Image, ImageState, Observed, Parameter, Plan, Snapshot, Step, candidates, plan, sources_to_look_up,
+    Action, Copy, Image, ImageState, Observed, Parameter, Plan, Sight, Snapshot, Step, candidates, plan,
+    sources_to_look_up,
 };
 
 use crate::fixtures::{World, source};
@@ -123,7 +124,7 @@ impl World {
         }
         for view in self.observed.regions.values_mut() {
             for image in view.images.iter_mut().flatten() {
-                image.assumed = false;
+                image.sight = Sight::Listed;
                 if image.state == ImageState::Pending {
                     image.state = ImageState::Available;
                 }

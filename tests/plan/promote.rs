@@ -1,6 +1,6 @@
 //! Channels: when one moves, what is written where, and what a person reads while it waits.
 
-use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Step, Trouble, Usage, Written};
+use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Sight, Step, Trouble, Usage, Written};
 
 use crate::fixtures::*;
 
@@ -108,7 +108,7 @@ fn a_channel_does_not_move_before_its_version_is_available_in_every_region() {
 #[test]
 fn a_channel_does_not_move_to_an_image_that_the_last_look_missed_or_that_has_other_content() {
     let changes: [Change; 2] = [
-        |w| w.image("eu-west-1", "ami-1.4.2-eu-west-1").missed = true,
+        |w| w.image("eu-west-1", "ami-1.4.2-eu-west-1").sight = Sight::Missed,
         |w| w.desired.versions[0].source.id = "ami-src-new".into(),
     ];
     for change in changes {

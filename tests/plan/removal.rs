@@ -1,7 +1,7 @@
 //! The object on its way out, and the object that is suspended.
 
 use amiops::plan::tags;
-use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Parameter, Plan, Usage, User, Written};
+use amiops::plan::{Failure, ImageState, PARAMETER_NOT_OURS, Parameter, Plan, Sight, Usage, User, Written};
 
 use crate::fixtures::{self, *};
 
@@ -117,11 +117,11 @@ fn what_is_in_use_or_needed_elsewhere_stays_although_the_object_goes() {
     let cases: [(Change, &str); 5] = [
         (
             |w| w.observed.unreadable.extend(["images/db".into()]),
-            "it counts as in use, because the MachineImage images/db does not decode and may name it: mend that one",
+            "it counts as in use, because the MachineImage images/db does not decode and may name it: correct that one",
         ),
         (
             |w| _ = w.observed.usage.insert(IMAGE.into(), Usage::Used(vec![User::Other("instance i-1".into())])),
-            "in use by instance i-1",
+            "it is in use by instance i-1",
         ),
         (|w| w.observed.usage.clear(), "whether it is in use has not been checked yet"),
         (|w| w.observed.claimed.extend([IMAGE.into()]), "another MachineImage has it as a source"),
@@ -211,7 +211,7 @@ fn the_snapshot_of_an_image_that_was_taken_away_and_seems_to_have_gone_holds_the
     let mut world = empty();
     world.hold("eu-west-1", "1.4.2").made_from = None;
     assert!(world.plan().all_gone);
-    world.image("eu-west-1", IMAGE).missed = true;
+    world.image("eu-west-1", IMAGE).sight = Sight::Missed;
     assert!(!world.plan().all_gone);
 }
 

@@ -3,7 +3,7 @@
 use amiops::api::ReplicaState;
 use amiops::plan::ids::ImageRef;
 use amiops::plan::tags;
-use amiops::plan::{Action, Class, Concern, ImageState, Reason, Usage, Version, sources_to_look_up};
+use amiops::plan::{Action, Class, Concern, ImageState, Reason, Sight, Usage, Version, sources_to_look_up};
 
 use crate::fixtures::*;
 
@@ -53,7 +53,7 @@ fn the_state_of_an_image_is_told() {
 #[test]
 fn an_image_that_the_last_look_missed_is_told_as_unknown_and_why() {
     let mut world = complete(WEB);
-    world.image("eu-west-1", "ami-1.4.2-eu-west-1").missed = true;
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").sight = Sight::Missed;
     let plan = world.plan();
     let missed = replica(&plan, "eu-west-1", "1.4.2");
     let error = Some("EC2 did not list it at the last look; looking again");
@@ -108,7 +108,7 @@ fn a_region_in_trouble_is_told_and_left_alone_while_the_others_go_on() {
         (Some("eu-west-1".into()), "eu-west-1 is not enabled: enable it")
     );
     let error = replica(&plan, "eu-west-1", "1.4.2").error.clone();
-    assert_eq!(error.as_deref(), Some("eu-west-1 is not enabled: enable it"));
+    assert_eq!(error.as_deref(), Some("eu-west-1 cannot be listed (OptInRequired): see status.problems"));
 }
 
 #[test]
@@ -117,7 +117,8 @@ fn what_was_seen_before_the_trouble_is_still_told() {
     world.region("eu-west-1").trouble = Some(trouble("Timeout", "eu-west-1 does not answer"));
     let plan = world.plan();
     let replica = replica(&plan, "eu-west-1", "1.4.2");
-    assert_eq!((replica.state, replica.error.as_deref()), (ReplicaState::Available, Some("eu-west-1 does not answer")));
+    let told = "eu-west-1 cannot be listed (Timeout): see status.problems";
+    assert_eq!((replica.state, replica.error.as_deref()), (ReplicaState::Available, Some(told)));
 }
 
 #[test]
@@ -254,7 +255,9 @@ fn a_source_is_not_adopted_while_ec2_may_come_to_list_a_copy_of_it_in_its_region
         assert_eq!((plan.steps.len(), plan.look_again), (0, Some(now() + minutes(10))));
         assert_eq!(
             replica(&plan, "us-east-1", "1.4.2").error.as_deref(),
-            Some("the source may have been copied before; waiting some minutes until EC2 lists that, or must have")
+            Some(
+                "adopting waits up to 15 minutes: a copy of this source that was started earlier may still appear in EC2"
+            )
         );
     }
 }
@@ -417,7 +420,7 @@ fn a_source_that_is_still_to_be_handed_back_is_told_as_the_version_that_it_was_a
 fn a_source_that_the_last_look_missed_is_not_handed_back() {
     let mut world = taken_back();
     assert_eq!(sentences(&world.plan()).len(), 1);
-    world.image("us-east-1", "ami-src-1.4.2").missed = true;
+    world.image("us-east-1", "ami-src-1.4.2").sight = Sight::Missed;
     assert!(world.plan().steps.is_empty(), "{:?}", world.steps());
 }
 
@@ -462,6 +465,7 @@ fn a_source_that_is_the_image_of_another_object_or_version_cannot_be_adopted() {
                  Remove its amiops.dev/ tags if that is over"
             )
         );
+        assert_eq!(plan.look_again, Some(now() + minutes(5)), "nothing tells when it is over");
     }
 }
 

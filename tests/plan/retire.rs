@@ -1,7 +1,7 @@
 //! What goes: versions that have left the list, failed copies, and snapshots without their image.
 
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Plan, Usage, candidates, regions_in_question};
+use amiops::plan::{ImageState, Plan, Sight, Usage, candidates, regions_in_question};
 
 use crate::fixtures::*;
 
@@ -230,7 +230,7 @@ fn a_version_whose_images_the_last_look_missed_takes_the_place_of_no_other() {
     world.hold_left("eu-west-1", "1.0.0", "2026-01-01T00:00:00Z");
     world.hold_left("eu-west-1", "1.1.0", "2026-02-01T00:00:00Z");
     assert_eq!(deregistered(&world.plan()), ["1.0.0"]);
-    world.image("eu-west-1", "ami-1.1.0-eu-west-1").missed = true;
+    world.image("eu-west-1", "ami-1.1.0-eu-west-1").sight = Sight::Missed;
     assert_eq!(deregistered(&world.plan()), [""; 0]);
 }
 

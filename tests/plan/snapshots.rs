@@ -1,7 +1,7 @@
 //! Snapshots of ours whose image is gone.
 
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Plan};
+use amiops::plan::{ImageState, Plan, Sight};
 
 use crate::fixtures::*;
 
@@ -79,7 +79,7 @@ fn a_snapshot_stays_while_something_may_need_it() {
             copy.state = ImageState::Pending;
         }),
         ("a copy of its version that EC2 does not list yet may have it", |w| {
-            w.hold_as("eu-west-1", "1.4.1", "ami-assumed", 2).assumed = true;
+            w.hold_as("eu-west-1", "1.4.1", "ami-assumed", 2).sight = Sight::Assumed;
         }),
         ("a copy of its version is awaited", |w| {
             w.region("eu-west-1").awaited.insert(version("1.4.1"), minutes(10));

@@ -1,7 +1,7 @@
 //! Tags: what was changed is put back, what others added is left alone.
 
 use amiops::plan::tags::{self, Ownership, Tags, missing};
-use amiops::plan::{Action, ImageState};
+use amiops::plan::{Action, ImageState, Sight, Snapshot};
 
 use crate::fixtures::*;
 
@@ -244,10 +244,25 @@ fn only_tags_that_are_absent_or_different_are_missing() {
 }
 
 #[test]
+fn of_images_that_share_a_snapshot_the_oldest_alone_tags_it() {
+    let mut world = complete(&WEB.replace(
+        "versions:",
+        "versions:\n- {version: 1.5.0, source: {image: {region: us-east-1, id: ami-src-1.5.0}}}",
+    ));
+    let older = world.image("eu-west-1", IMAGE);
+    older.created = Some(at("2026-11-21T12:00:00Z"));
+    let shared = older.snapshots[0].clone();
+    world.image("eu-west-1", "ami-1.5.0-eu-west-1").snapshots = vec![shared.clone()];
+    let of_younger = |s: &Snapshot| s.id != shared && s.tags[tags::VERSION] == "1.5.0";
+    world.region("eu-west-1").snapshots.as_mut().unwrap().retain(|s| !of_younger(s));
+    assert_eq!(tagged(&world), []);
+}
+
+#[test]
 fn an_image_that_ec2_does_not_list_yet_is_not_tagged() {
     let mut world = complete(WEB);
     world.desired.tags.insert("new".into(), "tag".into());
-    world.image("eu-west-1", "ami-1.4.2-eu-west-1").assumed = true;
+    world.image("eu-west-1", "ami-1.4.2-eu-west-1").sight = Sight::Assumed;
     let regions: Vec<_> = world.plan().steps.iter().map(|s| s.action.region().to_string()).collect();
     assert_eq!(regions, ["us-east-1"]);
 }
@@ -257,7 +272,7 @@ fn an_image_that_the_last_look_missed_is_not_tagged() {
     let mut world = complete(WEB);
     let image = world.image("eu-west-1", IMAGE);
     image.tags.remove("team");
-    image.missed = true;
+    image.sight = Sight::Missed;
     assert_eq!(tagged(&world), []);
 }
 

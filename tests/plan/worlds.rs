@@ -5,7 +5,7 @@
 use amiops::api::DeletionPolicy;
 use amiops::plan::ids::{ImageId, ImageRef, SnapshotId};
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Parameter, RegionView, Snapshot, Usage, User, Written};
+use amiops::plan::{ImageState, Parameter, RegionView, Sight, Snapshot, Usage, User, Written};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ struct Made {
     attempt: u32,
     age: u64,
     protected: bool,
-    assumed: bool,
+    sight: Sight,
     drift: Option<&'static str>,
     snapshot_pending: bool,
     snapshot_drift: bool,
@@ -108,9 +108,12 @@ fn made() -> impl Strategy<Value = Made> {
         prop_oneof![6 => Just(Use::Unused), 1 => Just(Use::Used), 1 => Just(Use::Unknown), 1 => Just(Use::NotAsked)];
     let drift = weighted(0.3, select(vec!["team", tags::RELEASED_AT, tags::SOURCE, tags::ATTEMPT]));
     let rare = || prop::bool::weighted(0.1);
+    let sight = prop_oneof![
+        8 => Just(Sight::Listed), 1 => Just(Sight::Assumed), 1 => Just(Sight::Missed), 1 => Just(Sight::Claimed),
+    ];
     let what = (0..VERSIONS.len(), kind, state, 1..4_u32, 0..3000_u64);
-    (what, drift, usage, rare(), rare(), rare(), rare()).prop_map(
-        |((version, kind, state, attempt, age), drift, usage, protected, assumed, snapshot_pending, snapshot_drift)| {
+    (what, drift, usage, rare(), sight, rare(), rare()).prop_map(
+        |((version, kind, state, attempt, age), drift, usage, protected, sight, snapshot_pending, snapshot_drift)| {
             Made {
                 version,
                 kind,
@@ -118,7 +121,7 @@ fn made() -> impl Strategy<Value = Made> {
                 attempt,
                 age,
                 protected,
-                assumed,
+                sight,
                 drift,
                 snapshot_pending,
                 snapshot_drift,
@@ -329,7 +332,7 @@ impl Made {
         let id = if adopted { source.to_string() } else { format!("{}-{n}", id(region, version)) };
         let image = world.hold_as(region, version, &id, self.attempt);
         image.created = Some(now() - minutes(self.age));
-        (image.state, image.protected, image.assumed) = (self.state, self.protected, self.assumed);
+        (image.state, image.protected, image.sight) = (self.state, self.protected, self.sight);
         let another = ImageRef { region: "us-east-1".into(), id: "ami-src-another".into() };
         match self.kind {
             Kind::Ours => {}

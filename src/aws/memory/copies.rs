@@ -12,11 +12,19 @@ use crate::plan::{Image, LISTING_GRACE, RegionView};
 
 /// A copy whose id is not known.
 #[derive(Debug)]
-pub(super) struct Unknown {
+pub(in crate::aws) struct Unknown {
     /// Until when EC2 may leave it out of its listings.
     until: Instant,
     /// Whether EC2 has said that it exists. If not, CopyImage was not answered.
     exists: bool,
+    /// Which attempt it is.
+    attempt: u32,
+}
+
+impl Unknown {
+    fn of(ownership: &Ownership, exists: bool) -> Self {
+        Self { until: Instant::now() + LISTING_GRACE, exists, attempt: ownership.attempt }
+    }
 }
 
 fn key(ownership: &Ownership) -> (Owner, VersionName) {
@@ -24,23 +32,22 @@ fn key(ownership: &Ownership) -> (Owner, VersionName) {
 }
 
 impl Memory {
-    /// Notes that a copy is about to be asked for: until that is answered, it may be made or not. The answer is whether nothing like
-    /// it is awaited yet.
-    pub(in crate::aws) fn begin_copy(&mut self, ownership: &Ownership) -> bool {
-        let begun = Unknown { until: Instant::now() + LISTING_GRACE, exists: false };
-        self.unknown.insert(key(ownership), begun).is_none()
+    /// Notes that a copy is about to be asked for: until that is answered, it may be made or not. The answer is what was awaited
+    /// before.
+    pub(in crate::aws) fn begin_copy(&mut self, ownership: &Ownership) -> Option<Unknown> {
+        self.unknown.insert(key(ownership), Unknown::of(ownership, false))
     }
 
-    /// Forgets a copy that was asked for: AWS has refused it.
-    pub(in crate::aws) fn refuse_copy(&mut self, ownership: &Ownership) {
+    /// Forgets a copy that was asked for, since AWS has refused it. What was awaited `before` still is, no longer than then.
+    pub(in crate::aws) fn refuse_copy(&mut self, ownership: &Ownership, before: Option<Unknown>) {
         self.unknown.remove(&key(ownership));
+        self.unknown.extend(before.map(|unknown| (key(ownership), unknown)));
     }
 
     /// Remembers that an attempt to copy a version was made before, under an id that is not known.
     pub(in crate::aws) fn await_unknown(&mut self, ownership: &Ownership) {
         self.note_attempt(ownership);
-        let awaited = Unknown { until: Instant::now() + LISTING_GRACE, exists: true };
-        self.unknown.insert(key(ownership), awaited);
+        self.unknown.insert(key(ownership), Unknown::of(ownership, true));
     }
 
     /// Notes that a version has a copy, whose id is known now. What was adopted is none: when it is handed back, its tags tell a new
@@ -52,7 +59,10 @@ impl Memory {
             return;
         }
         self.note_attempt(ownership);
-        self.unknown.remove(&key(ownership));
+        // An earlier attempt, which has failed, tells nothing of this one.
+        if self.unknown.get(&key(ownership)).is_some_and(|unknown| unknown.attempt <= ownership.attempt) {
+            self.unknown.remove(&key(ownership));
+        }
     }
 
     fn note_attempt(&mut self, ownership: &Ownership) {

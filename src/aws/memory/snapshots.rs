@@ -32,7 +32,7 @@ impl Memory {
         let mut changed: BTreeSet<_> =
             differs.chain(gone).filter_map(|(_, s)| Ownership::read(&s.tags)).map(|o| o.owner).collect();
         let untagged = after.values().filter(|s| before.get(&s.id) != Some(s) && Ownership::read(&s.tags).is_none());
-        changed.extend(untagged.filter_map(|s| self.holder_of(&s.id)));
+        changed.extend(untagged.flat_map(|s| self.holders(&s.id)).cloned());
         self.departed.retain(|_, listing| *listing >= self.snapshot_listings);
         if first_or_recovered {
             changed.extend(self.watchers.iter().cloned());
@@ -49,9 +49,16 @@ impl Memory {
         if new { self.watchers.clone() } else { BTreeSet::new() }
     }
 
-    fn holder_of(&self, snapshot: &SnapshotId) -> Option<Owner> {
+    /// The owners of the images that have a snapshot: one snapshot can be in several (RegisterImage).
+    pub(super) fn holders(&self, snapshot: &SnapshotId) -> impl Iterator<Item = &Owner> {
         let holds = |r: &Remembered| r.image.snapshots.contains(snapshot);
-        self.images.iter().find(|(_, images)| images.values().any(holds)).map(|(owner, _)| owner.clone())
+        self.images.iter().filter(move |(_, images)| images.values().any(holds)).map(|(owner, _)| owner)
+    }
+
+    /// Whether a snapshot carries the tags of another owner, who has an image with it.
+    pub(super) fn is_of_another(&self, snapshot: &Snapshot, owner: &Owner) -> bool {
+        let tagged = Ownership::read(&snapshot.tags).map(|ownership| ownership.owner);
+        tagged.is_some_and(|other| other != *owner && self.holders(&snapshot.id).any(|holder| *holder == other))
     }
 
     /// Whether an image has gone by no doing of ours, and no listing of snapshots has begun since.

@@ -37,8 +37,7 @@ pub(super) fn image(id: &str, state: ImageState) -> Image {
         snapshots: vec![SnapshotId::new("snap-1")],
         tags: ownership.write(),
         protected: false,
-        assumed: false,
-        missed: false,
+        sight: Sight::Listed,
     }
 }
 
@@ -51,6 +50,62 @@ fn ids(memory: &mut Memory) -> Vec<String> {
     memory.view(&owner()).images.unwrap_or_default().iter().map(|i| i.id.to_string()).collect()
 }
 
+/// The tags of an adopted source of another object.
+fn tags_of_another() -> Tags {
+    let ownership = image("ami-2", ImageState::Available).ownership().unwrap();
+    Ownership { owner: Owner { name: "db".into(), ..owner() }, adopted: true, ..ownership }.write()
+}
+
+#[test]
+fn a_snapshot_that_an_image_of_another_owner_has_too_is_not_tagged_when_an_image_is_adopted() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let resources = ["ami-2", "snap-1", "snap-2"].map(str::to_owned);
+    assert_eq!(
+        memory.claim(&"ami-2".into(), &resources, &tags_of_another()),
+        Ok(vec!["ami-2".into(), "snap-2".into()])
+    );
+}
+
+#[test]
+fn a_snapshot_that_two_owners_images_have_is_of_the_one_whose_tags_it_carries() {
+    let mut memory = Memory::default();
+    let theirs = Image { id: "ami-2".into(), tags: tags_of_another(), ..image("ami-1", ImageState::Available) };
+    memory.apply_listing(vec![image("ami-1", ImageState::Available), theirs.clone()], at(0));
+    memory.begin_snapshots();
+    let shared = Snapshot { id: "snap-1".into(), started: None, pending: false, tags: theirs.tags.clone() };
+    memory.apply_snapshots(BTreeMap::from([("snap-1".into(), shared)]));
+    assert_eq!(memory.view(&owner()).snapshots, Some(vec![]));
+    assert_eq!(memory.view(&theirs.ownership().unwrap().owner).snapshots.map(|s| s.len()), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_gone_is_not_believed_when_it_is_shown_again_after_two_looks_that_missed_it() {
+    let mut memory = Memory::default();
+    let image = image("ami-1", ImageState::Available);
+    memory.apply_listing(vec![image.clone()], at(0));
+    memory.doubt(&["ami-1".into()]);
+    memory.apply_look(&["ami-1".into()], vec![], at(1));
+    assert!(ids(&mut memory).is_empty());
+
+    memory.assume(image.clone());
+    memory.apply_listing(vec![image.clone()], at(2));
+    assert!(memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
+
+    pass(15).await;
+    memory.apply_listing(vec![image], at(17));
+    assert!(!memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_found_by_its_name_and_not_by_its_id_is_not_built_on() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(0));
+    memory.assume(image("ami-1", ImageState::Available));
+    memory.apply_look(&["ami-1".into()], vec![], at(0));
+    assert!(memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
+}
+
 #[test]
 fn before_the_first_listing_nothing_is_known() {
     assert_eq!(Memory::default().view(&owner()).images, None);
@@ -59,7 +114,7 @@ fn before_the_first_listing_nothing_is_known() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_was_just_made_is_not_missed_while_ec2_may_list_it_late() {
     let mut memory = Memory::default();
-    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) });
+    memory.assume(Image { sight: Sight::Assumed, ..image("ami-1", ImageState::Pending) });
     for _ in 0..14 {
         pass(1).await;
         memory.apply_listing(vec![], at(0));
@@ -70,7 +125,7 @@ async fn an_image_that_was_just_made_is_not_missed_while_ec2_may_list_it_late() 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_ec2_never_lists_is_given_up_after_the_grace_and_its_attempt_is_used_up() {
     let mut memory = Memory::default();
-    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) });
+    memory.assume(Image { sight: Sight::Assumed, ..image("ami-1", ImageState::Pending) });
     pass(15).await;
     memory.apply_listing(vec![], at(0));
     memory.apply_listing(vec![], at(0));
@@ -90,10 +145,10 @@ fn what_was_adopted_is_no_attempt_to_copy() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_was_just_made_is_not_missed_however_the_clock_jumps() {
     let mut memory = Memory::default();
-    memory.assume(Image { assumed: true, ..image("ami-1", ImageState::Pending) });
+    memory.assume(Image { sight: Sight::Assumed, ..image("ami-1", ImageState::Pending) });
     for minutes in [180, 1, -180] {
         memory.apply_look(&["ami-1".into()], vec![], at(minutes));
-        assert!(!memory.view(&owner()).images.unwrap_or_default().iter().any(|image| image.missed));
+        assert!(!memory.view(&owner()).images.unwrap_or_default().iter().any(|image| image.sight.is_doubtful()));
     }
 }
 
@@ -112,7 +167,7 @@ fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     memory.apply_listing(vec![], at(0));
-    assert!(memory.view(&owner()).images.unwrap()[0].missed);
+    assert!(memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
     assert_eq!(memory.unsettled(), [ImageId::new("ami-1")]);
     assert_eq!(memory.apply_look(&["ami-1".into()], vec![], at(0)), BTreeSet::from([owner()]));
     assert!(ids(&mut memory).is_empty());
@@ -135,7 +190,7 @@ async fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_
         let mut memory = Memory::default();
         memory.apply_listing(vec![], at(0));
         memory.claim(&id(), &["ami-1".into(), "snap-1".into()], &adopted.tags).unwrap();
-        assert!(memory.view(&owner()).images.unwrap()[0].missed);
+        assert!(memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
         assert_eq!(memory.unsettled(), [id()]);
         memory
     };
@@ -147,7 +202,7 @@ async fn an_image_whose_adoption_was_not_answered_is_unknown_until_a_look_shows_
 
     let bare = Image { tags: Tags::new(), ..adopted.clone() };
     let mut memory = claimed();
-    assert!(looked(&mut memory, bare.clone())[0].missed, "the tags may be on their way");
+    assert!(looked(&mut memory, bare.clone())[0].sight.is_doubtful(), "the tags may be on their way");
     memory.apply_listing(vec![], at(1));
     assert_eq!(ids(&mut memory), ["ami-1"]);
     pass(2).await;
@@ -175,7 +230,7 @@ async fn nothing_is_built_on_an_image_that_may_be_gone_until_ec2_would_not_list_
     memory.doubt(&["ami-1".into()]);
     let is_missed = |memory: &mut Memory| {
         memory.apply_listing(vec![listed.clone()], at(0));
-        memory.view(&owner()).images.unwrap()[0].missed
+        memory.view(&owner()).images.unwrap()[0].sight.is_doubtful()
     };
     assert!(is_missed(&mut memory));
     memory.doubt(&["ami-1".into()]);
@@ -291,7 +346,7 @@ fn an_image_that_was_just_adopted_may_show_its_tags_late_but_is_gone_when_ec2_do
     memory.assume(image("ami-1", ImageState::Available));
     memory.apply_listing(vec![], at(0));
     memory.apply_listing(vec![], at(0));
-    assert!(!memory.view(&owner()).images.unwrap()[0].missed);
+    assert!(!memory.view(&owner()).images.unwrap()[0].sight.is_doubtful());
 
     memory.apply_look(&["ami-1".into()], vec![], at(0));
     memory.apply_look(&["ami-1".into()], vec![], at(0));

@@ -103,7 +103,10 @@ impl Question<'_> {
         let Some(listed) = self.facts.versions.get(version) else { return false };
         let source = tag(&image.tags, SOURCE);
         let same = !source.contains('/') || source == format!("{}/{}", listed.region, listed.id);
-        tag(&image.tags, VERSION) == version && image.state == ImageState::Available && !image.missed && same
+        tag(&image.tags, VERSION) == version
+            && image.state == ImageState::Available
+            && !image.sight.is_doubtful()
+            && same
     }
 
     fn copy(&self, copy: &Copy) {
@@ -210,7 +213,7 @@ impl Question<'_> {
         let image =
             self.images(region).find(|image| image.id.as_str() == id).expect("only what is ours is deregistered");
         assert!(!image.protected, "{id} is protected");
-        assert!(!image.assumed, "{id} is not listed yet");
+        assert!(!image.sight.is_unlisted(), "{id} is not listed yet");
         assert!(!self.others.iter().any(|other| other.has_source(id)), "{id} is the source of another object");
         assert!(!self.observed.claimed.contains(&id.into()), "{id} is claimed");
         assert!(self.facts.goes() || !self.facts.has_source(id), "{id} is the source of a listed version");
@@ -253,7 +256,7 @@ impl Question<'_> {
                 let leaves = |action: &Action| matches!(action, Action::Deregister { region: place, image: id, .. } if place == region && *id == image.id);
                 plan.steps.iter().any(|step| leaves(&step.action))
             };
-            let sound = |image: &&Image| image.state == ImageState::Available && !image.missed;
+            let sound = |image: &&Image| image.state == ImageState::Available && !image.sight.is_doubtful();
             let loses = self.images(region.as_str()).any(|image| image.state == ImageState::Available && goes(image));
             let keeps = self.images(region.as_str()).filter(sound).any(|image| !goes(image));
             assert!(!loses || keeps, "{region} loses its last available image");

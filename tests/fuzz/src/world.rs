@@ -5,8 +5,8 @@ use std::time::Duration;
 use amiops::plan::ids::{ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
 use amiops::plan::tags::{self, Tags};
 use amiops::plan::{
-    Class, Desired, Failure, Image, ImageState, Observed, Parameter, Plan, RegionView, Snapshot, Trouble, Usage, User,
-    Written,
+    Class, Desired, Failure, Image, ImageState, Observed, Parameter, Plan, RegionView, Sight, Snapshot, Trouble, Usage,
+    User, Written,
 };
 use jiff::Timestamp;
 
@@ -204,8 +204,7 @@ impl Scribe<'_> {
             snapshots: vec![SnapshotId::new(format!("snap-{number}"))],
             tags,
             protected: false,
-            assumed: false,
-            missed: false,
+            sight: Sight::Listed,
         }
     }
 
@@ -224,8 +223,9 @@ impl Scribe<'_> {
         ]);
         image.state_reason = draw.one_in(2).then(|| text::odd(draw));
         image.protected = draw.one_in(10);
-        image.assumed = draw.one_in(10);
-        image.missed = draw.one_in(10);
+        if draw.one_in(5) {
+            image.sight = draw.pick(&[Sight::Assumed, Sight::Claimed, Sight::Missed]);
+        }
         if draw.one_in(8) {
             image.made_from = draw.one_in(2).then(|| draw.pick(&self.sources()));
         }

@@ -48,12 +48,12 @@ async fn a_copy_that_was_asked_for_may_be_there_until_it_is_known_refused_or_not
     let ownership = made.ownership().unwrap();
     let unanswered = |memory: &mut Memory| memory.view(&owner()).unanswered.get(&VersionName::from("1.4.2")).copied();
     let mut memory = Memory::default();
-    assert!(memory.begin_copy(&ownership));
-    assert!(!memory.begin_copy(&ownership), "it is asked for again");
+    let before = memory.begin_copy(&ownership);
+    assert!(before.is_none());
     assert_eq!(unanswered(&mut memory), Some(LISTING_GRACE));
     assert!(memory.holds_of(&owner()) && !memory.awaits_listing());
 
-    memory.refuse_copy(&ownership);
+    memory.refuse_copy(&ownership, before);
     assert_eq!(unanswered(&mut memory), None);
 
     memory.begin_copy(&ownership);
@@ -74,4 +74,32 @@ fn a_region_with_a_copy_under_an_unknown_id_is_not_forgotten() {
     assert!(!memory.holds_of(&owner()));
     memory.await_unknown(&image("ami-1", ImageState::Pending).ownership().unwrap());
     assert!(memory.holds_of(&owner()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_was_not_answered_and_is_refused_since_is_given_up_when_ec2_would_have_listed_it() {
+    let ownership = image("ami-1", ImageState::Pending).ownership().unwrap();
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![], at(0));
+    memory.begin_copy(&ownership);
+    for _ in 0..3 {
+        pass(5).await;
+        let before = memory.begin_copy(&ownership);
+        memory.refuse_copy(&ownership, before);
+    }
+    memory.apply_listing(vec![], at(0));
+    assert!(memory.view(&owner()).unanswered.is_empty());
+}
+
+#[test]
+fn an_earlier_attempt_that_failed_is_not_the_copy_that_is_awaited() {
+    let mut memory = Memory::default();
+    let failed = image("ami-1", ImageState::Failed);
+    let second = Ownership { attempt: 2, ..failed.ownership().unwrap() };
+    memory.begin_copy(&second);
+    memory.apply_listing(vec![failed.clone()], at(0));
+    assert_eq!(memory.view(&owner()).unanswered.len(), 1);
+
+    memory.apply_listing(vec![failed.clone(), Image { id: "ami-2".into(), tags: second.write(), ..failed }], at(0));
+    assert!(memory.view(&owner()).unanswered.is_empty());
 }

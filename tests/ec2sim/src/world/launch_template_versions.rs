@@ -114,6 +114,7 @@ impl World {
             return Ok(x);
         }
         input.launch_template_data.check()?;
+        self.region(cx)?.check_template_image(cx, &input.launch_template_data)?;
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let base = match &input.source_version {
             Some(version) => template.version(version)?.data.clone(),

@@ -8,4 +8,5 @@ mod copies;
 mod faults;
 mod http;
 mod images;
+mod launches;
 mod parameters;

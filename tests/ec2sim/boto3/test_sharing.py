@@ -186,8 +186,9 @@ def test_others_do_not_see_protection_and_last_launch(aws):
 
 def test_an_image_with_an_encrypted_snapshot_cannot_be_public(aws):
     image = aws.image(encrypted=True, kmsKeyId=aws.key())
-    with refused("InvalidParameter"):
+    with refused("UnsupportedOperation", 400) as caught:
         permit(aws, image, Add=[{"Group": "all"}])
+    assert "Encrypted snapshots can't be shared publicly" in str(caught.value)
 
 
 def test_an_image_encrypted_with_its_own_key_can_be_shared(aws):

@@ -179,8 +179,17 @@ impl World {
         Ok(Xml::done())
     }
 
+    /// The deprecation of an image ends only after it is no longer public; AWS does not document the code:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html>.
     pub(crate) fn disable_image_deprecation(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
-        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.deprecated_from = None;
+        let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
+        if image.is_public() {
+            return Err(ApiError::new(
+                "InvalidRequest",
+                format!("The deprecation of the image {} can't be cancelled while it is public", image.id),
+            ));
+        }
+        image.deprecated_from = None;
         Ok(Xml::done())
     }
 

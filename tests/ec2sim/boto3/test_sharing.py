@@ -54,7 +54,7 @@ def test_the_older_way_of_naming_accounts_works_too(aws):
 
 def test_a_shared_image_can_be_launched_by_the_other_account(aws):
     image = aws.image()
-    with refused("InvalidAMIID.NotFound"):
+    with refused("AuthFailure", 400):
         aws.launch(image, account=aws.other)
     aws.share(image)
     assert aws.launch(image, account=aws.other)["ImageId"] == image

@@ -15,6 +15,8 @@ use crate::world::paging::Paging;
 use crate::world::tags::Tags;
 
 const CREATE: &str = "CreateLaunchTemplateVersion";
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html>.
+const MAX_DELETED: usize = 200;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -213,6 +215,9 @@ impl World {
 impl DeleteVersions {
     /// The versions, which this operation takes as numbers alone; `$Latest` and `$Default` are none.
     fn numbers(&self) -> Result<Vec<u64>, ApiError> {
+        if self.versions.len() > MAX_DELETED {
+            return Err(ApiError::invalid(format!("At most {MAX_DELETED} versions can be deleted at once")));
+        }
         let number =
             |version: &String| version.parse().map_err(|_| ApiError::invalid_value("LaunchTemplateVersion", version));
         self.versions.iter().map(number).collect()

@@ -51,7 +51,6 @@ impl World {
     /// Deregisters an image. Instances that run from it are no obstacle; protection is. A copy that is pending is
     /// cancelled.
     pub(crate) fn deregister_image(&mut self, cx: &Context, input: DeregisterImage) -> Result<Xml, ApiError> {
-        let span = self.retention(cx).images;
         let listed_until = after(cx.now, self.config.stale_listing);
         let name_free_at = after(cx.now, self.config.name_linger);
         let region = self.region_mut(cx)?;
@@ -67,12 +66,10 @@ impl World {
                 format!("The image {} is protected from deregistration", image.id),
             ));
         }
-        let keeps = matches!(image.state, ImageState::Available | ImageState::Disabled);
-        let stay = self.enter_bin(cx, &input.image_id, span.filter(|_| keeps));
+        self.recycle_image(cx, &input.image_id)?;
         let region = self.region_mut(cx)?;
         let image = region.owned_image(cx, &input.image_id)?;
         image.deregistered = Some(Deregistered { at: cx.now, listed_until });
-        image.recycled = stay;
         let pending = image.state == ImageState::Pending && image.is_copy();
         let name = image.name.clone();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();

@@ -241,3 +241,15 @@ fn what_is_ones_own_and_encrypted_keeps_its_key_within_the_region_when_encryptio
     there.try_copy(&source, "web-1", &[("Encrypted", "true")]);
     assert_ne!(there.ec2("DescribeSnapshots", &[]).text("kmsKeyId"), key);
 }
+
+#[test]
+fn ancestry_goes_back_50_images_at_most() {
+    let world = world();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let mut image = world.source();
+    for number in 0..50 {
+        image = client.copy(&image, &format!("web-{number}"));
+        world.pass(COPY_TIME);
+    }
+    assert_eq!(client.ec2("GetImageAncestry", &[("ImageId", &image)]).texts("imageId").len(), 50);
+}

@@ -267,8 +267,10 @@ def test_the_snapshots_of_a_copy_with_a_duration_are_time_based(aws):
 
 def test_an_encrypted_source_cannot_be_copied_unencrypted(aws):
     source = aws.image(encrypted=True, kmsKeyId=aws.key(alias="alias/a"))
-    with refused("InvalidParameterCombination"):
+    with refused("InvalidRequest", 400) as caught:
         aws.copy(source, Encrypted=False)
+    [snapshot] = aws.snapshots(source, HERE)
+    assert f"Snapshot {snapshot} is encrypted. Creating unencrypted copy" in str(caught.value)
 
 
 def test_a_key_needs_encrypted_to_be_true(aws):

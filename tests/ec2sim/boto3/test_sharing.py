@@ -54,7 +54,7 @@ def test_the_older_way_of_naming_accounts_works_too(aws):
 
 def test_a_shared_image_can_be_launched_by_the_other_account(aws):
     image = aws.image()
-    with refused("InvalidAMIID.NotFound"):
+    with refused("AuthFailure", 400):
         aws.launch(image, account=aws.other)
     aws.share(image)
     assert aws.launch(image, account=aws.other)["ImageId"] == image
@@ -186,8 +186,9 @@ def test_others_do_not_see_protection_and_last_launch(aws):
 
 def test_an_image_with_an_encrypted_snapshot_cannot_be_public(aws):
     image = aws.image(encrypted=True, kmsKeyId=aws.key())
-    with refused("InvalidParameter"):
+    with refused("UnsupportedOperation", 400) as caught:
         permit(aws, image, Add=[{"Group": "all"}])
+    assert "Encrypted snapshots can't be shared publicly" in str(caught.value)
 
 
 def test_an_image_encrypted_with_its_own_key_can_be_shared(aws):

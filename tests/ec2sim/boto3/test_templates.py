@@ -185,7 +185,9 @@ def test_a_template_may_name_a_parameter(aws):
 
 def test_versions_can_show_the_image_that_a_parameter_means(aws):
     image = aws.image()
-    aws.ssm().put_parameter(Name="/golden/web", Value=image, Type="String")
+    aws.ssm().put_parameter(
+        Name="/golden/web", Value=image, Type="String", DataType="aws:ec2:image"
+    )
     create(aws, "resolve:ssm:/golden/web")
     answer = aws.ec2().describe_launch_template_versions(
         LaunchTemplateName="web", ResolveAlias=True

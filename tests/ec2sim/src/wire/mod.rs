@@ -10,6 +10,8 @@ use crate::request::{Answer, Params, Request, Service};
 use xml::Xml;
 
 const EC2_NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+/// The version of EC2's API that is simulated.
+const EC2_VERSION: &str = "2016-11-15";
 const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -39,7 +41,7 @@ pub(crate) fn parse(parts: &http::request::Parts, body: &[u8]) -> Result<Request
     let (operation, params) = match service {
         Service::Ssm => parse_json("AmazonSSM.", header("x-amz-target"), body),
         Service::Kms => parse_json("TrentService.", header("x-amz-target"), body),
-        Service::Ec2 | Service::Sts => parse_query(parts.uri.query(), body),
+        Service::Ec2 | Service::Sts => parse_query(service, parts.uri.query(), body),
     }
     .map_err(refuse)?;
     Ok(Request { service, region, access_key, operation, params })
@@ -68,10 +70,13 @@ fn parse_scope(authorization: Option<&str>) -> Result<Scope, ApiError> {
     Ok(Scope { access_key: access_key.to_owned(), region: region.to_owned(), service })
 }
 
-fn parse_query(query: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
+fn parse_query(service: Service, query: Option<&str>, body: &str) -> Result<(String, Params), ApiError> {
     let mut params = query::decode_form(query.unwrap_or_default());
     params.append(&mut query::decode_form(body));
-    params.remove("Version");
+    let version = params.remove("Version");
+    if service == Service::Ec2 && version.is_some_and(|version| version != EC2_VERSION) {
+        return Err(ApiError::new("NoSuchVersion", "The specified API version does not exist."));
+    }
     let operation = params
         .remove("Action")
         .ok_or_else(|| ApiError::new("MissingAction", "The request is missing an action or a required parameter"))?;

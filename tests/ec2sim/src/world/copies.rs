@@ -61,6 +61,7 @@ impl World {
         let (source, source_snapshots) = self.readable_source(cx, &input)?;
         let by_default = self.region_mut(cx)?.holdings(&cx.account).ebs.encrypt;
         for snapshot in &source_snapshots {
+            input.check_stays_encrypted(snapshot)?;
             input.encryption().applies_to(snapshot.encrypted, by_default)?;
         }
         // Reading what is encrypted needs the key of the source as well.
@@ -248,6 +249,21 @@ impl CopyImage {
             "SnapshotCopyCompletionDurationMinutes",
             self.snapshot_copy_completion_duration_minutes,
         )
+    }
+
+    /// Of an image EC2 says which snapshot it is that cannot be decrypted by copying it, and says it with a code that
+    /// CopySnapshot does not have.
+    fn check_stays_encrypted(&self, snapshot: &Snapshot) -> Result<(), ApiError> {
+        if !snapshot.encrypted || self.encrypted != Some(false) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "InvalidRequest",
+            format!(
+                "Snapshot {} is encrypted. Creating unencrypted copy from an encrypted snapshot is not supported.",
+                snapshot.id
+            ),
+        ))
     }
 
     fn encryption(&self) -> Encryption<'_> {

@@ -8,9 +8,11 @@ use crate::request::{Context, Params, Request, Service};
 use crate::wire::xml::Xml;
 use crate::wire::{Reply, query};
 use crate::world::World;
+use crate::world::sts::as_sts_says;
 
 impl World {
     pub(crate) fn dispatch(&mut self, cx: &Context, request: &Request) -> Result<Reply, ApiError> {
+        self.check_session(cx, request)?;
         match request.service {
             Service::Ec2 => self.dispatch_ec2(cx, &request.operation, &request.params),
             Service::Ssm => self.dispatch_ssm(cx, &request.operation, &request.params),
@@ -120,11 +122,12 @@ impl World {
     fn dispatch_sts(&mut self, cx: &Context, operation: &str, params: &Params) -> Result<Reply, ApiError> {
         self.region(cx).map_err(|_| invalid_token())?;
         let call = Query { world: self, cx, params };
-        match operation {
+        let answer = match operation {
             "AssumeRole" => call.run(World::assume_role),
             "GetCallerIdentity" => call.run(World::get_caller_identity),
             _ => Err(invalid_action(operation)),
-        }
+        };
+        answer.map_err(as_sts_says)
     }
 
     /// A call of a service that speaks JSON.

@@ -19,6 +19,7 @@ use crate::world::launch_template::{TemplateChoice, TemplateData};
 use crate::world::machine::Machine;
 use crate::world::network::Network;
 use crate::world::plain::{self, Plain};
+use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification, Tags};
 use crate::world::volume::{Attachment, Volume};
 use crate::world::zones::{check_zone, invalid_zone};
@@ -121,6 +122,7 @@ impl World {
         let asked = format!("{input:?}");
         let token = input.client_token.clone();
         if let Some(made) = self.remembered(cx, "RunInstances", token.as_deref(), &asked)? {
+            self.region(cx)?.check_not_terminated(&made)?;
             return self.write_reservation(cx, &made, None);
         }
         let region = self.region(cx)?;
@@ -169,9 +171,14 @@ impl World {
         Ok(x)
     }
 
-    /// Refuses to launch from an image that is not visible, not complete, disabled or failed.
+    /// Refuses to launch from an image that is not visible, not complete, disabled or failed. Of one that the account may not
+    /// launch EC2 says that it is there, which other calls do not.
     fn launchable(&self, cx: &Context, image: &str) -> Result<&Image, ApiError> {
-        let image = self.region(cx)?.visible_image(cx, image)?;
+        let region = self.region(cx)?;
+        if region.images.get(image).is_some_and(|image| image.check_registered().is_ok() && !image.is_visible_to(cx)) {
+            return Err(ApiError::new("AuthFailure", format!("Not authorized for images: [{image}]")));
+        }
+        let image = region.visible_image(cx, image)?;
         image.check_available()?;
         Ok(image)
     }
@@ -269,6 +276,21 @@ impl World {
             region.volumes.extend(volumes.into_iter().map(|volume| (volume.id.clone(), volume)));
         }
         Ok(id)
+    }
+}
+
+impl Region {
+    /// Refuses a token whose instances have all been terminated:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>.
+    fn check_not_terminated(&self, instances: &[String]) -> Result<(), ApiError> {
+        let is_terminated = |id: &String| self.instances.get(id).is_none_or(|i| i.phase == Phase::Terminated);
+        if !instances.iter().all(is_terminated) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            "IdempotentInstanceTerminated",
+            "The client token is that of a request whose instances have been terminated.",
+        ))
     }
 }
 

@@ -270,6 +270,11 @@ impl Region {
         self.launch_templates.get_mut(&id).ok_or_else(|| LAUNCH_TEMPLATE.not_found(&id))
     }
 
+    /// Refuses a parameter that a version names and that does not lead to an image. An id is not looked at before a launch.
+    pub(crate) fn check_template_image(&self, cx: &Context, data: &TemplateData) -> Result<(), ApiError> {
+        data.image_id.iter().try_for_each(|image| self.resolve_image(cx, image).map(|_| ()))
+    }
+
     /// The template that a launch names, and its version.
     pub(crate) fn chosen_version(
         &self,

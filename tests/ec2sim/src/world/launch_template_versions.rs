@@ -15,6 +15,8 @@ use crate::world::paging::Paging;
 use crate::world::tags::Tags;
 
 const CREATE: &str = "CreateLaunchTemplateVersion";
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html>.
+const MAX_DELETED: usize = 200;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -114,6 +116,7 @@ impl World {
             return Ok(x);
         }
         input.launch_template_data.check()?;
+        self.region(cx)?.check_template_image(cx, &input.launch_template_data)?;
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         let base = match &input.source_version {
             Some(version) => template.version(version)?.data.clone(),
@@ -212,6 +215,9 @@ impl World {
 impl DeleteVersions {
     /// The versions, which this operation takes as numbers alone; `$Latest` and `$Default` are none.
     fn numbers(&self) -> Result<Vec<u64>, ApiError> {
+        if self.versions.len() > MAX_DELETED {
+            return Err(ApiError::invalid(format!("At most {MAX_DELETED} versions can be deleted at once")));
+        }
         let number =
             |version: &String| version.parse().map_err(|_| ApiError::invalid_value("LaunchTemplateVersion", version));
         self.versions.iter().map(number).collect()

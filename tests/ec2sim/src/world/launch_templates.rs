@@ -76,6 +76,7 @@ impl World {
         }
         check_name(&input.launch_template_name)?;
         input.launch_template_data.check()?;
+        self.region(cx)?.check_template_image(cx, &input.launch_template_data)?;
         let tags = tags::specified(&input.tag_specifications, &[&LAUNCH_TEMPLATE], &LAUNCH_TEMPLATE)?;
         let id = self.ids.resource(&LAUNCH_TEMPLATE);
         let region = self.region_mut(cx)?;

@@ -51,7 +51,6 @@ impl World {
     /// Deregisters an image. Instances that run from it are no obstacle; protection is. A copy that is pending is
     /// cancelled.
     pub(crate) fn deregister_image(&mut self, cx: &Context, input: DeregisterImage) -> Result<Xml, ApiError> {
-        let span = self.retention(cx).images;
         let listed_until = after(cx.now, self.config.stale_listing);
         let name_free_at = after(cx.now, self.config.name_linger);
         let region = self.region_mut(cx)?;
@@ -67,12 +66,10 @@ impl World {
                 format!("The image {} is protected from deregistration", image.id),
             ));
         }
-        let keeps = matches!(image.state, ImageState::Available | ImageState::Disabled);
-        let stay = self.enter_bin(cx, &input.image_id, span.filter(|_| keeps));
+        self.recycle_image(cx, &input.image_id)?;
         let region = self.region_mut(cx)?;
         let image = region.owned_image(cx, &input.image_id)?;
         image.deregistered = Some(Deregistered { at: cx.now, listed_until });
-        image.recycled = stay;
         let pending = image.state == ImageState::Pending && image.is_copy();
         let name = image.name.clone();
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
@@ -179,8 +176,17 @@ impl World {
         Ok(Xml::done())
     }
 
+    /// The deprecation of an image ends only after it is no longer public; AWS does not document the code:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html>.
     pub(crate) fn disable_image_deprecation(&mut self, cx: &Context, input: ImageInput) -> Result<Xml, ApiError> {
-        self.region_mut(cx)?.owned_image(cx, &input.image_id)?.deprecated_from = None;
+        let image = self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
+        if image.is_public() {
+            return Err(ApiError::new(
+                "InvalidRequest",
+                format!("The deprecation of the image {} can't be cancelled while it is public", image.id),
+            ));
+        }
+        image.deprecated_from = None;
         Ok(Xml::done())
     }
 

@@ -75,7 +75,7 @@ use buckets::Buckets;
 use ids::Ids;
 use machine::Machines;
 use region::Region;
-use sts::Identity;
+use sts::Session;
 
 pub use image::ImageState;
 pub use machine::Machine;
@@ -98,8 +98,8 @@ pub struct World {
     machines: Machines,
     /// Where accounts are in organisations.
     memberships: BTreeMap<String, Membership>,
-    /// Who the access keys belong to that AssumeRole has given out.
-    issued: BTreeMap<String, Identity>,
+    /// The access keys that AssumeRole has given out.
+    issued: BTreeMap<String, Session>,
     now: Timestamp,
 }
 

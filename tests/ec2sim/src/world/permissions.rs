@@ -90,7 +90,10 @@ pub(crate) fn check_shareable(region: &Region, image: &str, add: &BTreeSet<Grant
     };
     let mut encrypted = image.snapshots().filter_map(|id| region.snapshots.get(id)).filter(|s| s.encrypted).peekable();
     if add.contains(&Grant::All) && encrypted.peek().is_some() {
-        return Err(ApiError::new("InvalidParameter", "Images with encrypted snapshots cannot be made public"));
+        return Err(ApiError::new(
+            "UnsupportedOperation",
+            "Encrypted snapshots can't be shared publicly. Specify another snapshot.",
+        ));
     }
     if encrypted.any(|s| s.key.as_ref().is_some_and(|key| region.is_default_key(&image.owner, key))) {
         return Err(ApiError::new(

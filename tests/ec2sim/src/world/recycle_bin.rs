@@ -12,9 +12,14 @@ use crate::wire::xml::Xml;
 use crate::world::World;
 use crate::world::agenda::{Event, after, written as date};
 use crate::world::ids::{IMAGE, SNAPSHOT};
+use crate::world::image::{Image, ImageState};
 use crate::world::paging::Paging;
 use crate::world::region::Region;
 use crate::world::snapshot::Snapshot;
+use crate::world::tags::Tags;
+
+/// The tag that AWS gives to what is in the bin: an image or snapshot has it until it is restored.
+const IN_BIN: (&str, &str) = ("aws:recycle-bin:resource-in-bin", "true");
 
 /// When something came into the bin, and when it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,7 +108,7 @@ impl World {
     }
 
     /// The stay in the bin of something that is deleted now.
-    pub(crate) fn enter_bin(&mut self, cx: &Context, id: &str, span: Option<SignedDuration>) -> Option<Stay> {
+    fn enter_bin(&mut self, cx: &Context, id: &str, span: Option<SignedDuration>) -> Option<Stay> {
         let exits = after(cx.now, span?);
         let event = Event::LeavesBin { region: cx.region.clone(), id: id.to_owned() };
         self.agenda.add(exits, event);
@@ -116,10 +121,22 @@ impl World {
         let Some(region) = self.regions.get_mut(region) else {
             return;
         };
-        if let Some(image) = region.images.get_mut(id) {
-            image.recycled.take_if(|stay| stay.exits <= now);
+        if let Some(image) = region.images.get_mut(id).filter(|image| image.recycled.is_some_and(|s| s.exits <= now)) {
+            image.leave_bin();
         }
         region.bin.retain(|key, deleted| key != id || deleted.stay.exits > now);
+    }
+
+    /// Puts an image that is being deregistered into the bin, if the account keeps such.
+    pub(crate) fn recycle_image(&mut self, cx: &Context, id: &str) -> Result<(), ApiError> {
+        let span = self.retention(cx).images;
+        let image = self.region_mut(cx)?.owned_image(cx, id)?;
+        let keeps = matches!(image.state, ImageState::Available | ImageState::Disabled);
+        let stay = self.enter_bin(cx, id, span.filter(|_| keeps));
+        let image = self.region_mut(cx)?.owned_image(cx, id)?;
+        image.recycled = stay;
+        image.tags.extend(stay.map(|_| IN_BIN));
+        Ok(())
     }
 
     /// Deletes a snapshot, for good or into the bin.
@@ -127,7 +144,8 @@ impl World {
         let span = self.retention(cx).snapshots;
         let stay = self.enter_bin(cx, id, span);
         let region = self.region_mut(cx)?;
-        if let (Some(snapshot), Some(stay)) = (region.snapshots.remove(id), stay) {
+        if let (Some(mut snapshot), Some(stay)) = (region.snapshots.remove(id), stay) {
+            snapshot.tags.extend([IN_BIN]);
             let deleted = DeletedSnapshot { stay, snapshot };
             region.bin.insert(id.to_owned(), deleted);
         }
@@ -173,7 +191,7 @@ impl World {
         }
         let mut image = image.clone();
         image.deregistered = None;
-        image.recycled = None;
+        image.leave_bin();
         region.add_image(image);
         Ok(Xml::done())
     }
@@ -201,8 +219,9 @@ impl World {
     pub(crate) fn restore_snapshot(&mut self, cx: &Context, input: RestoreSnapshot) -> Result<Xml, ApiError> {
         let id = input.snapshot_id;
         let region = self.region_mut(cx)?;
-        let snapshot = region.deleted_snapshot(cx, &id)?.snapshot.clone();
+        let mut snapshot = region.deleted_snapshot(cx, &id)?.snapshot.clone();
         region.bin.remove(&id);
+        unmark(&mut snapshot.tags);
         let mut x = Xml::new();
         snapshot.write(&mut x, cx);
         region.snapshots.insert(id, snapshot);
@@ -210,7 +229,27 @@ impl World {
     }
 }
 
+impl Image {
+    /// It is no longer in the bin, be it restored or gone for good.
+    fn leave_bin(&mut self) {
+        self.recycled = None;
+        unmark(&mut self.tags);
+    }
+}
+
+/// Takes away the tag of what is in the bin.
+fn unmark(tags: &mut Tags) {
+    tags.retain(|key, _| key != IN_BIN.0);
+}
+
 impl Region {
+    /// Whether an image or snapshot of the caller is in the bin.
+    pub(crate) fn is_in_bin(&self, cx: &Context, id: &str) -> bool {
+        let image = self.images.get(id).filter(|image| image.recycled.is_some()).map(|image| &image.owner);
+        let owner = image.or_else(|| self.bin.get(id).map(|deleted| &deleted.snapshot.owner));
+        owner.is_some_and(|owner| *owner == cx.account)
+    }
+
     fn deleted_snapshot(&self, cx: &Context, id: &str) -> Result<&DeletedSnapshot, ApiError> {
         SNAPSHOT.check(id)?;
         self.bin.get(id).filter(|deleted| deleted.snapshot.owner == cx.account).ok_or_else(|| SNAPSHOT.not_found(id))

@@ -19,8 +19,9 @@ const PARAMETERS: &str = "ssm:Parameter";
 /// Image Builder is not simulated: its recipes are never found.
 pub(crate) const TYPES: [&str; 5] =
     [INSTANCES, LAUNCH_TEMPLATES, PARAMETERS, "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe"];
-/// How many of the newest versions of a launch template are looked at, unless the caller says.
-const VERSION_DEPTH: usize = 10;
+/// The option that says how many of the newest versions of a launch template are looked at.
+pub(crate) const VERSION_DEPTH: &str = "version-depth";
+const USUAL_DEPTH: usize = 10;
 const VERSION_DEPTHS: RangeInclusive<usize> = 1..=10_000;
 const STATES: [&str; 6] = ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"];
 
@@ -51,13 +52,24 @@ impl ResourceType {
         &self.resource_type
     }
 
+    /// The names of the options that are given.
+    pub(crate) fn options(&self) -> impl Iterator<Item = &str> {
+        self.options.iter().map(|option| option.option_name.as_str())
+    }
+
+    /// How many of the newest versions of a launch template are looked at, or how many usually are.
+    pub(crate) fn version_depth(&self, usual: usize) -> usize {
+        let option = self.options.iter().find(|option| option.option_name == VERSION_DEPTH);
+        option.and_then(|option| option.values.first()?.parse().ok()).unwrap_or(usual)
+    }
+
     /// Refuses an option that the type does not have, or a value that the option does not have:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ResourceTypeOption.html>.
-    fn check_options(&self) -> Result<(), ApiError> {
+    pub(crate) fn check_options(&self) -> Result<(), ApiError> {
         for TypeOption { option_name, values } in &self.options {
             let known: fn(&str) -> bool = match (self.name(), option_name.as_str()) {
                 (INSTANCES, "state-name") => |value| STATES.contains(&value),
-                (LAUNCH_TEMPLATES, "version-depth") => |value| value.parse().is_ok_and(|d| VERSION_DEPTHS.contains(&d)),
+                (LAUNCH_TEMPLATES, VERSION_DEPTH) => |value| value.parse().is_ok_and(|d| VERSION_DEPTHS.contains(&d)),
                 _ => return Err(ApiError::invalid_value("OptionName", option_name)),
             };
             if let Some(value) = values.iter().find(|value| !known(value)) {
@@ -150,10 +162,8 @@ impl DescribeImageReferences {
 
     /// How many of the newest versions of a launch template are looked at.
     fn version_depth(&self) -> usize {
-        match self.option(LAUNCH_TEMPLATES, "version-depth") {
-            Some([depth, ..]) => depth.parse().unwrap_or(VERSION_DEPTH),
-            _ => VERSION_DEPTH,
-        }
+        let asked = self.types.iter().find(|t| t.resource_type == LAUNCH_TEMPLATES);
+        asked.map_or(USUAL_DEPTH, |asked| asked.version_depth(USUAL_DEPTH))
     }
 }
 

@@ -99,7 +99,10 @@ impl World {
             return Err(ApiError::invalid(format!("Invalid region provided: {unknown}")));
         }
         let named = |region: &&Region| input.region_names.is_empty() || input.region_names.contains(&region.name);
-        let shown = |region: &&Region| input.all_regions || region.opt_in_of(&cx.account) != OptIn::NotOptedIn;
+        // A region that is named is shown whether it is enabled or not:
+        // <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html>.
+        let all = input.all_regions || !input.region_names.is_empty();
+        let shown = |region: &&Region| all || region.opt_in_of(&cx.account) != OptIn::NotOptedIn;
         let regions = self.regions.values().filter(named).filter(shown).map(|region| Listed {
             name: region.name.clone(),
             endpoint: format!("ec2.{}.amazonaws.com", region.name),

@@ -252,17 +252,21 @@ fn tags_of<'r>(region: &'r mut Region, cx: &Context, id: &str) -> Result<&'r mut
         return Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid")));
     };
     kind.check(id)?;
-    // What is shared can be tagged too; those tags only the account sees that gave them.
-    if kind.prefix == IMAGE.prefix {
+    // What is shared can be tagged too; those tags only the account sees that gave them. The owner can tag what is in the
+    // Recycle Bin.
+    if kind.prefix == IMAGE.prefix && !region.is_in_bin(cx, id) {
         region.visible_image(cx, id)?;
     }
-    if kind.prefix == SNAPSHOT.prefix {
+    if kind.prefix == SNAPSHOT.prefix && !region.is_in_bin(cx, id) {
         region.visible_snapshot(cx, id)?;
     }
     let owned = |owner: &String| *owner == cx.account;
     let tags = match kind.prefix {
         "ami-" => region.images.get_mut(id).map(|image| image.tags_by_mut(&cx.account)),
-        "snap-" => region.snapshots.get_mut(id).map(|snapshot| snapshot.tags_by_mut(&cx.account)),
+        "snap-" => {
+            let deleted = region.bin.get_mut(id).map(|deleted| &mut deleted.snapshot);
+            region.snapshots.get_mut(id).or(deleted).map(|snapshot| snapshot.tags_by_mut(&cx.account))
+        }
         "vol-" => region.volumes.get_mut(id).filter(|v| owned(&v.owner)).map(|v| &mut v.tags),
         "sg-" => region.holdings(&cx.account).security_groups.get_mut(id).map(|g| &mut g.tags),
         "key-" => {
@@ -291,7 +295,7 @@ fn all_tags(region: &Region, cx: &Context) -> BTreeMap<String, Tagged> {
             all.insert(format!("{id} {key}"), tag);
         }
     };
-    for image in region.images.values().filter(|image| image.deregistered.is_none()) {
+    for image in region.images.values().filter(|image| image.counts()) {
         let seen = image.owner == account || region.visible_image(cx, &image.id).is_ok();
         if let Some(tags) = image.tags_by(account).filter(|_| seen) {
             take(&IMAGE, &image.id, tags);
@@ -303,6 +307,8 @@ fn all_tags(region: &Region, cx: &Context) -> BTreeMap<String, Tagged> {
         }
     }
     let owned = |owner: &str| owner == account;
+    let deleted = region.bin.values().map(|deleted| &deleted.snapshot);
+    deleted.filter(|s| owned(&s.owner)).for_each(|s| take(&SNAPSHOT, &s.id, &s.tags));
     region.instances.values().filter(|i| owned(&i.owner)).for_each(|i| take(&INSTANCE, &i.id, &i.tags));
     region.volumes.values().filter(|v| owned(&v.owner)).for_each(|v| take(&VOLUME, &v.id, &v.tags));
     region.launch_templates.values().filter(|t| owned(&t.owner)).for_each(|t| take(&LAUNCH_TEMPLATE, &t.id, &t.tags));

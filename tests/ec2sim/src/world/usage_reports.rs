@@ -14,12 +14,14 @@ use crate::world::agenda::{after, written as date};
 use crate::world::filters::{Filter, Filtered, Matcher, Values, one, written};
 use crate::world::ids::USAGE_REPORT;
 use crate::world::paging::Paging;
-use crate::world::references::{INSTANCES, LAUNCH_TEMPLATES, ResourceType, TYPES};
+use crate::world::references::{INSTANCES, LAUNCH_TEMPLATES, ResourceType, TYPES, VERSION_DEPTH};
 use crate::world::region::Region;
 use crate::world::tags::{self, TagSpecification, Tags};
 
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 const MAX_ACCOUNTS: usize = 200;
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImageUsageResourceTypeOptionRequest.html>.
+const USUAL_DEPTH: usize = 20;
 const OPERATION: &str = "CreateImageUsageReport";
 
 /// A report. Its content is as old as it is itself.
@@ -135,6 +137,7 @@ impl World {
         let tags = tags::specified(&input.tag_specifications, &created, &USAGE_REPORT)?;
         self.region_mut(cx)?.owned_image(cx, &input.image_id)?;
         input.check()?;
+        self.region(cx)?.check_reports(cx, &input.image_id)?;
         let id = self.ids.resource(&USAGE_REPORT);
         let entries = self.region(cx)?.usage(&input, cx, &id, self.config.report_lag);
         let report = UsageReport {
@@ -230,10 +233,14 @@ impl CreateReport {
         }
         // Parameters are private to an account: no report tells of them.
         let known = |t: &&ResourceType| TYPES.contains(&t.name()) && !t.name().starts_with("ssm:");
-        match self.types.iter().find(|t| !known(t)) {
-            Some(unknown) => Err(ApiError::invalid_value("ResourceType", unknown.name())),
-            None => Ok(()),
+        if let Some(unknown) = self.types.iter().find(|t| !known(t)) {
+            return Err(ApiError::invalid_value("ResourceType", unknown.name()));
         }
+        // Reports have no other option.
+        if let Some(unknown) = self.types.iter().flat_map(ResourceType::options).find(|name| *name != VERSION_DEPTH) {
+            return Err(ApiError::invalid_value("OptionName", unknown));
+        }
+        self.types.iter().try_for_each(ResourceType::check_options)
     }
 }
 
@@ -255,6 +262,19 @@ impl Region {
         self.reports.get(id).filter(|report| report.is_shown(cx)).ok_or_else(|| USAGE_REPORT.not_found(id))
     }
 
+    /// Of an image one report can be pending:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/your-ec2-ami-usage.html>.
+    fn check_reports(&self, cx: &Context, image: &str) -> Result<(), ApiError> {
+        let mut reports = self.reports.values().filter(|report| report.owner == cx.account && report.image == image);
+        if reports.any(|report| report.state(cx.now) == "pending") {
+            return Err(ApiError::new(
+                "ResourceLimitExceeded",
+                format!("A usage report of the image {image} is pending. Wait until it is complete."),
+            ));
+        }
+        Ok(())
+    }
+
     /// Counts the uses of an image by other accounts. What is younger than `lag` is not known yet.
     fn usage(&self, input: &CreateReport, cx: &Context, report: &str, lag: SignedDuration) -> BTreeMap<String, Entry> {
         let image = &input.image_id;
@@ -266,9 +286,11 @@ impl Region {
             .instances
             .values()
             .filter(|i| i.image == *image && i.terminated.is_none() && after(i.launched, lag) <= cx.now);
+        let asked_of_templates = input.types.iter().find(|t| t.name() == LAUNCH_TEMPLATES);
+        let depth = asked_of_templates.map_or(USUAL_DEPTH, |asked| asked.version_depth(USUAL_DEPTH));
         let templates = self.launch_templates.values().filter(|template| {
-            let mut versions = template.versions.values();
-            versions.any(|version| version.data.image_id.as_ref() == Some(image))
+            let mut newest = template.versions.values().rev().take(depth);
+            newest.any(|version| version.data.image_id.as_ref() == Some(image))
         });
         let uses = instances
             .map(|instance| (&instance.owner, INSTANCES))

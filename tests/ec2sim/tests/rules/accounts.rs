@@ -127,6 +127,42 @@ fn a_deregistered_image_can_be_restored_until_it_leaves_the_bin() {
 }
 
 #[test]
+fn what_is_in_the_bin_is_tagged_by_its_owner_and_by_aws_until_it_is_restored() {
+    let world = world();
+    let image = world.source();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let snapshot = client.ec2("DescribeSnapshots", &[]).text("snapshotId");
+    for kind in ["image", "snapshot"] {
+        let rule = RetentionRule {
+            region: SOURCE_REGION.to_owned(),
+            resource_type: kind.to_owned(),
+            days: Some(2),
+            ..RetentionRule::default()
+        };
+        world.sim.set_retention(rule).unwrap();
+    }
+    client.ec2("DeregisterImage", &[("ImageId", &image), ("DeleteAssociatedSnapshots", "true")]);
+
+    let both = [("ResourceId.1", image.as_str()), ("ResourceId.2", &snapshot)];
+    let tag = [&both[..], &[("Tag.1.Key", "team"), ("Tag.1.Value", "web")]].concat();
+    assert_eq!(client.ec2("CreateTags", &tag).code(), "OK");
+    assert_eq!(world.client_of(OTHER, SOURCE_REGION).ec2("CreateTags", &tag).code(), "InvalidAMIID.NotFound");
+    let keys = || client.ec2("DescribeTags", &[]).texts("key");
+    assert_eq!(keys(), ["aws:recycle-bin:resource-in-bin", "team"].repeat(2));
+
+    client.ec2("RestoreSnapshotFromRecycleBin", &[("SnapshotId", &snapshot)]);
+    client.ec2("RestoreImageFromRecycleBin", &[("ImageId", &image)]);
+    assert_eq!(keys(), ["team"; 2]);
+}
+
+#[test]
+fn a_region_that_is_not_enabled_is_shown_when_it_is_named() {
+    let world = world();
+    let named = [("RegionName.1", "me-south-1")];
+    assert_eq!(world.client().ec2("DescribeRegions", &named).text("optInStatus"), "not-opted-in");
+}
+
+#[test]
 fn new_tags_can_be_seen_late_and_are_refused_at_once() {
     let world = world_with(|config| config.late_tags = SignedDuration::from_secs(5));
     let image = world.source();

@@ -72,6 +72,10 @@ impl Client {
         self.call(Service::Ssm, operation, Params::Json(params))
     }
 
+    pub(crate) fn kms(&self, operation: &str, params: Value) -> Reply {
+        self.call(Service::Kms, operation, Params::Json(params))
+    }
+
     /// Starts a copy and answers its id.
     pub(crate) fn copy(&self, source: &str, name: &str) -> String {
         self.try_copy(source, name, &[]).text("imageId")
@@ -127,6 +131,14 @@ impl Reply {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
         let parts = self.body.split(&open).skip(1);
         parts.map(|part| part.split(&close).next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The sentence of a refusal.
+    pub(crate) fn message(&self) -> String {
+        match serde_json::from_str::<Value>(&self.body) {
+            Ok(value) => value["message"].as_str().unwrap_or_default().to_owned(),
+            Err(_) => self.text("Message"),
+        }
     }
 
     /// Its code, or `OK`.

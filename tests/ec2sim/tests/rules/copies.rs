@@ -1,6 +1,6 @@
 //! CopyImage.
 
-use crate::client::{COPY_TIME, Client, OTHER, REGION, SOURCE_REGION, world, world_with};
+use crate::client::{ACCOUNT, COPY_TIME, Client, Fixture, OTHER, REGION, SOURCE_REGION, world, world_with};
 use ec2sim::{Effect, Fault, OptIn, ReplayDead, SeedImage, SeedKey};
 use jiff::SignedDuration;
 
@@ -162,14 +162,6 @@ fn a_key_that_cannot_be_used_fails_the_copy_after_the_call_was_answered() {
 }
 
 #[test]
-fn an_encrypted_source_cannot_be_copied_unencrypted() {
-    let world = world();
-    let source = world.seed(SeedImage { encrypted: true, ..SeedImage::default() });
-    let reply = world.client().try_copy(&source, "web-1", &[("Encrypted", "false")]);
-    assert_eq!(reply.code(), "InvalidParameterCombination");
-}
-
-#[test]
 fn copies_in_flight_are_limited_for_each_account_and_region() {
     let world = world_with(|config| config.copies_in_flight = 2);
     let source = world.source();
@@ -215,4 +207,49 @@ fn a_region_that_is_not_enabled_refuses_every_call() {
     assert_eq!((refused.status, refused.code().as_str()), (401, "AuthFailure"));
     world.sim.set_opt_in("me-south-1", OptIn::OptedIn).unwrap();
     assert_eq!(client.try_copy("ami-00000000000000000", "web-1", &[]).code(), "InvalidAMIID.NotFound");
+}
+
+/// An image that its owner encrypted with a key of its own, and that key.
+fn encrypted(world: &Fixture) -> (String, String) {
+    let key = world.sim.seed_key(SeedKey { region: SOURCE_REGION.to_owned(), ..SeedKey::default() }).unwrap();
+    let seed = SeedImage { encrypted: true, kms_key_id: Some(key.clone()), ..SeedImage::default() };
+    (world.seed(seed), key)
+}
+
+#[test]
+fn an_image_is_not_decrypted_by_copying_it() {
+    let world = world();
+    let (source, _) = encrypted(&world);
+    let snapshot = world.client_of(ACCOUNT, SOURCE_REGION).ec2("DescribeSnapshots", &[]).text("snapshotId");
+    let refused = world.client().try_copy(&source, "web-1", &[("Encrypted", "false")]);
+    assert_eq!(refused.code(), "InvalidRequest");
+    let sentence = "is encrypted. Creating unencrypted copy from an encrypted snapshot is not supported.";
+    assert_eq!(refused.message(), format!("Snapshot {snapshot} {sentence}"));
+}
+
+#[test]
+fn what_is_ones_own_and_encrypted_keeps_its_key_within_the_region_when_encryption_is_asked_for() {
+    let world = world();
+    let (source, key) = encrypted(&world);
+    let here = world.client_of(ACCOUNT, SOURCE_REGION);
+    let snapshot = here.ec2("DescribeSnapshots", &[]).text("snapshotId");
+    here.try_copy(&source, "web-1", &[("Encrypted", "true")]);
+    assert_eq!(here.ec2("DescribeSnapshots", &[]).texts("kmsKeyId"), [key.as_str(), &key]);
+    let volume = [("SnapshotId", snapshot.as_str()), ("AvailabilityZone", "us-east-1a"), ("Encrypted", "true")];
+    assert_eq!(here.ec2("CreateVolume", &volume).text("kmsKeyId"), key);
+    let there = world.client();
+    there.try_copy(&source, "web-1", &[("Encrypted", "true")]);
+    assert_ne!(there.ec2("DescribeSnapshots", &[]).text("kmsKeyId"), key);
+}
+
+#[test]
+fn ancestry_goes_back_50_images_at_most() {
+    let world = world();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let mut image = world.source();
+    for number in 0..50 {
+        image = client.copy(&image, &format!("web-{number}"));
+        world.pass(COPY_TIME);
+    }
+    assert_eq!(client.ec2("GetImageAncestry", &[("ImageId", &image)]).texts("imageId").len(), 50);
 }

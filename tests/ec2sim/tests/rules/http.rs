@@ -75,3 +75,16 @@ async fn a_delay_passes_on_the_clock_of_the_runtime() {
     assert_eq!(answer.status, 200);
     assert_eq!(before.elapsed().as_secs(), 90);
 }
+
+#[tokio::test]
+async fn ec2_has_one_version() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(serve(listener, world().sim));
+
+    let describe = |version: &str| format!("Action=DescribeRegions&Version={version}");
+    let known = send(&address, "POST", "/", "ec2", &describe("2016-11-15")).await;
+    assert!(known.starts_with("HTTP/1.1 200"));
+    let unknown = send(&address, "POST", "/", "ec2", &describe("1999-01-01")).await;
+    assert!(unknown.starts_with("HTTP/1.1 400") && unknown.contains("<Code>NoSuchVersion</Code>"));
+}

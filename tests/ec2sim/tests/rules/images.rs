@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::client::{ACCOUNT, Client, Fixture, OTHER, REGION, SOURCE_REGION, world, world_with};
-use ec2sim::{Effect, Fault, SeedImage, SeedInstance, SeedLaunchTemplate};
+use ec2sim::{Effect, Fault, SeedImage, SeedInstance, SeedKey, SeedLaunchTemplate};
 use jiff::SignedDuration;
 
 /// The pages of a list of images, each with the ids that are on it.
@@ -220,4 +220,28 @@ fn an_account_holds_its_images_in_each_region_apart() {
     let image = world.source();
     let elsewhere = world.client_of(ACCOUNT, REGION);
     assert_eq!(elsewhere.ec2("DescribeImages", &[("ImageId.1", &image)]).code(), "InvalidAMIID.NotFound");
+}
+
+#[test]
+fn an_encrypted_image_is_not_made_public() {
+    let world = world();
+    let key = world.sim.seed_key(SeedKey { region: SOURCE_REGION.to_owned(), ..SeedKey::default() }).unwrap();
+    let image = world.seed(SeedImage { encrypted: true, kms_key_id: Some(key), ..SeedImage::default() });
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let public = [("ImageId", image.as_str()), ("LaunchPermission.Add.1.Group", "all")];
+    assert_eq!(client.ec2("ModifyImageAttribute", &public).code(), "UnsupportedOperation");
+}
+
+#[test]
+fn the_deprecation_of_an_image_is_cancelled_only_once_it_is_private() {
+    let world = world();
+    let image = world.source();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let permit = |change: &str| client.ec2("ModifyImageAttribute", &[("ImageId", &image), (change, "all")]);
+    let cancel = || client.ec2("DisableImageDeprecation", &[("ImageId", &image)]).code();
+    permit("LaunchPermission.Add.1.Group");
+    assert_eq!(cancel(), "InvalidRequest");
+    permit("LaunchPermission.Remove.1.Group");
+    assert_eq!(cancel(), "OK");
+    assert!(client.ec2("DescribeImages", &[("ImageId.1", &image)]).texts("deprecationTime").is_empty());
 }

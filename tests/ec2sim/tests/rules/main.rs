@@ -8,4 +8,7 @@ mod copies;
 mod faults;
 mod http;
 mod images;
+mod keys;
+mod launches;
 mod parameters;
+mod sessions;

@@ -47,7 +47,73 @@ fn a_label_on_the_oldest_of_100_versions_blocks_further_ones() {
         assert_eq!(put().code(), "OK");
     }
     client.ssm("LabelParameterVersion", json!({"Name": "/a", "ParameterVersion": 1, "Labels": ["keep"]}));
-    assert_eq!(put().code(), "ParameterMaxVersionLimitExceeded");
+    let refused = put();
+    assert_eq!(refused.code(), "ParameterMaxVersionLimitExceeded");
+    assert!(refused.message().contains("Version 1, the oldest version, can't be deleted"));
+}
+
+#[test]
+fn a_parameter_neither_becomes_nor_ceases_to_be_one_of_an_image() {
+    let world = world();
+    let image = world.source();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let put = |name: &str, data_type: &str| {
+        let put = json!({"Name": name, "Value": image, "Type": "String", "DataType": data_type, "Overwrite": true});
+        client.ssm("PutParameter", put).code()
+    };
+    for (name, data_type, other) in [("/image", "aws:ec2:image", "text"), ("/text", "text", "aws:ec2:image")] {
+        assert_eq!(put(name, data_type), "OK");
+        assert_eq!(put(name, other), "ValidationException");
+        assert_eq!(put(name, data_type), "OK");
+        let found = client.ssm("GetParameter", json!({"Name": name})).json();
+        assert_eq!((&found["Parameter"]["DataType"], &found["Parameter"]["Version"]), (&json!(data_type), &json!(2)));
+    }
+}
+
+#[test]
+fn an_overwrite_without_a_data_type_keeps_that_of_the_parameter_and_is_not_validated() {
+    let world = world();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let named = json!({"Name": "/a", "Value": world.source(), "Type": "String", "DataType": "aws:ec2:image"});
+    client.ssm("PutParameter", named);
+    client.ssm("PutParameter", json!({"Name": "/a", "Value": "by hand", "Overwrite": true}));
+    let found = client.ssm("GetParameter", json!({"Name": "/a"})).json();
+    let found = &found["Parameter"];
+    assert_eq!((&found["Value"], &found["DataType"]), (&json!("by hand"), &json!("aws:ec2:image")));
+}
+
+#[test]
+fn a_secret_is_not_decrypted_while_its_key_is_disabled() {
+    let world = world();
+    let client = world.client();
+    let key = client.kms("CreateKey", json!({})).json()["KeyMetadata"]["KeyId"].clone();
+    let put = json!({"Name": "/web/secret", "Value": "word", "Type": "SecureString", "KeyId": key});
+    client.ssm("PutParameter", put);
+    let read = |decrypted: bool| {
+        [
+            ("GetParameter", json!({"Name": "/web/secret", "WithDecryption": decrypted})),
+            ("GetParameters", json!({"Names": ["/web/secret"], "WithDecryption": decrypted})),
+            ("GetParametersByPath", json!({"Path": "/web", "WithDecryption": decrypted})),
+            ("GetParameterHistory", json!({"Name": "/web/secret", "WithDecryption": decrypted})),
+        ]
+        .map(|(operation, input)| client.ssm(operation, input).code())
+    };
+    assert_eq!(read(true), ["OK"; 4]);
+    client.kms("DisableKey", json!({"KeyId": key}));
+    assert_eq!(read(true), ["InvalidKeyId"; 4]);
+    assert_eq!(read(false), ["OK"; 4]);
+}
+
+#[test]
+fn a_path_is_filtered_by_recursive_or_one_level() {
+    let world = world();
+    let client = world.client();
+    client.ssm("PutParameter", json!({"Name": "/a/b", "Value": "v", "Type": "String"}));
+    let describe = |option: &str| {
+        let filter = json!({"Key": "Path", "Option": option, "Values": ["/a"]});
+        client.ssm("DescribeParameters", json!({"ParameterFilters": [filter]})).code()
+    };
+    assert_eq!(["Recursive", "OneLevel", "Equals"].map(describe), ["OK", "OK", "InvalidFilterOption"]);
 }
 
 #[test]

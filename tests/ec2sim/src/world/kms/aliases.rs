@@ -84,7 +84,7 @@ impl World {
                 })
             });
         let (limit, marker) = (input.limit, input.marker);
-        Ok(ListInput { limit, marker }.page("Aliases", all.collect()))
+        ListInput { limit, marker }.page("Aliases", all.collect())
     }
 }
 

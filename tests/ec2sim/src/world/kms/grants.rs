@@ -18,9 +18,8 @@ pub(crate) struct CreateGrant {
     retiring_principal: Option<String>,
     operations: Vec<String>,
     name: Option<String>,
-    /// Encryption contexts are not looked at.
-    #[serde(rename = "Constraints")]
-    _constraints: Option<Value>,
+    /// Encryption contexts are not looked at when a key is used.
+    constraints: Option<Value>,
     #[serde(rename = "GrantTokens")]
     _grant_tokens: Option<Vec<String>>,
 }
@@ -43,20 +42,27 @@ pub(crate) struct RevokeGrant {
 }
 
 impl World {
+    /// A grant with a name is made once; asked for again it is answered with another token:
+    /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html>.
     pub(crate) fn create_grant(&mut self, cx: &Context, input: CreateGrant) -> Result<Value, ApiError> {
-        let id = self.ids.uuid().replace('-', "");
+        let fresh = self.ids.uuid().replace('-', "");
+        let token = format!("token-of-{fresh}");
         let key = self.own_key(cx, &input.key_id)?;
         key.check_not_deleted(cx)?;
+        if let Some(grant) = key.grants.values().find(|grant| input.repeats(grant)) {
+            return Ok(json!({"GrantId": grant.id, "GrantToken": token}));
+        }
         let grant = KeyGrant {
-            id: id.clone(),
+            id: fresh.clone(),
             name: input.name,
             grantee: input.grantee_principal,
             retiring: input.retiring_principal,
             operations: input.operations,
+            constraints: input.constraints,
             created: cx.now,
         };
-        key.grants.insert(id.clone(), grant);
-        Ok(json!({"GrantId": id, "GrantToken": format!("token-of-{id}")}))
+        key.grants.insert(fresh.clone(), grant);
+        Ok(json!({"GrantId": fresh, "GrantToken": token}))
     }
 
     pub(crate) fn list_grants(&mut self, cx: &Context, input: ListGrants) -> Result<Value, ApiError> {
@@ -81,7 +87,7 @@ impl World {
             })
             .collect();
         let (limit, marker) = (input.limit, input.marker);
-        Ok(ListInput { limit, marker }.page("Grants", all))
+        ListInput { limit, marker }.page("Grants", all)
     }
 
     pub(crate) fn revoke_grant(&mut self, cx: &Context, input: RevokeGrant) -> Result<Value, ApiError> {
@@ -90,5 +96,17 @@ impl World {
             Some(_) => Ok(json!({})),
             None => Err(ApiError::new("NotFoundException", format!("Grant {} is not found.", input.grant_id))),
         }
+    }
+}
+
+impl CreateGrant {
+    /// Whether it asks for a grant that is there.
+    fn repeats(&self, grant: &KeyGrant) -> bool {
+        self.name.is_some()
+            && self.name == grant.name
+            && self.grantee_principal == grant.grantee
+            && self.retiring_principal == grant.retiring
+            && self.operations == grant.operations
+            && self.constraints == grant.constraints
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct KeyGrant {
     pub(crate) grantee: String,
     pub(crate) retiring: Option<String>,
     pub(crate) operations: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) constraints: Option<Value>,
     pub(crate) created: Timestamp,
 }
 

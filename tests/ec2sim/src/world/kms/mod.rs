@@ -127,8 +127,9 @@ impl Encryption<'_> {
 }
 
 impl World {
-    /// Whether the copy of a snapshot or volume is encrypted, and with which key if that can be used: the one named, else the
-    /// source's where encryption is inherited within the region, else the default of EBS.
+    /// Whether the copy of a snapshot or volume is encrypted, and with which key if that can be used: the one named, else that
+    /// of a source which is the caller's own and in this region, else the default of EBS:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/AMIEncryption.html>.
     pub(crate) fn encrypt(
         &mut self,
         cx: &Context,
@@ -147,7 +148,7 @@ impl World {
         let default = holdings.ebs.key.clone();
         let default = default.as_deref().unwrap_or(DEFAULT_ALIAS);
         let local = format!("arn:aws:kms:{name}:{}:", cx.account);
-        let inherited = source_key.filter(|key| how.asked.is_none() && key.starts_with(&local));
+        let inherited = source_key.filter(|key| key.starts_with(&local));
         let named = how.key.or(inherited).unwrap_or(default);
         if named == DEFAULT_ALIAS {
             holdings.keys.add_default(cx, fresh);

@@ -69,6 +69,8 @@ pub(crate) struct ListPolicies {
 }
 
 const DEFAULT_WINDOW: i64 = 30;
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html>.
+const MAX_LIMIT: usize = 1000;
 
 impl World {
     pub(crate) fn create_key(&mut self, cx: &Context, input: CreateKey) -> Result<Value, ApiError> {
@@ -116,7 +118,7 @@ impl World {
     pub(crate) fn list_keys(&mut self, cx: &Context, input: ListInput) -> Result<Value, ApiError> {
         let keys = &self.region_mut(cx)?.holdings(&cx.account).keys;
         let all = keys.by_id.keys().map(|id| json!({"KeyId": id, "KeyArn": arn(&cx.region, &cx.account, id)}));
-        Ok(input.page("Keys", all.collect()))
+        input.page("Keys", all.collect())
     }
 
     pub(crate) fn enable_key(&mut self, cx: &Context, input: KeyInput) -> Result<Value, ApiError> {
@@ -179,7 +181,7 @@ impl World {
     pub(crate) fn list_key_policies(&mut self, cx: &Context, input: ListPolicies) -> Result<Value, ApiError> {
         self.own_key(cx, &input.key_id)?;
         let list = ListInput { limit: input.limit, marker: input.marker };
-        Ok(list.page("PolicyNames", vec![json!("default")]))
+        list.page("PolicyNames", vec![json!("default")])
     }
 
     pub(crate) fn put_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
@@ -237,16 +239,20 @@ impl Key {
 
 impl ListInput {
     /// A page: the marker is how many were shown before.
-    pub(crate) fn page(&self, name: &str, all: Vec<Value>) -> Value {
-        let from: usize = self.marker.as_ref().and_then(|marker| marker.parse().ok()).unwrap_or(0);
+    pub(crate) fn page(&self, name: &str, all: Vec<Value>) -> Result<Value, ApiError> {
+        let invalid = |_| ApiError::new("InvalidMarkerException", "The marker is not one that a page has ended with");
+        let from: usize = self.marker.as_deref().map_or(Ok(0), str::parse).map_err(invalid)?;
         let limit = self.limit.unwrap_or(100);
-        let truncated = all.len() > from + limit;
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(ApiError::validation(format!("Limit must be between 1 and {MAX_LIMIT}")));
+        }
+        let truncated = all.len() > from.saturating_add(limit);
         let page: Vec<Value> = all.into_iter().skip(from).take(limit).collect();
         let mut answer = json!({name: page, "Truncated": truncated});
         if truncated {
             answer["NextMarker"] = json!((from + limit).to_string());
         }
-        answer
+        Ok(answer)
     }
 }
 

@@ -51,13 +51,14 @@ pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Resul
         if !known {
             return Err(ApiError::new("InvalidFilterKey", format!("The filter key {} is not valid.", filter.key)));
         }
-        let option = filter.option.as_deref().unwrap_or("Equals");
         let allowed: &[&str] = match filter.key.as_str() {
             "Name" => &["Equals", "BeginsWith", "Contains"],
-            "Path" => &["OneLevel", "Recursive", "Equals"],
+            "Path" => &["OneLevel", "Recursive"],
             "Label" => &["Equals"],
             _ => &["Equals", "BeginsWith"],
         };
+        // The first is meant where none is named.
+        let option = filter.option.as_deref().unwrap_or(allowed[0]);
         if !allowed.contains(&option) {
             return Err(ApiError::new("InvalidFilterOption", format!("The filter option {option} is not valid.")));
         }

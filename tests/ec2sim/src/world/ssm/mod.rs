@@ -27,6 +27,8 @@ pub(crate) use put::LandingParameter;
 
 /// The data type whose values must be images that can be launched.
 pub(crate) const IMAGE_TYPE: &str = "aws:ec2:image";
+/// The data type of all others.
+const TEXT_TYPE: &str = "text";
 
 /// A parameter with the versions that are kept.
 #[derive(Debug, Clone, Serialize)]
@@ -59,6 +61,11 @@ pub(crate) struct Version {
 impl Parameter {
     pub(crate) fn latest(&self) -> Option<&Version> {
         self.versions.values().next_back()
+    }
+
+    /// The data type, which all versions have in common; what has no version yet begins as text.
+    fn data_type(&self) -> &str {
+        self.latest().map_or(TEXT_TYPE, |version| &version.data_type)
     }
 
     /// The version that a selector names: a number or a label.
@@ -156,15 +163,21 @@ impl World {
 }
 
 impl Region {
-    /// The image that a launch names: an id, or `resolve:ssm:` and the name of a parameter.
+    /// The image that a launch names: an id, or `resolve:ssm:` and the name of a parameter, whose data type must be that of
+    /// images: <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>.
     pub(crate) fn resolve_image(&self, cx: &Context, named: &str) -> Result<String, ApiError> {
         let Some(parameter) = named.strip_prefix("resolve:ssm:") else {
             return Ok(named.to_owned());
         };
+        let refused = |sentence: String| Err(ApiError::new("SsmInvalidParameter", sentence));
         let found = self.accounts.get(&cx.account).and_then(|holdings| holdings.parameters.find(parameter).ok());
-        found
-            .map(|(_, version, _)| version.value.clone())
-            .ok_or_else(|| ApiError::invalid(format!("Unable to resolve the SSM parameter {parameter} to an image id")))
+        match found {
+            None => refused(format!("The following aliases are invalid: {named}")),
+            Some((_, version, _)) if version.data_type != IMAGE_TYPE => refused(format!(
+                "Unsupported data type. The following parameter data types are supported: {IMAGE_TYPE}"
+            )),
+            Some((_, version, _)) => Ok(version.value.clone()),
+        }
     }
 
     /// Whether the value of an `aws:ec2:image` parameter is an image that the account can launch.

@@ -1,5 +1,5 @@
-//! PutParameter. What has the data type `aws:ec2:image` is validated after the call was answered: it is written only
-//! if the image exists and is available.
+//! PutParameter. What a call gives the data type `aws:ec2:image` is validated after the call was answered: it is written
+//! only if the image exists and is available. A call that leaves out the data type asks for no validation.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::world::ssm::names;
 use crate::world::ssm::policies;
 use crate::world::ssm::secrets::{DEFAULT_KEY, SECRET};
 use crate::world::ssm::tagging::as_ssm_says;
-use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, Version};
+use crate::world::ssm::{IMAGE_TYPE, Parameter, Parameters, TEXT_TYPE, Version};
 use crate::world::tags::{self, Tag, Tags};
 
 const STANDARD: &str = "Standard";
@@ -134,10 +134,12 @@ impl Parameters {
             parameter.policies = policies;
         }
         let number = parameter.latest().map_or(1, |latest| latest.number + 1);
+        // AWS does not document what a call means that leaves it out; here the parameter keeps the one it has.
+        let data_type = input.data_type.unwrap_or_else(|| parameter.data_type().to_owned());
         let version = Version {
             number,
             value: input.value,
-            data_type: input.data_type.unwrap_or_else(|| "text".to_owned()),
+            data_type,
             description: input.description,
             allowed_pattern: input.allowed_pattern,
             key: input.key_id,
@@ -175,7 +177,7 @@ impl PutParameter {
         }
         one_of("Type", self.r#type.as_deref(), &["String", "StringList", SECRET])?;
         one_of("Tier", self.tier.as_deref(), &[STANDARD, ADVANCED, INTELLIGENT])?;
-        one_of("DataType", self.data_type.as_deref(), &["text", IMAGE_TYPE])?;
+        one_of("DataType", self.data_type.as_deref(), &[TEXT_TYPE, IMAGE_TYPE])?;
         if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {
             return Err(ApiError::validation(format!("The data type {IMAGE_TYPE} needs the type String")));
         }
@@ -236,25 +238,40 @@ impl PutParameter {
                 "Parameter Store does not support changing a parameter type in a hierarchy.",
             ));
         }
+        self.check_data_type(parameter)?;
         if parameter.tier == ADVANCED && self.tier.as_deref() == Some(STANDARD) {
             return Err(ApiError::validation(
                 "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the \
                  advanced-parameter tier to the standard-parameter tier.",
             ));
         }
-        let oldest = parameter.versions.values().next();
-        if parameter.versions.len() >= MAX_VERSIONS && oldest.is_some_and(|version| !version.labels.is_empty()) {
-            return Err(ApiError::new(
+        let oldest = parameter.versions.values().next().filter(|version| !version.labels.is_empty());
+        match oldest.filter(|_| parameter.versions.len() >= MAX_VERSIONS) {
+            None => Ok(()),
+            Some(Version { number, .. }) => Err(ApiError::new(
                 "ParameterMaxVersionLimitExceeded",
                 format!(
                     "You attempted to create a new version of {} by calling the PutParameter API with the overwrite \
-                     flag. The oldest version can't be deleted because it has a label associated with it. Move the \
-                     label to another version of the parameter, and try again.",
+                     flag. Version {number}, the oldest version, can't be deleted because it has a label associated \
+                     with it. Move the label to another version of the parameter, and try again.",
                     self.name
                 ),
-            ));
+            )),
         }
-        Ok(())
+    }
+
+    /// A parameter neither becomes nor ceases to be one of an image:
+    /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-data-types.html>.
+    fn check_data_type(&self, existing: &Parameter) -> Result<(), ApiError> {
+        match self.data_type.as_deref().filter(|asked| *asked != existing.data_type()) {
+            None => Ok(()),
+            Some(asked) => Err(ApiError::validation(format!(
+                "The data type of the parameter {} can't be changed from {} to {asked}. You must create a new, unique \
+                 parameter.",
+                self.name,
+                existing.data_type()
+            ))),
+        }
     }
 }
 

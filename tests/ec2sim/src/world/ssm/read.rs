@@ -77,11 +77,24 @@ fn shown(parameter: &Parameter, version: &Version, decrypted: bool) -> String {
     format!("AQICAH{hex}")
 }
 
+/// The keys that it takes to show versions decrypted; only secrets have one.
+fn keys_of<'v>(versions: impl IntoIterator<Item = &'v Version>, decrypted: bool) -> Vec<String> {
+    versions.into_iter().filter(|_| decrypted).filter_map(|version| version.key.clone()).collect()
+}
+
 impl World {
+    /// Refuses to decrypt where one of the keys cannot be used.
+    fn check_decryption(&self, cx: &Context, keys: &[String]) -> Result<(), ApiError> {
+        keys.iter().try_for_each(|key| self.check_secret_key(cx, key))
+    }
+
     pub(crate) fn get_parameter(&mut self, cx: &Context, input: GetParameter) -> Result<Value, ApiError> {
         names::check_named(&input.name)?;
         let (parameter, version, selector) = self.parameters(cx)?.find(&input.name)?;
-        Ok(json!({"Parameter": value(cx, parameter, version, selector, input.with_decryption)}))
+        let keys = keys_of([version], input.with_decryption);
+        let found = value(cx, parameter, version, selector, input.with_decryption);
+        self.check_decryption(cx, &keys)?;
+        Ok(json!({"Parameter": found}))
     }
 
     pub(crate) fn get_parameters(&mut self, cx: &Context, input: GetParameters) -> Result<Value, ApiError> {
@@ -101,10 +114,12 @@ impl World {
         }
         // In the order of the names, whatever the order of the call.
         found.sort_by(|(one, ..), (other, ..)| one.name.cmp(&other.name));
+        let keys = keys_of(found.iter().map(|(_, version, _)| *version), input.with_decryption);
         let found: Vec<Value> = found
             .into_iter()
             .map(|(parameter, version, selector)| value(cx, parameter, version, selector, input.with_decryption))
             .collect();
+        self.check_decryption(cx, &keys)?;
         Ok(json!({"Parameters": found, "InvalidParameters": invalid}))
     }
 
@@ -128,10 +143,12 @@ impl World {
             below.is_some_and(|rest| input.recursive || !rest.contains('/'))
                 && input.parameter_filters.iter().all(|filter| filter.passes(parameter))
         });
+        let keys = keys_of(page.iter().filter_map(|parameter| parameter.latest()), input.with_decryption);
         let page: Vec<Value> = page
             .into_iter()
             .filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None, input.with_decryption)))
             .collect();
+        self.check_decryption(cx, &keys)?;
         Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 
@@ -145,6 +162,7 @@ impl World {
         let parameter = self.parameters(cx)?.get(&plain_name(&input.name))?;
         let versions = parameter.versions.iter().map(|(number, version)| (format!("{number:020}"), version)).collect();
         let (page, token) = paging.page(&versions, |_| true);
+        let keys = keys_of(page.iter().map(|version| **version), input.with_decryption);
         let page: Vec<Value> = page
             .into_iter()
             .map(|version| {
@@ -165,6 +183,7 @@ impl World {
                 }))
             })
             .collect();
+        self.check_decryption(cx, &keys)?;
         Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))
     }
 }

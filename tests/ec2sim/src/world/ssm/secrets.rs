@@ -10,8 +10,8 @@ pub(crate) const SECRET: &str = "SecureString";
 pub(crate) const DEFAULT_KEY: &str = "alias/aws/ssm";
 
 impl World {
-    /// Refuses a key that cannot encrypt: it must exist, be enabled, and its policy or a grant must name the caller.
-    /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html>.
+    /// Refuses a key that can neither encrypt nor decrypt: it must exist, be enabled, and its policy or a grant must name the
+    /// caller. <https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html>.
     pub(crate) fn check_secret_key(&self, cx: &Context, named: &str) -> Result<(), ApiError> {
         if named == DEFAULT_KEY || named == format!("arn:aws:kms:{}:{}:{DEFAULT_KEY}", cx.region, cx.account) {
             return Ok(());

@@ -1,4 +1,5 @@
-//! What amiops reports: the status of a `MachineImage`. A report only; nothing in it decides anything.
+//! What amiops reports: the status of a `MachineImage`. A report; the little in it that AWS cannot tell is read back: the
+//! regions, versions and generation it tells of, the request that was handled last, and the history of channels.
 //!
 //! Every list is sorted and bounded, and nothing changes without meaning, so that an unchanged world
 //! means an unchanged status.
@@ -148,9 +149,9 @@ pub enum ReplicaState {
     Failed,
     /// Somebody disabled the image.
     Disabled,
-    /// It holds other content than the manifest now says.
+    /// It holds other content than the manifest now says, or is still to be handed back.
     Conflict,
-    /// The region cannot be seen at present.
+    /// It cannot be told at present: the region cannot be seen, or the last look did not show the image.
     Unknown,
 }
 

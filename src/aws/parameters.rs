@@ -237,7 +237,20 @@ pub(super) async fn put(
         }
     }
     let change = value().overwrite(true).customize().config_override(once()).send();
-    aws.call("PutParameter", region, change).await.map(|_| ()).map_err(|e| Unwritten::by(&e, name))
+    aws.call("PutParameter", region, change)
+        .await
+        .map(drop)
+        .map_err(|error| Unwritten::by(&of_another_type(error), name))
+}
+
+/// SSM refuses to give a parameter another data type, in words that do not say so:
+/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>
+fn of_another_type(error: CallError) -> CallError {
+    if error.code != "ValidationException" {
+        return error;
+    }
+    let advice = "If the parameter has the data type text, delete it: that cannot be changed, and amiops makes it anew";
+    error.with_class(Class::NeedsPerson, advice)
 }
 
 /// Removes a parameter, if its tags say that it is ours.

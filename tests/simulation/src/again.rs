@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use crate::checkers::tag_of;
 use crate::door::Call;
 use crate::owed::Owed;
-use crate::state::State;
+use crate::state::{Parameter, State};
 use crate::world::World;
 
 /// A call that fails is tried again after seconds, then minutes, by the SDK three times each. A change of the manifest begins
@@ -76,10 +76,10 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The parameter of a region that the running controller was told to have been given an image just now, if there is one: whether
-    /// SSM shows it already or not, it may come to name the image.
+    /// The parameter of a region that the running controller has given an image just now, if there is one: whether SSM has answered and
+    /// shows it already or not, it may come to name the image.
     pub(crate) fn was_given(&self, now: Duration, region: &str, image: &str) -> Option<&str> {
-        let of = |(write, put): &(&Write, &Put)| write.1 == region && put.value == image && put.told;
+        let of = |(write, put): &(&Write, &Put)| write.1 == region && put.value == image;
         let given = self.put.iter().find(|given| of(given) && given.1.is_under_way(now));
         given.map(|(write, _)| write.2.as_str())
     }
@@ -138,7 +138,13 @@ pub(crate) fn wrong(world: &World, state: &State, call: &Call) -> Option<String>
     past.done.removed.remove(&of_the_same("DeleteParameter"));
     let before = past.done.put.insert(write, Put { value: value.to_owned(), at: now, told: false });
     let same = before.as_ref().filter(|put| put.value == value);
-    if same.is_some_and(|put| put.is_under_way(now)) && !touched {
+    // SSM may have taken in between what was written before.
+    let shows_another = |put: &Put| {
+        let here = |p: &&Parameter| p.region == call.region && Some(p.name.as_str()) == call.get("Name");
+        let since = world.now() - now.saturating_sub(put.at);
+        state.parameters.iter().find(here).is_some_and(|p| p.value != value && p.modified > since)
+    };
+    if same.is_some_and(|put| put.is_under_way(now) && !shows_another(put)) && !touched {
         return Some("it was just written".into());
     }
     // SSM may take some time to show what was written without an answer.

@@ -54,10 +54,12 @@ pub(crate) struct Asked {
     /// The number of the call that last looked at each image, and of the one that asked who uses it.
     looked: BTreeMap<String, u64>,
     checked: BTreeMap<String, u64>,
+    /// The images that were still being made when they were last looked at.
+    pending: BTreeSet<String>,
     /// The images, and their regions, that were not among the answers when they were last asked about.
     missed: BTreeSet<(String, String)>,
-    /// The pages of answers that go on.
-    pages: BTreeMap<String, String>,
+    /// The answers that go on, so far, by the question and the token of their next page.
+    pages: BTreeMap<(String, String), String>,
 }
 
 impl Asked {
@@ -90,13 +92,23 @@ fn whole(world: &World, call: &Call, answer: &HttpResponse) -> Option<String> {
     let page = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
     let asked: Vec<_> = call.parameters.iter().filter(|(name, _)| *name != "NextToken").collect();
     let key = format!("{} {asked:?}", call.region);
-    let mut past = world.past();
-    let text = past.asked.pages.remove(&key).filter(|_| call.get("NextToken").is_some()).unwrap_or_default() + &page;
-    if page.contains("<nextToken>") {
-        past.asked.pages.insert(key, text);
-        return None;
+    let pages = &mut world.past().asked.pages;
+    let before = match call.get("NextToken") {
+        // A page may be asked for again, if its answer was lost.
+        Some(token) => pages.get(&(key.clone(), token.to_owned())).cloned().unwrap_or_default(),
+        None => {
+            pages.retain(|(of, _), _| *of != key);
+            String::new()
+        }
+    };
+    let text = before + &page;
+    match page.split("<nextToken>").nth(1).and_then(|rest| rest.split('<').next()) {
+        Some(token) => {
+            pages.insert((key, token.to_owned()), text);
+            None
+        }
+        None => Some(text),
     }
-    Some(text)
 }
 
 /// Whether a call asks for whatever can use an image. What rests or is about to run needs its image too.
@@ -156,6 +168,11 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, began: Duration, ans
         }
         if question == Question::Look {
             past.asked.looked.insert(subject.to_owned(), number);
+            let shown = text.split("<imageId>").find(|image| image.split('<').next() == Some(subject));
+            match shown.is_some_and(|image| image.contains("<imageState>pending")) {
+                true => past.asked.pending.insert(subject.to_owned()),
+                false => past.asked.pending.remove(subject),
+            };
         }
         if question == Question::References {
             past.asked.checked.insert(subject.to_owned(), number);
@@ -305,10 +322,9 @@ pub(crate) fn disowned_since(world: &World, id: &str) -> bool {
     came_after(past.disowned.get(id), past.asked.looked.get(id))
 }
 
-/// Whether a copy ended after the last look at it.
-pub(crate) fn ended_since(world: &World, id: &str) -> bool {
-    let past = world.past();
-    came_after(past.ended.get(id), past.asked.looked.get(id))
+/// Whether the last look at an image showed that it was still being made.
+pub(crate) fn was_pending(world: &World, id: &str) -> bool {
+    world.past().asked.pending.contains(id)
 }
 
 /// Whether a snapshot was taken out of amiops's hands after the last look at it.

@@ -169,7 +169,9 @@ fn twice(status: &Value) -> Option<String> {
 /// That something which was to go is not there is no problem.
 fn gone(status: &Value) -> Option<String> {
     const NOT_THERE: [&str; 3] = ["InvalidAMIIDNotFound", "InvalidSnapshotNotFound", "ParameterNotFound"];
-    let mut problems = entries(status, "problems");
+    // What is there no more was to be tagged, and is looked for.
+    let removes = |p: &&Value| !p["message"].as_str().is_some_and(|message| message.starts_with("CreateTags in"));
+    let mut problems = entries(status, "problems").filter(removes);
     let problem = problems.find(|p| p["reason"].as_str().is_some_and(|reason| NOT_THERE.contains(&reason)))?;
     Some(format!("what is gone stands in the way: {problem}"))
 }

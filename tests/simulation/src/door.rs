@@ -221,16 +221,7 @@ async fn second_thought(world: &World, by_hand: &SdkConfig) {
             world.disturb(Duration::ZERO);
             hands::act(world, by_hand, what, pick).await;
         }
-        Some((_, Thought::CopiesEnd)) => end_copies(world),
+        Some((_, Thought::CopiesEnd)) => world.aws.end_copies(),
         None => {}
     }
-}
-
-/// Ends all copies, and notes which those were.
-fn end_copies(world: &World) {
-    let pending: Vec<_> = world.state().images.into_iter().filter(|i| i.state == "pending").map(|i| i.id).collect();
-    world.aws.end_copies();
-    let mut past = world.past();
-    let calls = past.calls;
-    past.ended.extend(pending.into_iter().map(|id| (id, calls)));
 }

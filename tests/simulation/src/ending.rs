@@ -1,7 +1,7 @@
 //! The rules that must hold at the end, when the world has fallen quiet: every object is what it says it is, or says what
 //! stands in the way; and then nothing more is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubesim::{Logged, RequestInfo, Verb};
 use serde_json::Value;
@@ -223,7 +223,8 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String>
             .filter(|i| !i.shared && !used(&i.id))
             .filter(is_free)
             .collect();
-        if left.len() > keep_last as usize {
+        let versions: BTreeSet<_> = left.iter().map(|i| i.version()).collect();
+        if versions.len() > keep_last as usize {
             let ids: Vec<_> = left.iter().map(|i| format!("{} ({})", i.id, i.version().unwrap_or_default())).collect();
             wrong.push(format!("{}: {region} keeps {ids:?}, more than {keep_last}", manifest.object));
         }
@@ -244,7 +245,7 @@ fn is_source(world: &World, object: &str, id: &str) -> bool {
 }
 
 /// An object that is being deleted and is still there must say what keeps it, and something must.
-fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<String> {
+pub(crate) fn deleting(world: &World, state: &State, object: &str, found: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let kept = state.images.iter().any(|i| {
         // A parameter of the object's own goes with it.

@@ -61,7 +61,8 @@ pub(crate) fn now(world: &World, object: &str) -> Value {
 
 /// The manifest of an object that has arrived, if nothing stands in the way of more.
 pub(crate) fn arrived(world: &World, state: &State, object: &str) -> Option<Manifest> {
-    let manifest = world.manifest(object).filter(|m| !m.suspend && ending::lacking(state, m).is_none())?;
+    let is_ready = ending::is_ready(&now(world, object)["status"]);
+    let manifest = world.manifest(object).filter(|m| is_ready && !m.suspend && ending::lacking(state, m).is_none())?;
     (!ending::excused(state, &manifest.with_more())).then_some(manifest)
 }
 

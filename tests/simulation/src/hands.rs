@@ -212,11 +212,14 @@ async fn image(config: &SdkConfig, state: &State, image: &Image, what: ByHand, p
 /// The image that was baked for a version goes, or is disabled, while others may still be copied from it.
 async fn lose_source(world: &World, config: &SdkConfig, pick: usize) -> Option<String> {
     let id = source_id(OBJECTS[pick % OBJECTS.len()], pick / OBJECTS.len() % crate::manifest::SOURCES);
-    touch(world, REGIONS[0], None);
+    let state = world.state();
+    let image = state.image(REGIONS[0], &id);
+    touch(world, REGIONS[0], image);
     match pick.is_multiple_of(3) {
-        true => drop(ec2(config, REGIONS[0]).disable_image().image_id(id).send().await),
+        true => drop(ec2(config, REGIONS[0]).disable_image().image_id(&id).send().await),
         false => deregister(config, REGIONS[0], &id).await,
     }
+    touch(world, REGIONS[0], image);
     Some(REGIONS[0].to_owned())
 }
 
@@ -262,8 +265,20 @@ async fn parameter(world: &World, config: &SdkConfig, state: &State, what: ByHan
         let ours = state.images.iter().filter(|i| i.region == parameter.region && owner_of(&i.tags).is_some());
         let ours: Vec<_> = ours.map(|i| i.id.clone()).collect();
         let value = ours.get(pick % ours.len().max(1)).filter(|_| pick % 8 > 3).cloned().unwrap_or(baked);
-        let data_type = ["text", "aws:ec2:image"][pick / OBJECTS.len() % 2];
-        ssm.put_parameter().name(&parameter.name).value(value).data_type(data_type).overwrite(true).send().await.ok();
+        let is_typed = pick / OBJECTS.len() % 2 == 1;
+        let data_type = if is_typed { "aws:ec2:image" } else { "text" };
+        let put = ssm.put_parameter().name(&parameter.name).value(value).data_type(data_type);
+        if is_typed == parameter.is_typed {
+            put.overwrite(true).send().await.ok();
+        } else {
+            // The data type of a parameter cannot be changed.
+            ssm.delete_parameter().name(&parameter.name).send().await.ok();
+            let tags = parameter
+                .tags
+                .iter()
+                .filter_map(|(key, value)| aws_sdk_ssm::types::Tag::builder().key(key).value(value).build().ok());
+            put.r#type(ParameterType::String).set_tags(Some(tags.collect())).send().await.ok();
+        }
         if pick % 8 == 5 {
             let owner =
                 aws_sdk_ssm::types::Tag::builder().key(OWNER).value(format!("{INSTALLATION}/{NAMESPACE}/another"));

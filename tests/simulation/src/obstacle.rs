@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use ec2sim::{Effect, Fault, SeedImage};
+use fastrand::Rng;
 use kubesim::{Verb, Verdict};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -38,6 +39,12 @@ enum Obstacle {
     ParameterIsChanged,
     StatusIsWiped,
     StatusIsRefused,
+    /// A version whose copies all fail gets another source.
+    SourceIsCorrected,
+    /// A channel is moved, and back before SSM can have taken the value.
+    ChannelIsMovedBack,
+    /// AWS takes seconds for each answer, so that no listing is quick, and an object is deleted with its images.
+    AwsIsSlow,
 }
 
 /// The scene of an obstacle.
@@ -63,8 +70,11 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ParameterIsChanged,
         StatusIsWiped,
         StatusIsRefused,
+        SourceIsCorrected,
+        ChannelIsMovedBack,
+        AwsIsSlow,
     ];
-    let (obstacle, number) = (obstacles[(number % 9) as usize], number / 9);
+    let (obstacle, number) = (obstacles[(number % 12) as usize], number / 12);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -78,6 +88,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ParameterIsChanged => scene.overwrite(&manifest, ssm_takes).await,
         StatusIsWiped => scene.wipe(&manifest).await,
         StatusIsRefused => scene.refuse_status(&manifest.with_more()).await,
+        SourceIsCorrected => scene.correct_source(&manifest.with_more(), number).await,
+        ChannelIsMovedBack => scene.move_back(&manifest, ssm_takes).await,
+        AwsIsSlow => scene.delete_slowly(&manifest).await,
         _ => {
             let mut more = manifest.with_more();
             if number % 2 == 0 {
@@ -200,6 +213,64 @@ impl Scene<'_> {
         if !parameters().any(|p| p.name == before.name && p.value == before.value) {
             self.world.violation(format!("{} in {} was changed, and is not put right", before.name, self.region));
         }
+    }
+
+    /// All copies of a version fail, and somebody names another source for it: nothing holds the former one.
+    async fn correct_source(&self, more: &Manifest, number: u64) {
+        let fault = self.world.aws.add_fault(copies_fail());
+        self.world.apply(more);
+        sleep(SOON + self.aws_takes).await;
+        self.world.aws.clear_fault(fault);
+        let corrected = more.with_other_source_of_last(&mut Rng::with_seed(number));
+        let source = corrected.versions.last().map(|version| version.source(more.object));
+        let state = self.world.state();
+        if !source.is_some_and(|(region, id)| state.image(&region, &id).is_some_and(|i| i.state == "available")) {
+            return;
+        }
+        self.world.apply(&corrected);
+        if self.world.manifest(more.object).as_ref() != Some(&corrected) {
+            return;
+        }
+        sleep(STANDS + self.aws_takes * 2).await;
+        self.check_arrived(&corrected);
+    }
+
+    /// A channel is moved and at once moved back, of an object whose passes are a day apart. SSM may come to take the value in between.
+    async fn move_back(&self, manifest: &Manifest, ssm_takes: Duration) {
+        let mut manifest = manifest.clone();
+        manifest.set("/interval", json!("24h"));
+        let channels = manifest.channels.iter().filter(|(channel, _)| manifest.published(channel).is_some());
+        let Some((channel, here)) = channels.map(|(channel, number)| (*channel, *number)).next() else { return };
+        let Some(there) = manifest.versions.iter().map(|v| v.number).find(|number| *number != here) else { return };
+        self.world.apply(&manifest);
+        sleep(SOON).await;
+        let mut moved = manifest.clone();
+        moved.channels.insert(channel, there);
+        self.world.apply(&moved);
+        sleep(Duration::from_secs(2)).await;
+        self.world.apply(&manifest);
+        if self.world.manifest(manifest.object).as_ref() == Some(&manifest) {
+            sleep(SOON + ssm_takes * 2).await;
+            self.check_arrived(&manifest);
+        }
+    }
+
+    /// An object is deleted with its images while each answer takes long.
+    async fn delete_slowly(&self, manifest: &Manifest) {
+        let manifest = Manifest { delete: true, ..manifest.clone() };
+        if manifest.guarded {
+            return;
+        }
+        self.world.apply(&manifest);
+        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
+        self.world.delete(manifest.object);
+        sleep(STANDS).await;
+        let found = now(self.world, manifest.object);
+        if found.is_object() {
+            let wrong = ending::deleting(self.world, &self.world.state(), manifest.object, &found);
+            wrong.into_iter().for_each(|what| self.world.violation(format!("AWS was slow, and {what}")));
+        }
+        self.world.aws.clear_fault(slow);
     }
 
     /// The API server takes no status for a while. What was to be written is written soon after.

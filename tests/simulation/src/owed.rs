@@ -174,7 +174,11 @@ pub(crate) fn answered(world: &World, call: &Call, text: &str) {
         owed.owe(now, &call.region, Look::Image(missed.clone()));
     }
     // What was handed back is listed for its tags, and is nothing to amiops.
-    let ours = text.split("<imageId>").skip(1).filter(|image| !image.contains(HANDED_BACK));
+    let owner =
+        |image: &str| image.split("<key>amiops.dev/owner</key><value>").nth(1)?.split('<').next().map(str::to_owned);
+    // Nor is what has an owner that nobody can read.
+    let is_legible = |image: &str| owner(image).is_some_and(|owner| owner.split('/').count() == 3);
+    let ours = text.split("<imageId>").skip(1).filter(|image| !image.contains(HANDED_BACK) && is_legible(image));
     let ids = ours.filter_map(|image| image.split('<').next()).filter(|id| !owed.gone.contains(*id));
     owed.listed.insert(call.region.clone(), ids.map(str::to_owned).collect());
 }

@@ -158,7 +158,8 @@ fn last_of_region(world: &World, state: &State, image: &Image, object: &str) -> 
     let lone = !state.images.iter().any(|i| another(&i)) && image.state == "available";
     let unknown = world.touched_lately(&image.region) || removed_by_another(world, |_, of| of == image.region);
     let to_blame = !unknown || !asked::sees_another(world, image);
-    let has_just_ended = asked::ended_since(world, &image.id);
+    // A copy may end between the look and the call.
+    let has_just_ended = asked::was_pending(world, &image.id);
     (lone && to_blame && !has_just_ended).then(|| format!("{} is the last available image", image.id))
 }
 

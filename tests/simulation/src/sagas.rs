@@ -289,8 +289,12 @@ impl Saga {
     }
 
     /// A channel moves or comes, and before SSM has checked the image it moves on or back, the version leaves the list, or the object
-    /// is deleted with its images.
+    /// is deleted with its images. Perhaps no answer comes to what is written.
     fn fickle(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        if rng.u8(..3) == 0 {
+            let lost = Fault::new(Effect::DropReply).operation("PutParameter");
+            self.step(Act::Aws(Box::new(lost), Duration::from_secs(rng.u64(5..60))));
+        }
         for _ in 0..rng.usize(1..3) {
             let mut moved = manifest.with_new_channel();
             moved.move_channel(rng);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::checkers;
 use crate::coherent::entries;
 use crate::manifest::{Manifest, Version};
 use crate::state::{Image, State};
@@ -19,6 +20,7 @@ pub(crate) fn wrong(world: &World, state: &State, manifest: &Manifest, found: &V
         .or_else(|| images(state, manifest, status))
         .or_else(|| untold(world, state, manifest, status))
         .or_else(|| unexplained(state, manifest, status))
+        .or_else(|| conflicts(state, manifest, status))
         .or_else(|| replicas(manifest, status))
         .or_else(|| channels(state, manifest, status));
     wrong.map(|wrong| format!("{} does not tell the truth: {wrong}: {status}", manifest.object))
@@ -62,7 +64,14 @@ fn untold(world: &World, state: &State, manifest: &Manifest, status: &Value) -> 
     let duplicate = |i: &&Image| {
         entries(status, "problems").any(|p| p["reason"] == "Duplicate" && text(p, "message").contains(&i.id))
     };
-    let image = state.images.iter().filter(ours).find(|i| !told.contains(i.id.as_str()) && !duplicate(i))?;
+    // Of two for which no controller is to blame, one is told of.
+    let twin = |i: &Image| {
+        let same = |o: &&Image| o.region == i.region && o.is_of(manifest.object) && o.version() == i.version();
+        let mut others = state.images.iter().filter(same).filter(|o| told.contains(o.id.as_str()));
+        others.any(|o| checkers::is_of_nobody(world, o) || checkers::is_of_nobody(world, i))
+    };
+    let untold = |i: &&Image| !told.contains(i.id.as_str()) && !duplicate(i) && !twin(i);
+    let image = state.images.iter().filter(ours).find(untold)?;
     Some(format!("{} in {} is not told of", image.id, image.region))
 }
 
@@ -79,6 +88,17 @@ fn unexplained(state: &State, manifest: &Manifest, status: &Value) -> Option<Str
     let (region, version) =
         places.into_iter().find(|(region, version)| !available(region, version) && !explained(region, version))?;
     Some(format!("why {version} is not available in {region} is not told"))
+}
+
+/// Of which version it is said that it holds other content, of that there is such an image.
+fn conflicts(state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
+    let told = entries(status, "problems").filter(|p| p["reason"] == "SourceChanged").map(|p| text(p, "version"));
+    let differs = |i: &Image, version: &str| {
+        i.is_of(manifest.object) && i.version() == Some(version) && !has_content(i, manifest, version)
+    };
+    let holds = |version: &str| state.images.iter().any(|i| differs(i, version) && i.state != "failed");
+    let version = told.into_iter().find(|version| !holds(version))?;
+    Some(format!("no image of {version} holds other content"))
 }
 
 /// The replicas that are counted are those that are told of one by one.

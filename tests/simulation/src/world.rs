@@ -100,8 +100,6 @@ pub(crate) struct Past {
     /// can know.
     pub(crate) seen: BTreeSet<String>,
     pub(crate) unheard: BTreeSet<String>,
-    /// After how many calls each copy ended that ended in the middle of a pass.
-    pub(crate) ended: BTreeMap<String, u64>,
     /// The images that any parameter was ever asked to name, by region.
     pub(crate) published: BTreeSet<(String, String)>,
     /// Those of which SSM has said that it accepts them.

@@ -1,13 +1,17 @@
 //! The informer for EC2: one task for each region lists what is ours, keeps it in memory, and wakes the objects
 //! whose images changed. Its cost grows with regions, not with objects.
 
+mod region;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use region::{Region, watch_region};
 
 use super::client::Aws;
 use super::memory::Memory;
@@ -21,7 +25,6 @@ use crate::telemetry::Metrics;
 
 /// How long a pass waits for the first listing of a region before it goes on without it.
 const FIRST_LISTING: Duration = Duration::from_secs(5);
-
 /// How long a pass waits for the answer about a source, so that its region holds up no other.
 const SOURCE_LIMIT: Duration = Duration::from_secs(10);
 /// For so long after a region has not told of a source, it is not asked about any: many objects would wait for it, and hold up the others.
@@ -50,27 +53,6 @@ pub struct Inventory {
     regions: Mutex<BTreeMap<RegionName, Arc<Region>>>,
     /// When a region was last asked about a source and did not answer.
     silent: Mutex<BTreeMap<RegionName, Instant>>,
-}
-
-/// One region: what is remembered, and the means to have it refreshed.
-struct Region {
-    name: RegionName,
-    memory: Mutex<Memory>,
-    parameters: Mutex<Parameters>,
-    stay: Mutex<usage::Stay>,
-    /// Held while parameters are read, so that objects that ask at once share the calls.
-    reading: tokio::sync::Mutex<()>,
-    demand: Mutex<Demand>,
-    called: Notify,
-    /// The number of the last refresh that was served.
-    served: watch::Sender<u64>,
-}
-
-/// What was asked for and not yet begun.
-#[derive(Debug, Default)]
-struct Demand {
-    tickets: u64,
-    snapshots: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -274,67 +256,11 @@ impl Inventory {
         if let Some(region) = regions.get(name) {
             return region.clone();
         }
-        let region = Arc::new(Region {
-            name: name.clone(),
-            memory: Mutex::default(),
-            parameters: Mutex::default(),
-            stay: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
-            demand: Mutex::default(),
-            called: Notify::new(),
-            served: watch::Sender::new(0),
-        });
-        region.ask();
+        let region = Arc::new(Region::new(name.clone()));
         regions.insert(name.clone(), region.clone());
         // The task ends with the inventory: it holds it only while it works.
         tokio::spawn(watch_region(Arc::downgrade(self), region.clone()));
         region
-    }
-
-    /// Lists the images, and the snapshots if asked to or if an image has vanished, and then wakes those for whom something changed.
-    async fn list(&self, region: &Region, with_snapshots: bool) -> Result<(), Trouble> {
-        let result = images::list(&self.aws, &region.name, &self.settings.installation).await;
-        let now = self.clock.now();
-        let mut outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        let mut changed = match result {
-            Ok(images) => lock(&region.memory).apply_listing(images, now),
-            Err(trouble) => lock(&region.memory).fail(trouble),
-        };
-        self.count(region);
-        if outcome.is_ok() && (with_snapshots || lock(&region.memory).has_vanished()) {
-            outcome = self.list_snapshots(region, &mut changed).await;
-        }
-        self.wake(changed);
-        outcome
-    }
-
-    /// Lists the snapshots, and adds those for whom something changed. The next listing makes up for one that fails.
-    async fn list_snapshots(&self, region: &Region, changed: &mut BTreeSet<Owner>) -> Result<(), Trouble> {
-        let of_images = lock(&region.memory).begin_snapshots();
-        let result = images::snapshots(&self.aws, &region.name, &self.settings.installation, of_images).await;
-        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        changed.extend(match result {
-            Ok(found) => lock(&region.memory).apply_snapshots(found),
-            Err(trouble) => {
-                lock(&region.demand).snapshots = true;
-                lock(&region.memory).fail_snapshots(trouble)
-            }
-        });
-        outcome
-    }
-
-    /// Looks at the images that are not settled, and at the snapshots if one of them has vanished.
-    async fn look(&self, region: &Region, unsettled: &[ImageId]) {
-        // A look that fails says nothing; the next listing will tell what is wrong.
-        if let Ok(found) = images::find(&self.aws, &region.name, unsettled).await {
-            let mut changed = lock(&region.memory).apply_look(unsettled, found, self.clock.now());
-            self.count(region);
-            if lock(&region.memory).has_vanished() {
-                // What fails is remembered as the region's trouble, and told as that.
-                let _ = self.list_snapshots(region, &mut changed).await;
-            }
-            self.wake(changed);
-        }
     }
 
     fn wake(&self, owners: BTreeSet<Owner>) {
@@ -349,99 +275,4 @@ impl Inventory {
             self.metrics.images(region.name.as_str(), state, count);
         }
     }
-}
-
-impl Region {
-    /// Asks for a listing of images and snapshots; the answer is the number that `served` reaches when it is done.
-    fn ask(&self) -> u64 {
-        let mut demand = lock(&self.demand);
-        demand.tickets += 1;
-        demand.snapshots = true;
-        self.called.notify_one();
-        demand.tickets
-    }
-}
-
-/// When the next things are due, and how often in a row a listing has failed.
-struct Due {
-    listing: Instant,
-    snapshots: Instant,
-    look: Instant,
-    failures: u32,
-}
-
-/// The task of one region: lists when it is due or asked for, looks at unsettled images in between.
-async fn watch_region(inventory: std::sync::Weak<Inventory>, region: Arc<Region>) {
-    let start = Instant::now();
-    let mut due = Due { listing: start, snapshots: start, look: start, failures: 0 };
-    loop {
-        let Some(inventory) = inventory.upgrade() else { return };
-        let next = serve(&inventory, &region, &mut due).await;
-        drop(inventory);
-        tokio::select! {
-            () = sleep_until(next) => {}
-            () = region.called.notified() => {}
-        }
-    }
-}
-
-/// Does what is due now; the answer is when to come back.
-async fn serve(inventory: &Inventory, region: &Region, due: &mut Due) -> Instant {
-    list_if_due(inventory, region, due).await;
-    match look_if_due(inventory, region, due).await {
-        Some(look) => look.min(due.listing),
-        None => due.listing,
-    }
-}
-
-/// Lists the region if that is due or asked for.
-async fn list_if_due(inventory: &Inventory, region: &Region, due: &mut Due) {
-    let settings = &inventory.settings;
-    let now = Instant::now();
-    let tickets = lock(&region.demand).tickets;
-    if tickets <= *region.served.borrow() && due.listing > now {
-        return;
-    }
-    let asked_snapshots = std::mem::take(&mut lock(&region.demand).snapshots);
-    let with_snapshots = asked_snapshots || due.snapshots <= now;
-    match inventory.list(region, with_snapshots).await {
-        Ok(()) => {
-            due.failures = 0;
-            due.listing = Instant::now() + settings.listing;
-            if with_snapshots {
-                due.snapshots = Instant::now() + settings.snapshots;
-            }
-        }
-        Err(trouble) => {
-            due.failures += 1;
-            due.listing = Instant::now() + trouble.class.retry_after(due.failures).min(settings.listing);
-            lock(&region.demand).snapshots |= with_snapshots;
-        }
-    }
-    region.served.send_replace(tickets);
-    due.look = Instant::now() + settings.poll;
-}
-
-/// Looks at what is not settled, if that is due. The answer is when to look again; `None` if everything is settled.
-async fn look_if_due(inventory: &Inventory, region: &Region, due: &mut Due) -> Option<Instant> {
-    let poll = inventory.settings.poll;
-    let (unsettled, awaits_listing) = {
-        let memory = lock(&region.memory);
-        (memory.unsettled(), memory.awaits_listing())
-    };
-    if unsettled.is_empty() && !awaits_listing {
-        due.look = Instant::now() + poll;
-        return None;
-    }
-    if due.look <= Instant::now() {
-        if awaits_listing && due.failures == 0 {
-            // Only a whole listing shows a copy whose id is not known.
-            due.listing = Instant::now();
-        }
-        if !unsettled.is_empty() {
-            inventory.look(region, &unsettled).await;
-        }
-        due.look = Instant::now() + poll;
-    }
-    Some(due.look)
 }

@@ -224,7 +224,10 @@ impl Scene<'_> {
         let corrected = more.with_other_source_of_last(&mut Rng::with_seed(number));
         let source = corrected.versions.last().map(|version| version.source(more.object));
         let state = self.world.state();
-        if !source.is_some_and(|(region, id)| state.image(&region, &id).is_some_and(|i| i.state == "available")) {
+        let is_there =
+            |(region, id): (String, String)| state.image(&region, &id).is_some_and(|i| i.state == "available");
+        let is_source_there = source.is_some_and(is_there);
+        if !is_source_there {
             return;
         }
         self.world.apply(&corrected);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client::Aws;
 use super::errors::CallError;
 use crate::plan::ids::{ChannelName, ImageId, Owner, ParameterName, RegionName};
-use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, SSM_REWRITE, Trouble, Written, tags};
+use crate::plan::{Class, PARAMETER_NOT_OURS, Parameter, SSM_REWRITE, Shown, Trouble, Written, tags};
 
 /// GetParameters takes this many names at most.
 const NAMES_PER_CALL: usize = 10;
@@ -70,7 +70,7 @@ impl Parameters {
         let at = Some(Instant::now());
         for (name, answer) in answers {
             let before = self.read.get(&name).and_then(|r| r.written.clone());
-            let shows = |write: &Write| matches!(&answer, Ok(Some(p)) if p.value == write.image.as_str());
+            let shows = |write: &Write| matches!(&answer, Ok(Some(p)) if p.names(&write.image));
             let written = before.filter(|write| !shows(write) && write.at.elapsed() < SSM_REWRITE);
             self.read.insert(name, Remembered { answer, written, at });
         }
@@ -122,10 +122,9 @@ impl Remembered {
         let Self { answer, written, .. } = self;
         let written =
             written.clone().map(|Write { image, at, answered }| Written { image, ago: at.elapsed(), answered });
-        let shown = answer.clone()?;
         // One that SSM does not show, although it was written: its check of the image is not over.
-        let unshown = || written.is_some().then(|| Parameter { value: String::new(), modified: None, written: None });
-        Ok(shown.or_else(unshown).map(|parameter| Parameter { written, ..parameter }))
+        let shown = answer.clone()?.and_then(|parameter| parameter.shown);
+        Ok((shown.is_some() || written.is_some()).then_some(Parameter { shown, written }))
     }
 }
 
@@ -173,7 +172,8 @@ async fn read_at_once(
     let parameter = |p: &aws_sdk_ssm::types::Parameter| {
         let modified = p.last_modified_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
         let value = p.value()?.to_owned();
-        Some((ParameterName::new(p.name()?), Parameter { value, modified, written: None }))
+        let shown = Shown { value, modified, is_image: p.data_type() == Some(DATA_TYPE) };
+        Some((ParameterName::new(p.name()?), Parameter { shown: Some(shown), written: None }))
     };
     Ok(answer.parameters().iter().filter_map(parameter).collect())
 }
@@ -229,7 +229,7 @@ pub(super) async fn put(
                 // It was made since it was looked for, perhaps by a process that ended before it could tell.
                 let found = read_at_once(aws, region, std::slice::from_ref(name)).await;
                 let found = found.map_err(|e| e.about(name.as_str()))?;
-                if found.get(name).is_some_and(|parameter| parameter.value == image.as_str()) {
+                if found.get(name).is_some_and(|parameter| parameter.names(image)) {
                     return Ok(());
                 }
             }
@@ -237,20 +237,7 @@ pub(super) async fn put(
         }
     }
     let change = value().overwrite(true).customize().config_override(once()).send();
-    aws.call("PutParameter", region, change)
-        .await
-        .map(drop)
-        .map_err(|error| Unwritten::by(&of_another_type(error), name))
-}
-
-/// SSM refuses to give a parameter another data type, in words that do not say so:
-/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>
-fn of_another_type(error: CallError) -> CallError {
-    if error.code != "ValidationException" {
-        return error;
-    }
-    let advice = "If the parameter has the data type text, delete it: that cannot be changed, and amiops makes it anew";
-    error.with_class(Class::NeedsPerson, advice)
+    aws.call("PutParameter", region, change).await.map(drop).map_err(|e| Unwritten::by(&e, name))
 }
 
 /// Removes a parameter, if its tags say that it is ours.
@@ -307,7 +294,8 @@ mod tests {
     }
 
     fn shown(value: &str) -> Answers {
-        read(&Ok(Some(Parameter { value: value.into(), modified: None, written: None })))
+        let shown = Shown { value: value.into(), modified: None, is_image: true };
+        read(&Ok(Some(Parameter { shown: Some(shown), written: None })))
     }
 
     /// A parameter that named one image, to which another was written, and what SSM showed just after.

@@ -189,3 +189,42 @@ fn progress(desired: &Desired, plan: &Plan, ready: &Verdict) -> Progress {
         false => Progress::Reconciling,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
+    use super::*;
+
+    fn desired() -> Desired {
+        let image = serde_json::json!({"region": "us-east-1", "id": "ami-1"});
+        let spec = serde_json::json!({
+            "versions": [{"version": "1.0", "source": {"image": image}}],
+            "regions": [{"region": "us-east-1"}],
+        });
+        let mut object = MachineImage::new("web", serde_json::from_value(spec).expect("a spec"));
+        object.metadata.namespace = Some("images".into());
+        Desired::parse(&object, "default").expect("a manifest")
+    }
+
+    /// Whether an object that is not ready is stalled by a problem of a concern that a person has to settle.
+    fn stalls(concern: Concern, deleting: bool) -> bool {
+        let problem = Problem {
+            concern,
+            class: Class::NeedsPerson,
+            code: "UnauthorizedOperation".into(),
+            region: None,
+            version: None,
+            message: "not allowed".into(),
+        };
+        let plan = Plan { problems: vec![problem], ..Plan::default() };
+        let desired = Desired { deleting, ..desired() };
+        matches!(progress(&desired, &plan, &Verdict::new(false, "Promoting", "on its way")), Progress::Stalled)
+    }
+
+    #[test]
+    fn what_holds_up_pruning_alone_stalls_only_an_object_that_is_being_deleted() {
+        assert!(stalls(Concern::Replicate, false) && stalls(Concern::Promote, false));
+        assert!(!stalls(Concern::Prune, false));
+        assert!(stalls(Concern::Prune, true));
+    }
+}

@@ -221,7 +221,7 @@ fn channel_status(name: &str, landings: &[&Landing], former: Option<&ChannelStat
     };
     let landed = landed(landings);
     // What cannot be read at present does not speak against the former version; an image of another one does.
-    let published = |l: &&&Landing| l.image.as_ref().is_some_and(|id| !id.is_empty());
+    let published = |l: &&&Landing| l.image.is_some();
     let former = status.version.as_deref();
     let moved = match landed {
         Some(version) => former != Some(version.as_str()),
@@ -250,7 +250,7 @@ fn landed<'a>(landings: &[&'a Landing]) -> Option<&'a VersionName> {
 fn landing(landing: &Landing) -> ChannelRegion {
     ChannelRegion {
         region: landing.region.to_string(),
-        image_id: landing.image.clone().filter(|i| !i.is_empty()),
+        image_id: landing.image.clone(),
         version: landing.version.as_ref().map(|v| v.to_string()),
         error: landing.error.clone(),
     }

@@ -21,8 +21,8 @@ use jiff::Timestamp;
 pub use action::{Action, Concern, Copy, Departure, Key, Landing, Problem, Reason, Replica, Step};
 pub use desired::{Channel, Desired, Invalid, Version, numbers_with_units};
 pub use observed::{
-    Class, Failure, Image, ImageState, Observed, PARAMETER_NOT_OURS, Parameter, RegionView, Sight, Snapshot, Trouble,
-    Usage, User, Written,
+    Class, Failure, Image, ImageState, Observed, PARAMETER_NOT_OURS, Parameter, RegionView, Shown, Sight, Snapshot,
+    Trouble, Usage, User, Written,
 };
 pub use promote::SSM_REWRITE;
 pub use replicate::{LISTING_GRACE, sources_to_look_up};

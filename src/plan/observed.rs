@@ -194,19 +194,29 @@ pub struct Snapshot {
 /// An SSM parameter, as GetParameters tells of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// The image that it names.
-    pub value: String,
-    /// When it was last written.
-    pub modified: Option<Timestamp>,
+    /// What SSM shows; nothing while it checks the first value.
+    pub shown: Option<Shown>,
     /// What was written last, if SSM has not shown it yet: SSM checks an image id after it has answered.
     pub written: Option<Written>,
 }
 
 impl Parameter {
-    /// Whether SSM shows it: one that has just been made is not there before its image is checked.
-    pub fn is_shown(&self) -> bool {
-        !self.value.is_empty()
+    /// Whether SSM shows that it names an image.
+    pub fn names(&self, image: &ImageId) -> bool {
+        self.shown.as_ref().is_some_and(|shown| shown.value == image.as_str())
     }
+}
+
+/// What SSM shows of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// The image that it names.
+    pub value: String,
+    /// When it was last written.
+    pub modified: Option<Timestamp>,
+    /// Whether its data type is `aws:ec2:image`. Another one cannot be changed to that:
+    /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html>
+    pub is_image: bool,
 }
 
 /// An image that was written to a parameter.

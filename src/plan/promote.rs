@@ -70,9 +70,11 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
             return landing;
         }
     };
-    landing.image = current.map(|p| p.value.clone());
-    landing.since = current.and_then(|p| p.modified);
-    landing.version = current.and_then(|p| version_of(scene, region, &p.value));
+    if let Some(shown) = current.and_then(|p| p.shown.as_ref()) {
+        landing.image = Some(shown.value.clone());
+        landing.since = shown.modified;
+        landing.version = version_of(scene, region, &shown.value);
+    }
     if let (None, Some(view), Some(image)) = (lacking, view, image) {
         let spot = Spot { channel, parameter, region, image };
         landing.error = spot.publish(scene, plan, view, current);
@@ -96,18 +98,22 @@ struct Spot<'a> {
 impl Spot<'_> {
     /// Plans to write the parameter if it does not name the image; the answer says why it does not name it yet.
     fn publish(self, scene: &Scene, plan: &mut Plan, view: &RegionView, current: Option<&Parameter>) -> Option<String> {
-        if let Some(right) = current.filter(|p| p.value == self.image.as_str()) {
+        if let Some(right) = current.filter(|p| p.names(&self.image)) {
             let other = right.written.as_ref().filter(|w| w.image != self.image);
             return other.and_then(|written| self.overtaken(scene, plan, written));
         }
         if let Some(trouble) = &view.trouble {
             return Some(trouble.message.clone());
         }
+        let shown = current.and_then(|p| p.shown.as_ref());
+        if shown.is_some_and(|shown| !shown.is_image) {
+            return Some(self.is_text(scene, plan));
+        }
         let written = current.and_then(|p| p.written.as_ref()).filter(|w| w.image == self.image);
         if let Some(waiting) = written.and_then(|written| self.unconfirmed(scene, plan, written)) {
             return Some(waiting);
         }
-        let from = current.filter(|p| p.is_shown()).map(|p| p.value.clone());
+        let from = shown.map(|shown| shown.value.clone());
         let action = Action::Publish {
             region: self.region.clone(),
             channel: self.channel.name.clone(),
@@ -116,6 +122,18 @@ impl Spot<'_> {
             image: self.image,
         };
         scene.want(plan, action, Reason::Moved { from })
+    }
+
+    /// What to say of a parameter that cannot be made to name an image.
+    fn is_text(&self, scene: &Scene, plan: &mut Plan) -> String {
+        let Self { channel, parameter, region, .. } = self;
+        let message = format!(
+            "parameter {parameter} in {region} does not have the data type aws:ec2:image, and SSM lets nobody change that: \
+             delete it, and amiops makes it anew"
+        );
+        let trouble = Trouble::new(Class::NeedsPerson, "ParameterIsText", message.clone());
+        scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
+        message
     }
 
     /// What to say of another value that was written before, and that SSM may still come to take. It is looked for as long as that

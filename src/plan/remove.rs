@@ -54,7 +54,7 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
 
 /// For how long SSM may still come to show a parameter that was written and is not there yet: it checks the image first.
 fn may_appear_within(parameter: &Parameter) -> Option<Duration> {
-    let written = parameter.written.as_ref().filter(|_| !parameter.is_shown())?;
+    let written = parameter.written.as_ref().filter(|_| parameter.shown.is_none())?;
     SSM_REWRITE.checked_sub(written.ago).filter(|left| !left.is_zero())
 }
 

@@ -225,7 +225,7 @@ fn parameter(scene: &Scene, candidate: &Candidate) -> Option<String> {
         }
         Ok(Some(parameter)) => {
             let written = parameter.written.as_ref().is_some_and(|w| w.image == *id);
-            (written || parameter.value == id.as_str()).then(|| format!("parameter {name} names it"))
+            (written || parameter.names(id)).then(|| format!("parameter {name} names it"))
         }
         Ok(None) => None,
     })

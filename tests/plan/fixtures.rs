@@ -7,7 +7,7 @@ use amiops::plan::ids::{ImageId, ImageRef, ParameterName, RegionName, SnapshotId
 use amiops::plan::tags::{self, Ownership, Tags};
 use amiops::plan::{
     Class, Departure, Desired, Failure, Image, ImageState, Key, Landing, Observed, Parameter, Plan, Problem,
-    RegionView, Replica, Sight, Snapshot, Trouble, Usage, plan,
+    RegionView, Replica, Shown, Sight, Snapshot, Trouble, Usage, plan,
 };
 use jiff::Timestamp;
 
@@ -204,7 +204,8 @@ impl World {
 
     /// A parameter names an image since yesterday.
     pub(crate) fn parameter(&mut self, region: &str, name: &str, value: &str) -> &mut Parameter {
-        let parameter = Parameter { value: value.into(), modified: Some(at("2026-11-23T12:00:00Z")), written: None };
+        let shown = Shown { value: value.into(), modified: Some(at("2026-11-23T12:00:00Z")), is_image: true };
+        let parameter = Parameter { shown: Some(shown), written: None };
         let parameters = &mut self.region(region).parameters;
         parameters.insert(ParameterName::new(name), Ok(Some(parameter)));
         parameters.get_mut(&ParameterName::new(name)).unwrap().as_mut().unwrap().as_mut().unwrap()

@@ -44,7 +44,7 @@ const GUARDS: [Case; 14] = [
     ),
     (
         "a parameter names it",
-        |w| w.parameter("eu-west-1", PROD, OLD).modified = None,
+        |w| w.parameter("eu-west-1", PROD, OLD).shown.as_mut().unwrap().modified = None,
         "parameter /golden/web/prod names it",
     ),
     (
@@ -251,7 +251,7 @@ fn a_parameter_of_another_region_keeps_nothing_here() {
 fn a_parameter_that_ssm_has_not_made_yet_keeps_only_what_was_written() {
     let mut world = nothing_keeps_it();
     let written = Some(Written { image: "ami-1.4.2-eu-west-1".into(), ago: minutes(0), answered: true });
-    let unconfirmed = Parameter { value: String::new(), modified: None, written };
+    let unconfirmed = Parameter { shown: None, written };
     world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(unconfirmed)));
     assert_eq!(departure(&world.plan(), OLD).blocked_by, None);
 }

@@ -167,8 +167,7 @@ fn check_deregister(world: &World, region: &RegionName, image: &Image) {
     assert_eq!(world.observed.usage.get(id), Some(&Usage::Unused), "{id} is not known to be unused");
     for name in world.desired.channels.iter().filter_map(|c| c.parameter.as_ref()) {
         let read = view.parameters.get(name).expect("every parameter was read").as_ref().expect("and could be read");
-        let named =
-            read.as_ref().is_some_and(|p| p.value == id.as_str() || p.written.as_ref().is_some_and(|w| w.image == *id));
+        let named = read.as_ref().is_some_and(|p| p.names(id) || p.written.as_ref().is_some_and(|w| w.image == *id));
         assert!(!named, "{name} names {id}");
     }
     if !world.desired.retires_all() {

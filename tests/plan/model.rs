@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amiops::plan::tags::Tags;
 use amiops::plan::{
-    Action, Copy, Image, ImageState, Observed, Parameter, Plan, Sight, Snapshot, Step, candidates, plan,
+    Action, Copy, Image, ImageState, Observed, Parameter, Plan, Shown, Sight, Snapshot, Step, candidates, plan,
     sources_to_look_up,
 };
 
@@ -51,7 +51,10 @@ impl World {
                 tagged.for_each(|(_, present)| present.extend(tags.clone()));
             }
             Action::Publish { region, parameter, image, .. } => {
-                let value = Parameter { value: image.to_string(), modified: Some(self.now), written: None };
+                let value = Parameter {
+                    shown: Some(Shown { value: image.to_string(), modified: Some(self.now), is_image: true }),
+                    written: None,
+                };
                 self.region(region.as_str()).parameters.insert(parameter.clone(), Ok(Some(value)));
             }
             Action::Unpublish { region, parameter, .. } => {
@@ -136,7 +139,8 @@ impl World {
             view.snapshots.iter_mut().flatten().for_each(|snapshot| snapshot.pending = false);
             for parameter in view.parameters.values_mut().flatten().flatten() {
                 if let Some(written) = parameter.written.take() {
-                    parameter.value = written.image.to_string();
+                    let value = written.image.to_string();
+                    parameter.shown = Some(Shown { value, modified: Some(self.now), is_image: true });
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Channels: when one moves, what is written where, and what a person reads while it waits.
 
-use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Sight, Step, Trouble, Usage, Written};
+use amiops::plan::{Action, Class, ImageState, Parameter, Reason, Shown, Sight, Step, Trouble, Usage, Written};
 
 use crate::fixtures::*;
 
@@ -24,11 +24,26 @@ fn published() -> World {
     world
 }
 
-/// Something was written half an hour ago or later, and SSM shows another value or none.
+/// Something was written a while ago, and SSM shows another value or none (empty).
 fn written(world: &mut World, region: &str, shown: &str, image: &str, ago: std::time::Duration) {
     let written = Some(Written { image: image.into(), ago, answered: true });
-    let parameter = Parameter { value: shown.into(), modified: None, written };
+    let shown = Shown { value: shown.into(), modified: None, is_image: true };
+    let parameter = Parameter { shown: Some(shown).filter(|s| !s.value.is_empty()), written };
     world.region(region).parameters.insert(PROD.into(), Ok(Some(parameter)));
+}
+
+#[test]
+fn a_parameter_of_another_data_type_is_told_and_not_written() {
+    let mut world = published();
+    let parameter = world.parameter("eu-west-1", PROD, "ami-1");
+    parameter.shown.as_mut().unwrap().is_image = false;
+    let plan = world.plan();
+    assert_eq!(plan.steps, []);
+    assert_eq!(
+        problem(&plan, "ParameterIsText").message,
+        "parameter /golden/web/prod in eu-west-1 does not have the data type aws:ec2:image, and SSM lets nobody change that: \
+         delete it, and amiops makes it anew"
+    );
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn a_parameter_that_ssm_has_not_made_yet_holds_the_object_until_it_can_be_remove
     let mut world = empty();
     let written = |world: &mut World, ago| {
         let written = Some(Written { image: IMAGE.into(), ago, answered: true });
-        let parameter = Parameter { value: String::new(), modified: None, written };
+        let parameter = Parameter { shown: None, written };
         world.region("eu-west-1").parameters.insert(PROD.into(), Ok(Some(parameter)));
     };
     written(&mut world, minutes(0));

@@ -5,7 +5,7 @@
 use amiops::api::DeletionPolicy;
 use amiops::plan::ids::{ImageId, ImageRef, SnapshotId};
 use amiops::plan::tags;
-use amiops::plan::{ImageState, Parameter, RegionView, Sight, Snapshot, Usage, User, Written};
+use amiops::plan::{ImageState, Parameter, RegionView, Shown, Sight, Snapshot, Usage, User, Written};
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -365,14 +365,15 @@ impl Made {
 impl Read {
     fn answer(self, view: &RegionView) -> Option<Result<Option<Parameter>, amiops::plan::Trouble>> {
         let image = |n: usize| view.images.iter().flatten().nth(n).map(|image| image.id.clone());
-        let named = |value: String, written| Some(Ok(Some(Parameter { value, modified: Some(now()), written })));
+        let shown = |value: String| Some(Shown { value, modified: Some(now()), is_image: true });
+        let named = |shown, written| Some(Ok(Some(Parameter { shown, written })));
         match self {
             Self::Absent => Some(Ok(None)),
-            Self::Names(n) => named(image(n)?.to_string(), None),
-            Self::Foreign => named("ami-foreign".into(), None),
+            Self::Names(n) => named(shown(image(n)?.to_string()), None),
+            Self::Foreign => named(shown("ami-foreign".into()), None),
             Self::Written(n, ago, answered) => {
                 let written = Written { image: image(n)?, ago: minutes(ago), answered };
-                named(String::new(), Some(written))
+                named(None, Some(written))
             }
             Self::Denied => Some(Err(trouble("AccessDenied", "not allowed to read"))),
             Self::Unread => None,

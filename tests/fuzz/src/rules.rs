@@ -226,8 +226,8 @@ impl Question<'_> {
             let read =
                 view.parameters.get(&amiops::plan::ids::ParameterName::new(name)).expect("every parameter was read");
             let parameter = read.as_ref().expect("every parameter can be read").as_ref();
-            let named =
-                parameter.is_some_and(|p| p.value == id || p.written.as_ref().is_some_and(|w| w.image.as_str() == id));
+            let named = parameter
+                .is_some_and(|p| p.names(&id.into()) || p.written.as_ref().is_some_and(|w| w.image.as_str() == id));
             assert!(!named, "{name} points to {id}");
         }
         if !self.facts.goes() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use amiops::plan::ids::{ImageId, ImageRef, ParameterName, RegionName, SnapshotId, VersionName};
 use amiops::plan::tags::{self, Tags};
 use amiops::plan::{
-    Class, Desired, Failure, Image, ImageState, Observed, Parameter, Plan, RegionView, Sight, Snapshot, Trouble, Usage,
-    User, Written,
+    Class, Desired, Failure, Image, ImageState, Observed, Parameter, Plan, RegionView, Shown, Sight, Snapshot, Trouble,
+    Usage, User, Written,
 };
 use jiff::Timestamp;
 
@@ -314,11 +314,13 @@ impl Scribe<'_> {
                 Written { image, ago: Duration::from_mins(ago), answered: ago != 3 }
             });
             let value = draw.pick(&values);
+            let shown =
+                (!value.is_empty()).then(|| Shown { value, modified: Some(at(draw)), is_image: !draw.one_in(8) });
             let answer = match draw.below(16) {
                 15 => continue,
                 14 => Err(trouble(draw)),
                 n if self.is_bare || n % 3 == 0 => Ok(None),
-                _ => Ok(Some(Parameter { value, modified: Some(at(draw)), written })),
+                _ => Ok(Some(Parameter { shown, written })),
             };
             parameters.insert(name, answer);
         }

@@ -189,7 +189,9 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
     };
     let foreign = |channel: &&&str| {
         let name = parameter(manifest.object, channel);
-        state.parameters.iter().any(|p| p.name == name && owner_of(&p.tags) != Some(manifest.object))
+        // One of another data type cannot be made to name an image.
+        let is_usable = |p: &Parameter| p.is_typed && owner_of(&p.tags) == Some(manifest.object);
+        state.parameters.iter().any(|p| p.name == name && !is_usable(p))
     };
     manifest.lacks_its_key()
         || manifest.versions.iter().any(|v| no_source(v) || unlike(v))

@@ -29,14 +29,14 @@ impl Outcome {
     }
 }
 
-/// Carries out one action for `owner`, in the lane of its region.
+/// Carries out one action for `owner`, when it is its turn among the writes to the region.
 ///
 /// # Errors
 /// What AWS answered, as a sentence. Nothing is half done: the next pass sees what is.
 pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> Result<Outcome, Trouble> {
-    let lane = inventory.aws().lane(action.region());
+    let clients = inventory.aws().in_region(action.region());
     let closed = |_| Trouble::new(Class::Transient, "ShuttingDown", "the controller is shutting down");
-    let _turn = lane.writes.acquire().await.map_err(closed)?;
+    let _turn = clients.writes.acquire().await.map_err(closed)?;
     match action {
         Action::Copy(copy) => copy::make_copy(inventory, owner, copy).await,
         Action::Tag { region, version, image, resources, tags } => {
@@ -85,7 +85,7 @@ async fn tag(
         let message = format!("{image} in {region} has just been adopted for {other}, so it was left alone");
         Trouble::new(Class::Transient, "OwnedByAnother", message)
     })?;
-    let call = aws.lane(region).ec2.create_tags().set_resources(Some(resources.clone()));
+    let call = aws.in_region(region).ec2.create_tags().set_resources(Some(resources.clone()));
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
@@ -109,10 +109,10 @@ async fn tag(
 
 /// What AWS says it does not know is looked for soon, instead of being written to in vain until the next listing.
 fn doubt(inventory: &Arc<Inventory>, region: &RegionName, image: &ImageId, error: &CallError) {
-    match error.code.as_str() {
-        "InvalidSnapshot.NotFound" => inventory.want_snapshots(region),
-        _ if error.is_gone() => inventory.note_look(region, std::slice::from_ref(image), Vec::new()),
-        _ => {}
+    if error.lacks_snapshot() {
+        inventory.want_snapshots(region);
+    } else if error.is_gone() {
+        inventory.note_look(region, std::slice::from_ref(image), Vec::new());
     }
 }
 
@@ -131,17 +131,17 @@ async fn deregister(
     let about = |error: CallError| error.about(&format!("{image} ({version})"));
     let found = images::find(aws, region, std::slice::from_ref(image)).await.map_err(about)?;
     let ours = |i: &Image| i.ownership().is_some_and(|o| o.owner == *owner && o.version == *version);
-    let left_alone = |why: &str| {
-        Trouble::new(Class::Transient, "NotOursAnyMore", format!("{image} in {region} {why}, so it was left alone"))
+    let left_alone = |code: &str, why: &str| {
+        Trouble::new(Class::Transient, code, format!("{image} in {region} {why}, so it was left alone"))
     };
     let Some(found) = found.into_iter().next() else {
         inventory.note_look(region, std::slice::from_ref(image), Vec::new());
         inventory.want_snapshots(region);
-        return Err(left_alone("was not there when its tags were to be read once more"));
+        return Err(left_alone("ImageGone", "was not there when its tags were to be read once more"));
     };
     if !ours(&found) {
         inventory.note_look(region, &[], vec![found]);
-        return Err(left_alone(&format!("does not carry the tags of {owner} {version} any more")));
+        return Err(left_alone("NotOursAnyMore", &format!("does not carry the tags of {owner} {version} any more")));
     }
     if found.state != state {
         let message = format!(
@@ -152,7 +152,7 @@ async fn deregister(
         return Err(Trouble::new(Class::Transient, "StateChanged", message));
     }
     let call =
-        aws.lane(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();
+        aws.in_region(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();
     let results = match aws.call("DeregisterImage", region, call).await {
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         Err(error) if error.is_gone() => Vec::new(),
@@ -210,7 +210,7 @@ async fn delete_snapshot(
         );
         return Err(Trouble::new(Class::NeedsPerson, "SnapshotHeld", message));
     }
-    let call = aws.lane(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
+    let call = aws.in_region(region).ec2.delete_snapshot().snapshot_id(snapshot.as_str()).send();
     match aws.call("DeleteSnapshot", region, call).await {
         Ok(_) => {}
         Err(error) if error.is_gone() => {}

@@ -56,11 +56,11 @@ pub struct Aws {
     config: SdkConfig,
     metrics: Metrics,
     account: OnceCell<AccountId>,
-    regions: Mutex<BTreeMap<RegionName, Arc<Lane>>>,
+    regions: Mutex<BTreeMap<RegionName, Arc<Regional>>>,
 }
 
-/// The clients of one region, and its lane for writes.
-pub(super) struct Lane {
+/// The clients of one region, and the permits for its writes.
+pub(super) struct Regional {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) ssm: aws_sdk_ssm::Client,
     pub(super) writes: Semaphore,
@@ -73,18 +73,18 @@ impl Aws {
     }
 
     /// The clients of a region.
-    pub(super) fn lane(&self, region: &RegionName) -> Arc<Lane> {
+    pub(super) fn in_region(&self, region: &RegionName) -> Arc<Regional> {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         regions.entry(region.clone()).or_insert_with(|| Arc::new(self.connect(region))).clone()
     }
 
-    fn connect(&self, region: &RegionName) -> Lane {
+    fn connect(&self, region: &RegionName) -> Regional {
         let place = SdkRegion::new(region.to_string());
         let partition = |service: &str| own_retries(format!("{service}/{region}"));
         let ec2 =
             aws_sdk_ec2::config::Builder::from(&self.config).region(place.clone()).retry_partition(partition("ec2"));
         let ssm = aws_sdk_ssm::config::Builder::from(&self.config).region(place).retry_partition(partition("ssm"));
-        Lane {
+        Regional {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
             ssm: aws_sdk_ssm::Client::from_conf(ssm.build()),
             writes: Semaphore::new(WRITES_PER_REGION),

@@ -1,5 +1,5 @@
 //! The table of error codes: what an AWS error means, and what a person can do about it. EC2 models no errors, so
-//! codes are the only ground; nothing else in the program looks at them by text.
+//! codes are the only ground; nothing else in the program looks at AWS's codes by text.
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 
@@ -76,7 +76,6 @@ const TABLE: &[(&str, Class, &str)] = &[
     ("InvalidParameter*", Class::Terminal, FIX),
     ("MissingParameter", Class::Terminal, FIX),
     ("UnsupportedOperation", Class::Terminal, FIX),
-    ("IdempotentParameterMismatch", Class::Terminal, FIX),
     ("InvalidRegion", Class::Terminal, "Name a region that exists in the partition of the account"),
     ("InvalidRequest", Class::Terminal, FIX),
     ("ValidationException", Class::Terminal, FIX),
@@ -154,6 +153,26 @@ impl CallError {
             self.code.as_str(),
             "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidSnapshot.NotFound" | "ParameterNotFound"
         )
+    }
+
+    /// Whether EC2 knows the ClientToken, from a call that asked for something else.
+    pub(super) fn is_token_used(&self) -> bool {
+        self.code == "IdempotentParameterMismatch"
+    }
+
+    /// Whether AWS does not know a snapshot that the call names.
+    pub(super) fn lacks_snapshot(&self) -> bool {
+        self.code == "InvalidSnapshot.NotFound"
+    }
+
+    /// Whether a parameter that was to be created is there.
+    pub(super) fn is_there_already(&self) -> bool {
+        self.code == "ParameterAlreadyExists"
+    }
+
+    /// Whether SSM has no parameter whose tags could be told. So it answers when it is asked for them.
+    pub(super) fn has_no_tags(&self) -> bool {
+        self.code == "InvalidResourceId"
     }
 
     /// Whether what was asked for may have been done all the same: AWS has not answered, or lost its way.

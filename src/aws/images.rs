@@ -53,7 +53,7 @@ pub(super) async fn with_snapshot(
 }
 
 async fn describe(aws: &Aws, region: &RegionName, filter: &Filter) -> Result<Vec<Image>, CallError> {
-    let ec2 = &aws.lane(region).ec2;
+    let ec2 = &aws.in_region(region).ec2;
     let mut images = Vec::new();
     let mut token = None;
     loop {
@@ -71,7 +71,7 @@ async fn describe(aws: &Aws, region: &RegionName, filter: &Filter) -> Result<Vec
 /// Looks up the source of a version, which may belong to another account.
 pub(super) async fn source(aws: &Aws, source: &ImageRef) -> Result<Image, Trouble> {
     let ImageRef { region, id } = source;
-    let call = aws.lane(region).ec2.describe_images().image_ids(id.as_str()).include_disabled(true).send();
+    let call = aws.in_region(region).ec2.describe_images().image_ids(id.as_str()).include_disabled(true).send();
     let subject = format!("the source {id}");
     let not_found = || source_not_found(source);
     match aws.call("DescribeImages", region, call).await {
@@ -128,7 +128,7 @@ async fn describe_snapshots(
     region: &RegionName,
     filter: &Filter,
 ) -> Result<BTreeMap<SnapshotId, Snapshot>, CallError> {
-    let ec2 = &aws.lane(region).ec2;
+    let ec2 = &aws.in_region(region).ec2;
     let mut snapshots = BTreeMap::new();
     let mut token = None;
     loop {

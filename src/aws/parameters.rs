@@ -167,7 +167,7 @@ async fn read_at_once(
     names: &[ParameterName],
 ) -> Result<BTreeMap<ParameterName, Parameter>, CallError> {
     let names = names.iter().map(|n| n.to_string()).collect();
-    let call = aws.lane(region).ssm.get_parameters().set_names(Some(names)).send();
+    let call = aws.in_region(region).ssm.get_parameters().set_names(Some(names)).send();
     let answer = aws.call("GetParameters", region, call).await?;
     let parameter = |p: &aws_sdk_ssm::types::Parameter| {
         let modified = p.last_modified_date().and_then(|at| Timestamp::from_second(at.secs()).ok());
@@ -211,21 +211,24 @@ pub(super) async fn put(
 ) -> Result<(), Unwritten> {
     let tags = [(tags::OWNER, owner.to_string()), (tags::CHANNEL, channel.to_string())];
     let tags = tags.into_iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok());
-    let lane = aws.lane(region);
+    let clients = aws.in_region(region);
     let value = || {
-        let put = lane.ssm.put_parameter().name(name.as_str()).value(image.as_str());
+        let put = clients.ssm.put_parameter().name(name.as_str()).value(image.as_str());
         put.r#type(ParameterType::String).data_type(DATA_TYPE)
     };
     // PutParameter cannot be told apart from its repetition: a second one makes a second version. So it is not
     // retried blindly; after an unknown outcome it is looked for first.
     let once = || aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-    let known = if exists { is_there(require_ours(aws, region, name, owner).await)? } else { false };
+    let known = exists && find_ours(aws, region, name, owner).await?;
     if !known {
         let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
         match aws.call("PutParameter", region, create).await {
             Ok(_) => return Ok(()),
-            Err(error) if error.code == "ParameterAlreadyExists" => {
-                require_ours(aws, region, name, owner).await?;
+            Err(error) if error.is_there_already() => {
+                if !find_ours(aws, region, name, owner).await? {
+                    // It went again; the next try makes it.
+                    return Err(Unwritten::by(&error, name));
+                }
                 // It was made since it was looked for, perhaps by a process that ended before it could tell.
                 let found = read_at_once(aws, region, std::slice::from_ref(name)).await;
                 let found = found.map_err(|e| e.about(name.as_str()))?;
@@ -242,10 +245,10 @@ pub(super) async fn put(
 
 /// Removes a parameter, if its tags say that it is ours.
 pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
-    if !is_there(require_ours(aws, region, name, owner).await)? {
+    if !find_ours(aws, region, name, owner).await? {
         return Ok(());
     }
-    let call = aws.lane(region).ssm.delete_parameter().name(name.as_str()).send();
+    let call = aws.in_region(region).ssm.delete_parameter().name(name.as_str()).send();
     match aws.call("DeleteParameter", region, call).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_gone() => Ok(()),
@@ -253,22 +256,22 @@ pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName,
     }
 }
 
-/// Whether a parameter of ours is there at all.
-fn is_there(ours: Result<(), Trouble>) -> Result<bool, Trouble> {
-    match ours {
-        // So SSM answers when it is asked for the tags of a parameter that does not exist.
-        Err(trouble) if trouble.code == "InvalidResourceId" => Ok(false),
-        ours => ours.map(|()| true),
-    }
-}
-
-async fn require_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
+/// Whether a parameter is there, and ours.
+///
+/// # Errors
+/// When it is somebody else's, or cannot be asked about.
+async fn find_ours(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<bool, Trouble> {
     let parameter = ResourceTypeForTagging::Parameter;
-    let call = aws.lane(region).ssm.list_tags_for_resource().resource_type(parameter).resource_id(name.as_str()).send();
-    let answer = aws.call("ListTagsForResource", region, call).await.map_err(|e| e.about(name.as_str()))?;
+    let ssm = &aws.in_region(region).ssm;
+    let call = ssm.list_tags_for_resource().resource_type(parameter).resource_id(name.as_str()).send();
+    let answer = match aws.call("ListTagsForResource", region, call).await {
+        Ok(answer) => answer,
+        Err(error) if error.has_no_tags() => return Ok(false),
+        Err(error) => return Err(error.about(name.as_str())),
+    };
     let found = answer.tag_list().iter().find(|tag| tag.key() == tags::OWNER).map(|tag| tag.value());
     if found == Some(owner.to_string().as_str()) {
-        return Ok(());
+        return Ok(true);
     }
     let whose = found.map_or_else(|| "has no owner tag".to_owned(), |other| format!("belongs to {other}"));
     let message = format!(

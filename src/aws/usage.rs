@@ -103,7 +103,7 @@ async fn references(
     region: &RegionName,
     images: &[ImageId],
 ) -> Result<BTreeMap<ImageId, Vec<User>>, CallError> {
-    let ec2 = &aws.lane(region).ec2;
+    let ec2 = &aws.in_region(region).ec2;
     let mut found = BTreeMap::<_, Vec<User>>::new();
     let mut token = None;
     loop {
@@ -161,7 +161,8 @@ async fn with_sharing(aws: &Aws, region: &RegionName, image: &ImageId, by: Vec<U
         return Ok(Usage::Used(by));
     }
     let attribute = ImageAttributeName::LaunchPermission;
-    let call = aws.lane(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
+    let call =
+        aws.in_region(region).ec2.describe_image_attribute().image_id(image.as_str()).attribute(attribute).send();
     let attribute = aws.call("DescribeImageAttribute", region, call).await?;
     let mut sharees: Vec<_> = attribute.launch_permissions().iter().map(sharee).map(User::Other).collect();
     sharees.sort();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{AnyError, duration, owner_id};
 use crate::aws::{self, Aws, sdk_config};
 use crate::clock::Clock;
-use crate::controller::{self, Doors, Lease, Telemetry};
+use crate::controller::{self, Doors, Election, Telemetry};
 use crate::telemetry::{self, Health, LogFormat, Metrics};
 
 #[derive(Debug, ClapArgs)]
@@ -50,7 +50,7 @@ pub(super) struct Args {
     lease_namespace: Option<String>,
 
     /// After this long without renewal another process takes over. Whole seconds, 3s or more.
-    #[arg(long, env = "AMIOPS_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    #[arg(long, env = "AMIOPS_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
     lease_duration: Duration,
 
     /// The name of this process, in the Lease and in events. The name of the host, if left out.
@@ -109,16 +109,23 @@ pub(super) async fn run(args: Args) -> Result<(), AnyError> {
     Ok(result?)
 }
 
+/// Kubernetes counts the duration of a Lease in whole seconds; in less than three nobody can renew it in time.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    let is_legal = duration.subsec_nanos() == 0 && duration >= Duration::from_secs(3);
+    if is_legal { Ok(duration) } else { Err("a Lease lasts whole seconds, 3s or more".into()) }
+}
+
 fn settings(args: Args, default_namespace: &str) -> controller::Settings {
     let identity = args.identity.unwrap_or_else(host);
     // The relation of client-go's defaults: 15 s, 10 s, 2 s.
-    let lease = args.leader_elect.then(|| Lease {
+    let lease = args.leader_elect.then(|| Election {
         name: args.lease_name,
         namespace: args.lease_namespace.unwrap_or_else(|| default_namespace.to_owned()),
         identity: identity.clone(),
-        duration: args.lease_duration.max(Duration::from_secs(3)),
-        renew_deadline: args.lease_duration.max(Duration::from_secs(3)) * 2 / 3,
-        retry: args.lease_duration.max(Duration::from_secs(3)) * 2 / 15,
+        duration: args.lease_duration,
+        renew_deadline: args.lease_duration * 2 / 3,
+        retry: args.lease_duration * 2 / 15,
     });
     controller::Settings {
         namespace: args.watch_namespace.filter(|namespace| !namespace.is_empty()),
@@ -138,4 +145,18 @@ fn settings(args: Args, default_namespace: &str) -> controller::Settings {
 fn host() -> String {
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     format!("{}-{}", if host.trim().is_empty() { "amiops" } else { host.trim() }, std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_lasts_whole_seconds_and_three_at_least() {
+        assert_eq!(lease_duration("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(lease_duration("3s"), Ok(Duration::from_secs(3)));
+        for refused in ["2s", "3500ms", "0s", "soon"] {
+            assert!(lease_duration(refused).is_err(), "{refused}");
+        }
+    }
 }

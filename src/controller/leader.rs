@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 
 /// The settings of an election.
 #[derive(Clone, Debug)]
-pub struct Lease {
+pub struct Election {
     /// The name of the Lease.
     pub name: String,
     /// Its namespace.
@@ -34,8 +34,8 @@ pub struct Lease {
 
 /// An election that this process stands in.
 pub struct Leadership {
-    api: Api<LeaseObject>,
-    settings: Lease,
+    api: Api<Lease>,
+    settings: Election,
     clock: Clock,
     /// What the lease said when that last changed, and when we saw it.
     seen: Option<(Option<LeaseSpec>, Instant)>,
@@ -77,7 +77,7 @@ impl Term {
 
 impl Leadership {
     /// Stands for election.
-    pub fn new(client: Client, settings: Lease, clock: Clock) -> Self {
+    pub fn new(client: Client, settings: Election, clock: Clock) -> Self {
         let term = Term::of(settings.renew_deadline);
         Self { api: Api::namespaced(client, &settings.namespace), settings, clock, seen: None, term }
     }
@@ -190,7 +190,7 @@ impl Leadership {
     }
 
     /// Writes the lease; the resource version makes the API server refuse if somebody changed it in between.
-    async fn write(&self, lease: Option<&LeaseObject>, holder_now: &str) -> kube::Result<()> {
+    async fn write(&self, lease: Option<&Lease>, holder_now: &str) -> kube::Result<()> {
         let now = MicroTime(self.clock.now());
         let former = lease.and_then(|l| l.spec.as_ref());
         let same_holder = former.and_then(|s| s.holder_identity.as_deref()) == Some(holder_now);
@@ -216,7 +216,7 @@ impl Leadership {
             None => {
                 let spec = serde_json::from_value(spec).map_err(kube::Error::SerdeError)?;
                 let metadata = kube::api::ObjectMeta { name: Some(self.settings.name.clone()), ..Default::default() };
-                let lease = LeaseObject { metadata, spec: Some(spec) };
+                let lease = Lease { metadata, spec: Some(spec) };
                 self.api.create(&PostParams::default(), &lease).await?;
             }
         }

@@ -12,6 +12,6 @@ mod report;
 mod rounds;
 mod run;
 
-pub use leader::{Leadership, Lease};
+pub use leader::{Election, Leadership};
 pub use observe::{Surroundings, observe};
 pub use run::{Doors, Settings, Stopped, Telemetry, run};

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::context::Context;
-use super::leader::{Leadership, Lease, Term};
+use super::leader::{Election, Leadership, Term};
 use super::pass::{reconcile, retry};
 use crate::api::MachineImage;
 use crate::aws::{Aws, Inventory};
@@ -35,7 +35,7 @@ pub struct Settings {
     /// The namespace to watch; `None` watches all.
     pub namespace: Option<String>,
     /// The election to stand in; `None` works without one.
-    pub lease: Option<Lease>,
+    pub lease: Option<Election>,
     /// The name of this process in events.
     pub identity: String,
     /// How AWS is watched.

@@ -59,7 +59,7 @@ pub struct RegionView {
 }
 
 impl RegionView {
-    /// Whether what is known is fresh enough to take something away.
+    /// Whether it was listed, and the latest listing worked. Nothing is built on what is older, nor taken away.
     pub fn is_current(&self) -> bool {
         self.images.is_some() && self.trouble.is_none()
     }

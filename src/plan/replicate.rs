@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::{Action, Concern, Copy, Reason, Replica};
 use super::desired::Version;
 use super::ids::{AccountId, ImageRef, RegionName, VersionName};
-use super::observed::{Class, Image, ImageState, Observed, RegionView, Trouble, doubled};
+use super::observed::{Class, Image, ImageState, Observed, RegionView, Sight, Trouble, doubled};
 use super::scene::{LOOK, Owned, Scene, after};
 use super::tags::Ownership;
 use super::{Desired, Plan};
@@ -84,7 +84,11 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
         image: Some(owned.image.id.clone()),
         state,
         released_at: scene.released_at(&owned.ownership.version),
-        error: owned.image.sight.is_doubtful().then(|| "EC2 did not list it at the last look; looking again".into()),
+        error: match owned.image.sight {
+            Sight::Listed | Sight::Assumed => None,
+            Sight::Claimed => Some("it is being adopted, and EC2 does not show its tags yet; looking again".into()),
+            Sight::Missed => Some("EC2 did not list it at the last look; looking again".into()),
+        },
     }
 }
 

@@ -6,6 +6,7 @@
 mod examples;
 mod fields;
 mod flags;
+mod reasons;
 
 use std::path::{Path, PathBuf};
 

@@ -42,7 +42,7 @@ async fn start_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
             inventory.note(region, |memory| memory.assume(pending_copy(copy, &id, began)));
             Ok(format!("started the copy of {version} to {region}: {id}"))
         }
-        Err(error) if error.code == "IdempotentParameterMismatch" => {
+        Err(error) if error.is_token_used() => {
             // The token was used before, with other tags or another key: the copy exists, and EC2 will list it.
             if let Some(ownership) = Ownership::read(&copy.tags) {
                 inventory.note(region, |memory| memory.await_unknown(&ownership));
@@ -75,7 +75,7 @@ async fn copy_image(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
         |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(images::write_tags(tags))).build();
     let aws = inventory.aws();
     let call = aws
-        .lane(region)
+        .in_region(region)
         .ec2
         .copy_image()
         .name(name)

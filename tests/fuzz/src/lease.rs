@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amiops::clock::Clock;
-use amiops::controller::{Leadership, Lease};
+use amiops::controller::{Election, Leadership};
 use kubesim::KubeSim;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
@@ -30,7 +30,7 @@ async fn election(bytes: &[u8]) {
         note("refused");
         return;
     }
-    let settings = Lease {
+    let settings = Election {
         name: "amiops".into(),
         namespace: "default".into(),
         identity: "me".into(),

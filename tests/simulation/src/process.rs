@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amiops::aws::{Aws, Settings as AwsSettings};
 use amiops::clock::Clock;
-use amiops::controller::{Doors, Lease, Settings, Telemetry, run};
+use amiops::controller::{Doors, Election, Settings, Telemetry, run};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::Credentials;
 use aws_sdk_ec2::config::retry::RetryConfig;
@@ -85,7 +85,7 @@ fn doors(world: &World, aws: SdkConfig, telemetry: &Telemetry, clock_is_off: Sig
 }
 
 fn settings(identity: &str, elects: bool) -> Settings {
-    let lease = Lease {
+    let lease = Election {
         name: "amiops".into(),
         namespace: NAMESPACE.into(),
         identity: identity.into(),

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use amiops::clock::Clock;
-use amiops::controller::{Leadership, Lease};
+use amiops::controller::{Election, Leadership};
 use jiff::Timestamp;
 use kubesim::{KubeSim, Verb, Verdict};
 use tokio::time::advance;
@@ -24,7 +24,7 @@ fn is_ready(future: std::pin::Pin<&mut impl Future>) -> bool {
 async fn a_leader_that_was_stopped_while_it_renewed_its_lease_has_lost_it() {
     let sim = KubeSim::new(Arc::new(now)).expect("the CRD can be simulated");
     sim.ensure_namespace("default");
-    let settings = Lease {
+    let settings = Election {
         name: "amiops".into(),
         namespace: "default".into(),
         identity: "first".into(),

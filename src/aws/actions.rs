@@ -44,8 +44,8 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             Ok(Outcome::done(format!("tagged {image}, the image of {version} in {region}")))
         }
         Action::Publish { region, channel, version, parameter, image } => {
-            let exists = inventory.knows_parameter(region, parameter);
-            let put = parameters::put(inventory.aws(), region, parameter, exists, image, owner, channel).await;
+            let shown = inventory.shown_parameter(region, parameter);
+            let put = parameters::put(inventory.aws(), region, parameter, shown, image, owner, channel).await;
             match &put {
                 Ok(()) => inventory.note_parameters(region, |p| p.wrote(parameter, image, true)),
                 Err(unwritten) if unwritten.in_doubt => {

@@ -20,7 +20,7 @@ use super::usage::Answers;
 use super::{images, usage};
 use crate::clock::Clock;
 use crate::plan::ids::{AccountId, ImageId, ImageRef, Owner, ParameterName, RegionName};
-use crate::plan::{Class, Image, RegionView, Trouble, Usage};
+use crate::plan::{Class, Image, RegionView, Shown, Trouble, Usage};
 use crate::telemetry::Metrics;
 
 /// How long a pass waits for the first listing of a region before it goes on without it.
@@ -229,9 +229,9 @@ impl Inventory {
         lock(&self.region(region).memory).has_removed(image)
     }
 
-    /// Whether a parameter was there when it was last read.
-    pub(super) fn knows_parameter(self: &Arc<Self>, region: &RegionName, name: &ParameterName) -> bool {
-        lock(&self.region(region).parameters).exists(name)
+    /// What SSM showed of a parameter when it was last read, if it was there.
+    pub(super) fn shown_parameter(self: &Arc<Self>, region: &RegionName, name: &ParameterName) -> Option<Shown> {
+        lock(&self.region(region).parameters).shown(name)
     }
 
     /// Changes what is remembered of a region's parameters, after a write.

@@ -81,9 +81,9 @@ impl Parameters {
         self.read.iter().filter(|(_, r)| r.written.is_some()).map(|(name, _)| name)
     }
 
-    /// Whether a parameter was there when it was last read.
-    pub(super) fn exists(&self, name: &ParameterName) -> bool {
-        self.read.get(name).is_some_and(|r| matches!(r.answer, Ok(Some(_))))
+    /// What SSM showed of a parameter when it was last read, if it was there.
+    pub(super) fn shown(&self, name: &ParameterName) -> Option<Shown> {
+        self.read.get(name)?.answer.as_ref().ok()?.as_ref()?.shown.clone()
     }
 
     /// Remembers what has just been written, until it is shown. Without an answer it may have been written or not.
@@ -198,13 +198,13 @@ impl From<Trouble> for Unwritten {
     }
 }
 
-/// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours; where it is known to exist,
-/// nothing is written before they were read.
+/// Makes a parameter name an image. One that exists is changed only if its tags say that it is ours; where it is known to exist
+/// (`shown`), nothing is written before they were read.
 pub(super) async fn put(
     aws: &Aws,
     region: &RegionName,
     name: &ParameterName,
-    exists: bool,
+    shown: Option<Shown>,
     image: &ImageId,
     owner: &Owner,
     channel: &ChannelName,
@@ -219,7 +219,10 @@ pub(super) async fn put(
     // PutParameter cannot be told apart from its repetition: a second one makes a second version. So it is not
     // retried blindly; after an unknown outcome it is looked for first.
     let once = || aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-    let known = exists && find_ours(aws, region, name, owner).await?;
+    let known = shown.is_some() && find_ours(aws, region, name, owner).await?;
+    if known && shown.is_some_and(|shown| !shown.is_image) {
+        return Err(is_text(region, name).into());
+    }
     if !known {
         let create = value().overwrite(false).set_tags(Some(tags.collect())).customize().config_override(once()).send();
         match aws.call("PutParameter", region, create).await {
@@ -241,6 +244,15 @@ pub(super) async fn put(
     }
     let change = value().overwrite(true).customize().config_override(once()).send();
     aws.call("PutParameter", region, change).await.map(drop).map_err(|e| Unwritten::by(&e, name))
+}
+
+/// What to say of a parameter of ours that cannot be made to name an image.
+fn is_text(region: &RegionName, name: &ParameterName) -> Trouble {
+    let message = format!(
+        "parameter {name} in {region} does not have the data type {DATA_TYPE}, and SSM lets nobody change that. To fix: delete \
+         it, and amiops makes it anew"
+    );
+    Trouble::new(Class::NeedsPerson, "ParameterIsText", message)
 }
 
 /// Removes a parameter, if its tags say that it is ours.

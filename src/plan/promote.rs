@@ -105,15 +105,11 @@ impl Spot<'_> {
         if let Some(trouble) = &view.trouble {
             return Some(trouble.message.clone());
         }
-        let shown = current.and_then(|p| p.shown.as_ref());
-        if shown.is_some_and(|shown| !shown.is_image) {
-            return Some(self.is_text(scene, plan));
-        }
         let written = current.and_then(|p| p.written.as_ref()).filter(|w| w.image == self.image);
         if let Some(waiting) = written.and_then(|written| self.unconfirmed(scene, plan, written)) {
             return Some(waiting);
         }
-        let from = shown.map(|shown| shown.value.clone());
+        let from = current.and_then(|p| p.shown.as_ref()).map(|shown| shown.value.clone());
         let action = Action::Publish {
             region: self.region.clone(),
             channel: self.channel.name.clone(),
@@ -122,18 +118,6 @@ impl Spot<'_> {
             image: self.image,
         };
         scene.want(plan, action, Reason::Moved { from })
-    }
-
-    /// What to say of a parameter that cannot be made to name an image.
-    fn is_text(&self, scene: &Scene, plan: &mut Plan) -> String {
-        let Self { channel, parameter, region, .. } = self;
-        let message = format!(
-            "parameter {parameter} in {region} does not have the data type aws:ec2:image, and SSM lets nobody change that: \
-             delete it, and amiops makes it anew"
-        );
-        let trouble = Trouble::new(Class::NeedsPerson, "ParameterIsText", message.clone());
-        scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), &trouble);
-        message
     }
 
     /// What to say of another value that was written before, and that SSM may still come to take. It is looked for as long as that

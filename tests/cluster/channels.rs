@@ -4,7 +4,7 @@ use ec2sim::{Effect, Fault};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::fixtures::aws::{parameter, ssm};
+use crate::fixtures::aws::{parameter, source_id, ssm};
 use crate::fixtures::{InProcess, Stage, manifest};
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -95,6 +95,31 @@ async fn a_parameter_that_exists_and_is_not_ours_is_left_alone_and_said_so() {
     let hand_over = json!({"ResourceType": "Parameter", "ResourceId": PARAMETER, "Tags": tags});
     ssm(&stage.sim, "eu-west-1", "AddTagsToResource", hand_over);
     stage.reconcile("web").await;
+    // It was made as text, which SSM lets nobody change.
+    let words = [PARAMETER, "eu-west-1", "does not have the data type aws:ec2:image", "delete it"];
+    stage.until_condition("web", "Promoted", false, &words).await;
+    assert_eq!(parameter(&stage.sim, "eu-west-1", PARAMETER).as_deref(), Some("theirs"));
+
+    ssm(&stage.sim, "eu-west-1", "DeleteParameter", json!({"Name": PARAMETER}));
+    stage.reconcile("web").await;
+    stage.until_ready("web").await;
+    assert!(is_published(&stage, "1.1").await);
+}
+
+#[tokio::test]
+async fn a_parameter_of_images_that_is_handed_over_is_made_to_name_the_channels() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0", "1.1"]);
+    let image = source_id("1.0");
+    let theirs = json!({"Name": PARAMETER, "Value": image, "Type": "String", "DataType": "aws:ec2:image"});
+    ssm(&stage.sim, "us-east-1", "PutParameter", theirs);
+    let owner = format!("test/{}/web", stage.namespace);
+    let tags = json!([{"Key": "amiops.dev/owner", "Value": owner}]);
+    let hand_over = json!({"ResourceType": "Parameter", "ResourceId": PARAMETER, "Tags": tags});
+    ssm(&stage.sim, "us-east-1", "AddTagsToResource", hand_over);
+
+    stage.apply(&prod("1.1")).await;
     stage.until_ready("web").await;
     assert!(is_published(&stage, "1.1").await);
 }

@@ -33,20 +33,6 @@ fn written(world: &mut World, region: &str, shown: &str, image: &str, ago: std::
 }
 
 #[test]
-fn a_parameter_of_another_data_type_is_told_and_not_written() {
-    let mut world = published();
-    let parameter = world.parameter("eu-west-1", PROD, "ami-1");
-    parameter.shown.as_mut().unwrap().is_image = false;
-    let plan = world.plan();
-    assert_eq!(plan.steps, []);
-    assert_eq!(
-        problem(&plan, "ParameterIsText").message,
-        "parameter /golden/web/prod in eu-west-1 does not have the data type aws:ec2:image, and SSM lets nobody change that: \
-         delete it, and amiops makes it anew"
-    );
-}
-
-#[test]
 fn a_channel_is_published_in_each_region_with_the_image_of_that_region() {
     assert_eq!(
         complete(CHANNEL).steps(),

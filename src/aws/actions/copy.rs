@@ -26,6 +26,8 @@ pub(super) async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &
         Name::Replica(id) => Ok(Outcome::done(format!("{version} is already copied to {region}: {id}"))),
         Name::FailedCopy(id) => {
             let removed = deregister(inventory, owner, region, version, &id, ImageState::Failed).await?;
+            // If the copy is refused now, no event tells of this.
+            tracing::info!(object = %owner, "{}, a failed copy", removed.note);
             let started = start_copy(inventory, owner, copy).await?;
             Ok(Outcome { note: format!("{}, a failed copy, and {started}", removed.note), ..removed })
         }

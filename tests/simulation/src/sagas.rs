@@ -129,13 +129,24 @@ impl Saga {
         self.delete(rng, manifest);
     }
 
-    /// Copies are begun that EC2 lists late, and nobody hears of them: the controller dies, or no answer comes. Before they are listed
-    /// the object is deleted with its images, a source is handed over or a region left: who goes by what is listed knows nothing of them.
+    /// Copies are begun that EC2 lists late, and nobody hears of them: the controller dies, or no answer comes or none that tells, and what
+    /// is asked for again may be refused. Before they are listed the object is deleted with its images, a source is handed over or a region left:
+    /// who goes by what is listed knows nothing of them.
     fn hidden(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
         self.step(Act::LateListing(Duration::from_secs(rng.u64(120..600)), Duration::from_mins(15)));
         if rng.u8(..3) == 0 {
-            let lost = Fault::new(Effect::DropReply).operation("CopyImage");
-            self.step(Act::Aws(Box::new(lost), Duration::from_mins(rng.u64(1..10))));
+            let effect = if rng.bool() { Effect::DropReply } else { Effect::InternalError };
+            let lost = Fault::new(effect).operation("CopyImage");
+            if rng.bool() {
+                // What is asked for again is refused.
+                let a_while = Duration::from_secs(rng.u64(5..40));
+                let denied = Fault::new(Effect::Deny).operation("CopyImage");
+                self.step(Act::Aws(Box::new(lost), a_while));
+                let at = self.at + a_while;
+                self.moments.push(Moment { at, act: Act::Aws(Box::new(denied), Duration::from_mins(20)) });
+            } else {
+                self.step(Act::Aws(Box::new(lost), Duration::from_mins(rng.u64(1..10))));
+            }
         } else {
             let restart_after = Duration::from_secs(30);
             self.step(Act::Crash { calls: rng.u64(2..16), after_commit: rng.bool(), restart_after });

@@ -306,6 +306,10 @@ impl Saga {
             let lost = Fault::new(Effect::DropReply).operation("PutParameter");
             self.step(Act::Aws(Box::new(lost), Duration::from_secs(rng.u64(5..60))));
         }
+        if rng.u8(..3) == 0 {
+            self.give_up(rng, manifest);
+            return;
+        }
         for _ in 0..rng.usize(1..3) {
             let mut moved = manifest.with_new_channel();
             moved.move_channel(rng);
@@ -324,6 +328,20 @@ impl Saga {
                 self.apply(manifest, moved);
             }
         }
+    }
+
+    /// A channel moves to a version that none points to, and is moved back soon after, when that version is taken off the list.
+    fn give_up(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
+        let is_free = |number: &usize| !manifest.channels.values().any(|to| to == number);
+        let free: Vec<_> = manifest.versions.iter().map(|version| version.number).filter(is_free).collect();
+        let Some(given_up) = rng.choice(free) else { return };
+        let mut back = Manifest { keep_last: Some(0), ..manifest.clone() };
+        back.versions.retain(|version| version.number != given_up);
+        let mut moved = manifest.clone();
+        moved.channels.insert("prod", given_up);
+        self.apply(manifest, moved);
+        self.at += Duration::from_millis(rng.u64(..20_000));
+        self.apply(manifest, back);
     }
 
     /// A source is handed over or taken back, and somebody asks for pass after pass: each lists the images anew, while EC2 may not

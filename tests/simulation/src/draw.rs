@@ -11,7 +11,7 @@ use crate::sagas;
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
 
 /// How long fate has its way: in most stories, and in those in which what fails may fail for hours.
-const LENGTH: Duration = Duration::from_mins(90);
+const LENGTH: Duration = Duration::from_mins(75);
 const LONG: Duration = Duration::from_hours(4);
 
 impl Story {

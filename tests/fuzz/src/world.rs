@@ -223,9 +223,12 @@ impl Scribe<'_> {
         ]);
         image.state_reason = draw.one_in(2).then(|| text::odd(draw));
         image.protected = draw.one_in(10);
-        if draw.one_in(5) {
-            image.sight = draw.pick(&[Sight::Assumed, Sight::Claimed, Sight::Missed]);
-        }
+        image.sight = match (draw.one_in(10), draw.one_in(10)) {
+            (false, false) => Sight::Listed,
+            (true, false) => Sight::Assumed,
+            (true, true) => Sight::Claimed,
+            (false, true) => Sight::Missed,
+        };
         if draw.one_in(8) {
             image.made_from = draw.one_in(2).then(|| draw.pick(&self.sources()));
         }
@@ -314,13 +317,14 @@ impl Scribe<'_> {
                 Written { image, ago: Duration::from_mins(ago), answered: ago != 3 }
             });
             let value = draw.pick(&values);
-            let shown =
-                (!value.is_empty()).then(|| Shown { value, modified: Some(at(draw)), is_image: !draw.one_in(8) });
             let answer = match draw.below(16) {
                 15 => continue,
                 14 => Err(trouble(draw)),
                 n if self.is_bare || n % 3 == 0 => Ok(None),
-                _ => Ok(Some(Parameter { shown, written })),
+                _ => {
+                    let shown = Shown { value, modified: Some(at(draw)), is_image: true };
+                    Ok(Some(Parameter { shown: Some(shown).filter(|shown| !shown.value.is_empty()), written }))
+                }
             };
             parameters.insert(name, answer);
         }

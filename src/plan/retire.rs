@@ -71,11 +71,14 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             image: candidate.owned.image.id.clone(),
             state: candidate.owned.image.state,
         };
-        let kept = kept(scene, &candidate);
-        if awaits_check(scene, &candidate) {
+        let kept = kept_unasked(scene, &candidate);
+        let usage = scene.observed.usage.get(&candidate.owned.image.id);
+        let is_in_question = kept.is_none() && !candidate.is_failed();
+        if is_in_question && usage.is_none() {
+            // Of very many images, some are asked about at once.
             plan.look_again_at(scene.now + LOOK);
         }
-        if let Some(Usage::Unknown(trouble)) = scene.observed.usage.get(&candidate.owned.image.id) {
+        if let Some(Usage::Unknown(trouble)) = usage {
             scene.trouble(
                 plan,
                 Concern::Prune,
@@ -84,7 +87,8 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 trouble,
             );
         }
-        let blocked_by = kept.or_else(|| scene.want(plan, action, candidate.reason.clone()));
+        let in_use = || if is_in_question { used(usage) } else { None };
+        let blocked_by = kept.or_else(in_use).or_else(|| scene.want(plan, action, candidate.reason.clone()));
         plan.departures.push(Departure {
             version: candidate.owned.ownership.version,
             region: candidate.region.clone(),
@@ -191,12 +195,6 @@ fn kept_unasked(scene: &Scene, candidate: &Candidate) -> Option<String> {
     guards.iter().find_map(|guard| guard(scene, candidate))
 }
 
-/// What keeps an image: the first that answers, and at last that something uses it.
-fn kept(scene: &Scene, candidate: &Candidate) -> Option<String> {
-    let in_use = || if candidate.is_failed() { None } else { used(scene, &candidate.owned.image.id) };
-    kept_unasked(scene, candidate).or_else(in_use)
-}
-
 /// The region must be seen at present, and EC2 must have listed the image.
 fn sight(_: &Scene, candidate: &Candidate) -> Option<String> {
     match &candidate.view.trouble {
@@ -262,15 +260,9 @@ fn last_of_region(scene: &Scene, candidate: &Candidate) -> Option<String> {
         .then(|| format!("it is the last available image of this object in {}", candidate.region))
 }
 
-/// Whether it could go, but who uses it was not asked yet: of very many images, some are asked about at once.
-fn awaits_check(scene: &Scene, candidate: &Candidate) -> bool {
-    let asked = scene.observed.usage.contains_key(&candidate.owned.image.id);
-    !asked && !candidate.is_failed() && kept_unasked(scene, candidate).is_none()
-}
-
 /// Nothing uses it, by the answer of AWS.
-fn used(scene: &Scene, image: &ImageId) -> Option<String> {
-    match scene.observed.usage.get(image) {
+fn used(answer: Option<&Usage>) -> Option<String> {
+    match answer {
         Some(Usage::Unused) => None,
         Some(Usage::Used(by)) => {
             let named: Vec<_> = by.iter().take(NAMED_USERS).map(|user| user.to_string()).collect();

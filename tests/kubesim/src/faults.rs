@@ -41,6 +41,7 @@ pub struct Logged {
     pub code: Option<u16>,
     /// Whether it changed anything.
     pub changed: bool,
-    /// Whether it says which version of the object it means to change, so that a later one is not written over.
+    /// Whether it says which version of the object it means to change, or of what it changes there, so that a later one is not
+    /// written over.
     pub versioned: bool,
 }

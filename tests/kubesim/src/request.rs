@@ -156,18 +156,29 @@ impl Call {
         self.query.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    /// Whether a change names the resource version of the object, which the server compares.
+    /// Whether a change names the resource version of the object, which the server compares; or tests that it is this object, and
+    /// that what it changes is as it was seen.
     pub(crate) fn is_versioned(&self) -> bool {
         let changes = matches!(self.info.verb, Verb::Update | Verb::Patch | Verb::Apply);
         let named =
-            |body: Value| body["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty());
-        changes && self.json().is_ok_and(named)
+            |body: &Value| body["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty());
+        changes && self.json().is_ok_and(|body| named(&body) || tests_what_it_changes(&body))
     }
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|e| ApiError::bad_request(format!("error decoding the body: {e}")))
     }
+}
+
+/// Whether a JSON patch tests the uid, and what it changes.
+fn tests_what_it_changes(patch: &Value) -> bool {
+    let paths = |tests: bool| {
+        let steps = patch.as_array().into_iter().flatten().filter(move |step| (step["op"] == "test") == tests);
+        steps.map(|step| step["path"].as_str().unwrap_or_default())
+    };
+    paths(true).any(|path| path == "/metadata/uid")
+        && paths(false).all(|path| paths(true).any(|tested| path.starts_with(tested)))
 }
 
 fn unknown_path() -> ApiError {

@@ -22,8 +22,7 @@ pub(crate) fn check_settled(world: &World) {
     }
 }
 
-/// Finalizers and leases are lists and facts that others change too: they are written over the version that was read, or not at
-/// all.
+/// Finalizers and leases are lists and facts that others change too: they are written over what was read, or not at all.
 fn unversioned(logged: &Logged) -> Option<String> {
     let RequestInfo { verb, resource, subresource, name, .. } = &logged.request;
     let changes = matches!(verb, Verb::Update | Verb::Patch | Verb::Apply) && subresource.is_empty();

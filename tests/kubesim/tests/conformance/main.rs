@@ -89,6 +89,7 @@ behaviours! {
         a_merge_patch_of_the_status_changes_nothing_else
         a_json_patch_is_applied_step_by_step
         a_json_patch_whose_test_fails_is_refused
+        what_is_not_there_passes_the_test_of_a_json_patch_for_null
         a_patch_of_nothing_is_not_found
         a_merge_patch_is_an_object;
     apply:

@@ -92,3 +92,15 @@ pub(crate) async fn a_merge_patch_is_an_object(cluster: Cluster) {
     refused(cluster.merge("web", &json!([1])).await, 400, "BadRequest", "");
     refused(cluster.merge("web", &json!({"metadata": 1})).await, 422, "Invalid", "");
 }
+
+pub(crate) async fn what_is_not_there_passes_the_test_of_a_json_patch_for_null(cluster: Cluster) {
+    cluster.image("web").await;
+    let steps = json!([
+        {"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["amiops.dev/retire"]},
+    ]);
+    assert_eq!(json_patch(&cluster, steps.clone()).await.unwrap().finalizers(), ["amiops.dev/retire"]);
+    refused(json_patch(&cluster, steps).await, 422, "Invalid", "");
+    let steps = json!([{"op": "test", "path": "/metadata/finalizers", "value": ["amiops.dev/retire", "another"]}]);
+    refused(json_patch(&cluster, steps).await, 422, "Invalid", "");
+}

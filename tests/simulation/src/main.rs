@@ -16,6 +16,7 @@ mod faults;
 mod fields;
 mod hands;
 mod manifest;
+mod mishaps;
 mod obstacle;
 mod owed;
 mod pin;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use ec2sim::{Effect, Fault, SeedImage};
-use fastrand::Rng;
-use kubesim::{Verb, Verdict};
+
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -20,15 +19,15 @@ use crate::world::World;
 use crate::{ending, hands};
 
 /// How long it stands there. By then the next try is minutes away.
-const STANDS: Duration = Duration::from_mins(40);
+pub(crate) const STANDS: Duration = Duration::from_mins(40);
 /// A region is listed every ten minutes, and no less often while that fails; what is denied is tried again as often.
-const LISTING: Duration = Duration::from_mins(10);
+pub(crate) const LISTING: Duration = Duration::from_mins(10);
 /// An image of somebody else.
 const STRANGER: &str = "ami-0000000000000bad0";
 
 /// What stands in the way of a copy to one region, or is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Obstacle {
+pub(crate) enum Obstacle {
     CopiesFail,
     CopiesAreDenied,
     RegionIsDown,
@@ -45,16 +44,18 @@ enum Obstacle {
     ChannelIsMovedBack,
     /// AWS takes seconds for each answer, so that no listing is quick, and an object is deleted with its images.
     AwsIsSlow,
+    /// The newest version that retention keeps is gone, and an older one leaves the list.
+    KeptIsGone,
 }
 
 /// The scene of an obstacle.
-struct Scene<'a> {
-    world: &'a World,
-    by_hand: &'a SdkConfig,
+pub(crate) struct Scene<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) by_hand: &'a SdkConfig,
     obstacle: Obstacle,
-    region: &'static str,
+    pub(crate) region: &'static str,
     /// What a copy takes.
-    aws_takes: Duration,
+    pub(crate) aws_takes: Duration,
 }
 
 /// Plays what the number picks; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
@@ -73,8 +74,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         SourceIsCorrected,
         ChannelIsMovedBack,
         AwsIsSlow,
+        KeptIsGone,
     ];
-    let (obstacle, number) = (obstacles[(number % 12) as usize], number / 12);
+    let (obstacle, number) = (obstacles[(number % 13) as usize], number / 13);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -91,6 +93,7 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         SourceIsCorrected => scene.correct_source(&manifest.with_more(), number).await,
         ChannelIsMovedBack => scene.move_back(&manifest, ssm_takes).await,
         AwsIsSlow => scene.delete_slowly(&manifest).await,
+        KeptIsGone => scene.lose_kept(&manifest, number).await,
         _ => {
             let mut more = manifest.with_more();
             if number % 2 == 0 {
@@ -202,117 +205,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Somebody writes another image into a parameter, and asks for a pass: that one reads the parameter anew.
-    async fn overwrite(&self, manifest: &Manifest, ssm_takes: Duration) {
-        let parameters = || self.world.state().parameters.into_iter().filter(|p| p.region == self.region);
-        let published: Vec<_> = manifest.channels.keys().filter_map(|channel| manifest.published(channel)).collect();
-        let Some(before) = parameters().find(|p| published.contains(&p.name)) else { return };
-        hands::overwrite(self.by_hand, self.region, &before.name).await;
-        let _ = self.world.request(manifest.object);
-        sleep(SOON + ssm_takes).await;
-        if !parameters().any(|p| p.name == before.name && p.value == before.value) {
-            self.world.violation(format!("{} in {} was changed, and is not put right", before.name, self.region));
-        }
-    }
-
-    /// All copies of a version fail, and somebody names another source for it: nothing holds the former one.
-    async fn correct_source(&self, more: &Manifest, number: u64) {
-        let fault = self.world.aws.add_fault(copies_fail());
-        self.world.apply(more);
-        sleep(SOON + self.aws_takes).await;
-        self.world.aws.clear_fault(fault);
-        let corrected = more.with_other_source_of_last(&mut Rng::with_seed(number));
-        let source = corrected.versions.last().map(|version| version.source(more.object));
-        let state = self.world.state();
-        let is_there =
-            |(region, id): (String, String)| state.image(&region, &id).is_some_and(|i| i.state == "available");
-        let is_source_there = source.is_some_and(is_there);
-        if !is_source_there {
-            return;
-        }
-        self.world.apply(&corrected);
-        if self.world.manifest(more.object).as_ref() != Some(&corrected) {
-            return;
-        }
-        sleep(STANDS + self.aws_takes * 2).await;
-        self.check_arrived(&corrected);
-    }
-
-    /// A channel is moved and at once moved back, of an object whose passes are a day apart. SSM may come to take the value in between.
-    async fn move_back(&self, manifest: &Manifest, ssm_takes: Duration) {
-        let mut manifest = manifest.clone();
-        manifest.set("/interval", json!("24h"));
-        let channels = manifest.channels.iter().filter(|(channel, _)| manifest.published(channel).is_some());
-        let Some((channel, here)) = channels.map(|(channel, number)| (*channel, *number)).next() else { return };
-        let Some(there) = manifest.versions.iter().map(|v| v.number).find(|number| *number != here) else { return };
-        self.world.apply(&manifest);
-        sleep(SOON).await;
-        let mut moved = manifest.clone();
-        moved.channels.insert(channel, there);
-        self.world.apply(&moved);
-        sleep(Duration::from_secs(2)).await;
-        self.world.apply(&manifest);
-        if self.world.manifest(manifest.object).as_ref() == Some(&manifest) {
-            sleep(SOON + ssm_takes * 2).await;
-            self.check_arrived(&manifest);
-        }
-    }
-
-    /// An object is deleted with its images while each answer takes long.
-    async fn delete_slowly(&self, manifest: &Manifest) {
-        let manifest = Manifest { delete: true, ..manifest.clone() };
-        if manifest.guarded {
-            return;
-        }
-        self.world.apply(&manifest);
-        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
-        self.world.delete(manifest.object);
-        sleep(STANDS).await;
-        let found = now(self.world, manifest.object);
-        if found.is_object() {
-            let wrong = ending::deleting(self.world, &self.world.state(), manifest.object, &found);
-            wrong.into_iter().for_each(|what| self.world.violation(format!("AWS was slow, and {what}")));
-        }
-        self.world.aws.clear_fault(slow);
-    }
-
-    /// The API server takes no status for a while. What was to be written is written soon after.
-    async fn refuse_status(&self, more: &Manifest) {
-        self.world.kube.set_hook(|request| match (&request.verb, request.subresource.as_str()) {
-            (Verb::Get | Verb::List | Verb::Watch, _) => Verdict::Pass,
-            (_, "status") => Verdict::Fail(500),
-            _ => Verdict::Pass,
-        });
-        self.world.apply(more);
-        sleep(STANDS.max(SOON + self.aws_takes)).await;
-        self.world.kube.clear_hook();
-        if self.world.manifest(more.object).as_ref() != Some(more) {
-            return;
-        }
-        self.check_arrived(more);
-        sleep(SOON).await;
-        let status = &now(self.world, more.object)["status"];
-        if !ending::is_ready(status) || !entries(status, "versions").any(|v| v["version"] == last()) {
-            self.world.violation(format!("the status of {} is told no more: {status}", more.object));
-        }
-    }
-
-    /// The status is lost, by somebody's hand or a restored backup: it tells the truth again at the next pass.
-    async fn wipe(&self, manifest: &Manifest) {
-        let nothing = json!({"status": null});
-        let patched = self.world.kube.patch_status("machineimages", NAMESPACE, manifest.object, &nothing);
-        if let Err(error) = patched {
-            self.world.violation(format!("the status cannot be taken away: {error:?}"));
-        }
-        sleep(LISTING + SOON).await;
-        let status = &now(self.world, manifest.object)["status"];
-        if !ending::is_ready(status) || entries(status, "versions").next().is_none() {
-            self.world
-                .violation(format!("the status of {} was wiped, and is not told anew: {status}", manifest.object));
-        }
-    }
-
-    fn check_arrived(&self, manifest: &Manifest) {
+    pub(crate) fn check_arrived(&self, manifest: &Manifest) {
         let Self { world, obstacle, .. } = self;
         if let Some(lacking) = ending::lacking(&world.state(), manifest) {
             let object = manifest.object;
@@ -325,7 +218,7 @@ impl Scene<'_> {
         state.images.iter().filter(move |i| i.region == region && i.is_of(object) && i.state == "available")
     }
 
-    fn is_there(&self, state: &State, manifest: &Manifest, region: &str, version: &str) -> bool {
+    pub(crate) fn is_there(&self, state: &State, manifest: &Manifest, region: &str, version: &str) -> bool {
         state.live(region, manifest.object, version).iter().any(|i| i.state == "available")
     }
 
@@ -367,6 +260,6 @@ impl Scene<'_> {
 }
 
 /// The version that is asked for.
-fn last() -> String {
+pub(crate) fn last() -> String {
     format!("1.{LAST}")
 }

@@ -225,7 +225,7 @@ impl Story {
     /// What comes when the world is quiet: in some stories only, since it takes time.
     pub(crate) fn epilogue(&self) -> Option<Epilogue> {
         match self.seed % 12 {
-            7 => Some(Epilogue::Obstacle(self.seed / 12)),
+            2 | 7 => Some(Epilogue::Obstacle(self.seed / 6)),
             1 => Some(Epilogue::More),
             _ => None,
         }

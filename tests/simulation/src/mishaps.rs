@@ -1,0 +1,200 @@
+//! What happens in a quiet world by one hand or another, and what must have become of it soon after.
+
+use std::time::Duration;
+
+use ec2sim::{Effect, Fault};
+use fastrand::Rng;
+use kubesim::{Verb, Verdict};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::coherent::entries;
+use crate::epilogue::{SOON, now};
+use crate::faults::copies_fail;
+use crate::manifest::{Manifest, NAMESPACE, REGIONS};
+use crate::obstacle::{LISTING, STANDS, Scene, last};
+use crate::state::Image;
+use crate::{ending, hands};
+
+/// For so long, at most, EC2 goes on showing what is gone.
+const LISTED_STALE: Duration = Duration::from_secs(70);
+
+impl Scene<'_> {
+    /// Somebody writes another image into a parameter, and asks for a pass: that one reads the parameter anew.
+    pub(crate) async fn overwrite(&self, manifest: &Manifest, ssm_takes: Duration) {
+        let parameters = || self.world.state().parameters.into_iter().filter(|p| p.region == self.region);
+        let published: Vec<_> = manifest.channels.keys().filter_map(|channel| manifest.published(channel)).collect();
+        let Some(before) = parameters().find(|p| published.contains(&p.name)) else { return };
+        hands::overwrite(self.by_hand, self.region, &before.name).await;
+        let _ = self.world.request(manifest.object);
+        sleep(SOON + ssm_takes).await;
+        if !parameters().any(|p| p.name == before.name && p.value == before.value) {
+            self.world.violation(format!("{} in {} was changed, and is not put right", before.name, self.region));
+        }
+    }
+
+    /// All copies of a version fail, and somebody names another source for it: nothing holds the former one.
+    pub(crate) async fn correct_source(&self, more: &Manifest, number: u64) {
+        let fault = self.world.aws.add_fault(copies_fail());
+        self.world.apply(more);
+        sleep(SOON + self.aws_takes).await;
+        self.world.aws.clear_fault(fault);
+        let corrected = more.with_other_source_of_last(&mut Rng::with_seed(number));
+        let source = corrected.versions.last().map(|version| version.source(more.object));
+        let state = self.world.state();
+        let is_there =
+            |(region, id): (String, String)| state.image(&region, &id).is_some_and(|i| i.state == "available");
+        let is_source_there = source.is_some_and(is_there);
+        if !is_source_there {
+            return;
+        }
+        self.world.apply(&corrected);
+        if self.world.manifest(more.object).as_ref() != Some(&corrected) {
+            return;
+        }
+        sleep(STANDS + self.aws_takes * 2).await;
+        self.check_arrived(&corrected);
+    }
+
+    /// A channel is moved and at once moved back, of an object whose passes are a day apart. SSM may come to take the value in between.
+    pub(crate) async fn move_back(&self, manifest: &Manifest, ssm_takes: Duration) {
+        let mut manifest = manifest.clone();
+        manifest.set("/interval", json!("24h"));
+        let channels = manifest.channels.iter().filter(|(channel, _)| manifest.published(channel).is_some());
+        let Some((channel, here)) = channels.map(|(channel, number)| (*channel, *number)).next() else { return };
+        let Some(there) = manifest.versions.iter().map(|v| v.number).find(|number| *number != here) else { return };
+        self.world.apply(&manifest);
+        sleep(SOON).await;
+        let mut moved = manifest.clone();
+        moved.channels.insert(channel, there);
+        self.world.apply(&moved);
+        sleep(Duration::from_secs(2)).await;
+        self.world.apply(&manifest);
+        if self.world.manifest(manifest.object).as_ref() == Some(&manifest) {
+            sleep(SOON + ssm_takes * 2).await;
+            self.check_arrived(&manifest);
+        }
+    }
+
+    /// An object is deleted with its images while each answer takes long.
+    pub(crate) async fn delete_slowly(&self, manifest: &Manifest) {
+        let manifest = Manifest { delete: true, ..manifest.clone() };
+        if manifest.guarded {
+            return;
+        }
+        self.world.apply(&manifest);
+        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
+        self.world.delete(manifest.object);
+        sleep(STANDS).await;
+        let found = now(self.world, manifest.object);
+        if found.is_object() {
+            let wrong = ending::deleting(self.world, &self.world.state(), manifest.object, &found);
+            wrong.into_iter().for_each(|what| self.world.violation(format!("AWS was slow, and {what}")));
+        }
+        self.world.aws.clear_fault(slow);
+    }
+
+    /// The API server takes no status for a while. What was to be written is written soon after.
+    pub(crate) async fn refuse_status(&self, more: &Manifest) {
+        self.world.kube.set_hook(|request| match (&request.verb, request.subresource.as_str()) {
+            (Verb::Get | Verb::List | Verb::Watch, _) => Verdict::Pass,
+            (_, "status") => Verdict::Fail(500),
+            _ => Verdict::Pass,
+        });
+        self.world.apply(more);
+        sleep(STANDS.max(SOON + self.aws_takes)).await;
+        self.world.kube.clear_hook();
+        if self.world.manifest(more.object).as_ref() != Some(more) {
+            return;
+        }
+        self.check_arrived(more);
+        sleep(SOON).await;
+        let status = &now(self.world, more.object)["status"];
+        if !ending::is_ready(status) || !entries(status, "versions").any(|v| v["version"] == last()) {
+            self.world.violation(format!("the status of {} is told no more: {status}", more.object));
+        }
+    }
+
+    /// The status is lost, by somebody's hand or a restored backup: it tells the truth again at the next pass.
+    pub(crate) async fn wipe(&self, manifest: &Manifest) {
+        let nothing = json!({"status": null});
+        let patched = self.world.kube.patch_status("machineimages", NAMESPACE, manifest.object, &nothing);
+        if let Err(error) = patched {
+            self.world.violation(format!("the status cannot be taken away: {error:?}"));
+        }
+        sleep(LISTING + SOON).await;
+        let status = &now(self.world, manifest.object)["status"];
+        if !ending::is_ready(status) || entries(status, "versions").next().is_none() {
+            self.world
+                .violation(format!("the status of {} was wiped, and is not told anew: {status}", manifest.object));
+        }
+    }
+
+    /// The newest version that has left the list, which retention keeps, is gone by somebody's hand, and no listing has told so yet
+    /// when an older one leaves. Then that one is the newest. The former is in a region only where the other is not any more, so that
+    /// nothing else leads there.
+    pub(crate) async fn lose_kept(&self, manifest: &Manifest, number: u64) {
+        let manifest =
+            &manifest.with_free_version(&mut Rng::with_seed(number)).with_free_version(&mut Rng::with_seed(number));
+        self.world.apply(manifest);
+        sleep(SOON + self.aws_takes).await;
+        let Some((older, newest)) = self.two_that_may_leave(manifest) else { return };
+        let (object, elsewhere) = (manifest.object, manifest.regions.keys().filter(|region| **region != self.region));
+        let mut left = Manifest { keep_last: Some(1), ..manifest.clone() };
+        left.regions.remove(self.region);
+        left.versions.retain(|version| version.name() != newest);
+        self.world.apply(&left);
+        if self.world.manifest(object).as_ref() != Some(&left) {
+            return;
+        }
+        sleep(SOON).await;
+        self.lose(object, self.region, &older).await;
+        for region in REGIONS.into_iter().filter(|region| *region != self.region) {
+            self.lose(object, region, &newest).await;
+        }
+        sleep(LISTING + SOON).await;
+        self.lose(object, self.region, &newest).await;
+        sleep(LISTED_STALE).await;
+        left.versions.retain(|version| version.name() != older);
+        self.world.apply(&left);
+        sleep(SOON * 2).await;
+        let state = self.world.state();
+        for region in elsewhere.filter(|region| !self.is_there(&state, manifest, region, &older)) {
+            self.world.violation(format!("{older} in {region} was to stay: {newest} is gone, which was newer"));
+        }
+    }
+
+    /// Two versions that can leave the list, if there are, the older one first: each has a copy in each region, which nobody needs.
+    fn two_that_may_leave(&self, manifest: &Manifest) -> Option<(String, String)> {
+        let state = self.world.state();
+        let has_left = |i: &Image| i.is_of(manifest.object) && i.version().is_some_and(|v| !manifest.lists(v));
+        if state.images.iter().any(has_left) {
+            return None;
+        }
+        let is_free = |i: &Image| {
+            let is_used = state.uses.iter().any(|u| u.image == i.id) || i.shared || i.protected;
+            i.state == "available" && i.made_from.is_some() && !is_used && !ending::is_sourced(self.world, &i.id, None)
+        };
+        let date = |version: &String| {
+            let copies: Vec<_> =
+                manifest.regions.keys().flat_map(|r| state.live(r, manifest.object, version)).collect();
+            let are_free = copies.len() == manifest.regions.len() && copies.iter().all(|i| is_free(i));
+            copies.first().filter(|_| are_free)?.tags.get("amiops.dev/released-at").cloned()
+        };
+        let pointed_to = |number| manifest.channels.values().any(|to| *to == number);
+        let unpointed = manifest.versions.iter().filter(|v| !pointed_to(v.number)).map(|v| v.name());
+        let mut dated: Vec<_> = unpointed.filter_map(|version| Some((date(&version)?, version))).collect();
+        dated.sort();
+        match &dated[..] {
+            [.., (earlier, older), (later, newest)] if earlier < later => Some((older.clone(), newest.clone())),
+            _ => None,
+        }
+    }
+
+    /// Somebody deregisters the copy of a version.
+    async fn lose(&self, object: &str, region: &str, version: &str) {
+        for image in self.world.state().live(region, object, version) {
+            hands::deregister(self.by_hand, region, &image.id).await;
+        }
+    }
+}

@@ -21,6 +21,8 @@ const PASS: Duration = Duration::from_mins(5);
 const LISTING: Duration = Duration::from_mins(15);
 /// What is asked for the last time just before a call; calls can be throttled or delayed.
 const JUST_BEFORE: Duration = Duration::from_mins(2);
+/// What is removed was looked at less than half a minute before, and a call takes no longer than that.
+const BEFORE_REMOVAL: Duration = Duration::from_secs(75);
 
 /// For so long EC2 may show the tags before a change, where it is late.
 const TAGS_LAG: Duration = Duration::from_secs(30);
@@ -233,7 +235,7 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         "DeregisterImage" => {
             let id = call.get("ImageId").unwrap_or_default();
             let image = state.image(&call.region, id).filter(|i| i.state != "failed");
-            let looked = asked(Question::Look, id, JUST_BEFORE);
+            let looked = asked(Question::Look, id, BEFORE_REMOVAL);
             let used = |image: &Image| {
                 let references = asked(Question::References, id, PASS)?;
                 asked(Question::Permissions, id, PASS)?;

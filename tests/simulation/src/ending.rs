@@ -271,7 +271,7 @@ pub(crate) fn deleting(world: &World, state: &State, object: &str, found: &Value
 }
 
 /// An object that is gone under the policy Delete leaves nothing behind.
-fn gone(world: &World, state: &State, object: &str) -> Vec<String> {
+pub(crate) fn gone(world: &World, state: &State, object: &str) -> Vec<String> {
     let mut left = Vec::new();
     let last = world.last_manifest(object);
     let followed = world.past().deleted.contains(object);

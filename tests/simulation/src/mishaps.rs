@@ -76,22 +76,86 @@ impl Scene<'_> {
         }
     }
 
-    /// An object is deleted with its images while each answer takes long.
+    /// An object is deleted with its images, of which there are many, while each answer takes long.
     pub(crate) async fn delete_slowly(&self, manifest: &Manifest) {
-        let manifest = Manifest { delete: true, ..manifest.clone() };
-        if manifest.guarded {
+        let manifest = Manifest { delete: true, ..manifest.with_crowd() };
+        self.world.apply(&manifest);
+        sleep(SOON + self.aws_takes).await;
+        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
+        self.delete(&manifest).await;
+        self.world.aws.clear_fault(slow);
+    }
+
+    /// An object is deleted with its images when SSM may still check what a new channel has just published.
+    pub(crate) async fn delete_unshown(&self, manifest: &Manifest) {
+        let manifest = Manifest { delete: true, ..manifest.with_new_channel() };
+        self.world.apply(&manifest);
+        sleep(Duration::from_secs(90)).await;
+        self.delete(&manifest).await;
+    }
+
+    /// An object is deleted, and goes with all that it has made.
+    async fn delete(&self, manifest: &Manifest) {
+        let (world, object) = (self.world, manifest.object);
+        if manifest.guarded || world.manifest(object).as_ref() != Some(manifest) {
             return;
         }
-        self.world.apply(&manifest);
-        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
-        self.world.delete(manifest.object);
+        world.delete(object);
         sleep(STANDS).await;
-        let found = now(self.world, manifest.object);
-        if found.is_object() {
-            let wrong = ending::deleting(self.world, &self.world.state(), manifest.object, &found);
-            wrong.into_iter().for_each(|what| self.world.violation(format!("AWS was slow, and {what}")));
+        let found = now(world, object);
+        let wrong = match found.is_object() {
+            true => ending::deleting(world, &world.state(), object, &found),
+            false => ending::gone(world, &world.state(), object),
+        };
+        wrong.into_iter().for_each(|what| world.violation(format!("{:?}, and {what}", self.obstacle)));
+    }
+
+    /// A channel is moved, SSM does what it is told and its answers are lost; then the channel is moved back, and the version leaves the
+    /// list. As long as SSM may come to show its images they stay.
+    pub(crate) async fn lose_value(&self, manifest: &Manifest, ssm_takes: Duration, number: u64) {
+        let Some(manifest) = &self.with_free_version(manifest, number).await else { return };
+        let Some((_, there)) = self.free(manifest).pop() else { return };
+        let published = manifest.channels.keys().copied().find(|channel| manifest.published(channel).is_some());
+        let there = manifest.versions.iter().find(|version| version.name() == there);
+        let (Some(channel), Some(there)) = (published, there) else { return };
+        let mut moved = manifest.clone();
+        moved.channels.insert(channel, there.number);
+        let mut back = Manifest { keep_last: Some(0), ..manifest.clone() };
+        back.versions.retain(|version| version != there);
+        let lost = self.world.aws.add_fault(Fault::new(Effect::DropReply).operation("PutParameter"));
+        self.world.apply(&moved);
+        sleep(Duration::from_secs(5)).await;
+        self.world.aws.clear_fault(lost);
+        self.world.apply(&back);
+        if self.world.manifest(manifest.object).as_ref() == Some(&back) {
+            // What was not answered is looked for during ten minutes.
+            sleep(LISTING + SOON + ssm_takes * 2).await;
+            self.check_arrived(&back);
         }
-        self.world.aws.clear_fault(slow);
+    }
+
+    /// A version leaves the list and is back at once, and what EC2 was told in between to deregister has not reached it.
+    pub(crate) async fn keep_after_all(&self, manifest: &Manifest, number: u64) {
+        let Some(manifest) = &self.with_free_version(manifest, number).await else { return };
+        let Some((_, leaves)) = self.free(manifest).pop() else { return };
+        let mut without = Manifest { keep_last: Some(0), ..manifest.clone() };
+        without.versions.retain(|version| version.name() != leaves);
+        let lost = self.world.aws.add_fault(Fault::new(Effect::DropRequest).operation("DeregisterImage"));
+        self.world.apply(&without);
+        sleep(Duration::from_secs(20)).await;
+        self.world.apply(manifest);
+        sleep(SOON).await;
+        self.world.aws.clear_fault(lost);
+        if self.world.manifest(manifest.object).as_ref() != Some(manifest) {
+            return;
+        }
+        sleep(LISTING + SOON + self.aws_takes).await;
+        self.check_arrived(manifest);
+        let status = &now(self.world, manifest.object)["status"];
+        if !ending::is_ready(status) {
+            self.world
+                .violation(format!("{leaves} was to stay after all, and {} is not Ready: {status}", manifest.object));
+        }
     }
 
     /// The API server takes no status for a while. What was to be written is written soon after.
@@ -164,13 +228,21 @@ impl Scene<'_> {
         }
     }
 
-    /// Two versions that can leave the list, if there are, the older one first: each has a copy in each region, which nobody needs.
+    /// Two versions that can leave the list, if there are, the older one first.
     fn two_that_may_leave(&self, manifest: &Manifest) -> Option<(String, String)> {
-        let state = self.world.state();
         let has_left = |i: &Image| i.is_of(manifest.object) && i.version().is_some_and(|v| !manifest.lists(v));
-        if state.images.iter().any(has_left) {
+        if self.world.state().images.iter().any(has_left) {
             return None;
         }
+        match &self.free(manifest)[..] {
+            [.., (earlier, older), (later, newest)] if earlier < later => Some((older.clone(), newest.clone())),
+            _ => None,
+        }
+    }
+
+    /// The versions that can leave the list, with their dates, the oldest first: each has a copy in each region, which nobody needs.
+    fn free(&self, manifest: &Manifest) -> Vec<(String, String)> {
+        let state = self.world.state();
         let is_free = |i: &Image| {
             let is_used = state.uses.iter().any(|u| u.image == i.id) || i.shared || i.protected;
             i.state == "available" && i.made_from.is_some() && !is_used && !ending::is_sourced(self.world, &i.id, None)
@@ -185,10 +257,15 @@ impl Scene<'_> {
         let unpointed = manifest.versions.iter().filter(|v| !pointed_to(v.number)).map(|v| v.name());
         let mut dated: Vec<_> = unpointed.filter_map(|version| Some((date(&version)?, version))).collect();
         dated.sort();
-        match &dated[..] {
-            [.., (earlier, older), (later, newest)] if earlier < later => Some((older.clone(), newest.clone())),
-            _ => None,
-        }
+        dated
+    }
+
+    /// The manifest with one more version, if that can be had, once it is there.
+    async fn with_free_version(&self, manifest: &Manifest, number: u64) -> Option<Manifest> {
+        let more = manifest.with_free_version(&mut Rng::with_seed(number));
+        self.world.apply(&more);
+        sleep(SOON + self.aws_takes).await;
+        ending::lacking(&self.world.state(), &more).is_none().then_some(more)
     }
 
     /// Somebody deregisters the copy of a version.

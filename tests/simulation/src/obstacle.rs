@@ -46,13 +46,19 @@ pub(crate) enum Obstacle {
     AwsIsSlow,
     /// The newest version that retention keeps is gone, and an older one leaves the list.
     KeptIsGone,
+    /// SSM has a value, and nobody knows whether.
+    ValueIsLost,
+    /// What was to be deregistered is there, and nobody knows whether.
+    RemovalIsLost,
+    /// An object is deleted before SSM shows what it has published.
+    ParameterIsLate,
 }
 
 /// The scene of an obstacle.
 pub(crate) struct Scene<'a> {
     pub(crate) world: &'a World,
     pub(crate) by_hand: &'a SdkConfig,
-    obstacle: Obstacle,
+    pub(crate) obstacle: Obstacle,
     pub(crate) region: &'static str,
     /// What a copy takes.
     pub(crate) aws_takes: Duration,
@@ -75,8 +81,11 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ChannelIsMovedBack,
         AwsIsSlow,
         KeptIsGone,
+        ValueIsLost,
+        RemovalIsLost,
+        ParameterIsLate,
     ];
-    let (obstacle, number) = (obstacles[(number % 13) as usize], number / 13);
+    let (obstacle, number) = (obstacles[(number % 16) as usize], number / 16);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -94,6 +103,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ChannelIsMovedBack => scene.move_back(&manifest, ssm_takes).await,
         AwsIsSlow => scene.delete_slowly(&manifest).await,
         KeptIsGone => scene.lose_kept(&manifest, number).await,
+        ValueIsLost => scene.lose_value(&manifest, ssm_takes, number).await,
+        RemovalIsLost => scene.keep_after_all(&manifest, number).await,
+        ParameterIsLate => scene.delete_unshown(&manifest).await,
         _ => {
             let mut more = manifest.with_more();
             if number % 2 == 0 {

@@ -21,8 +21,9 @@ const PASS: Duration = Duration::from_mins(5);
 const LISTING: Duration = Duration::from_mins(15);
 /// What is asked for the last time just before a call; calls can be throttled or delayed.
 const JUST_BEFORE: Duration = Duration::from_mins(2);
-/// What is removed was looked at less than half a minute before, and a call takes no longer than that.
-const BEFORE_REMOVAL: Duration = Duration::from_secs(75);
+/// Who uses what is removed was asked no longer ago than the looks after that can take, the removals of a round, which end after half a
+/// minute, and a call.
+const BEFORE_REMOVAL: Duration = Duration::from_secs(150);
 
 /// For so long EC2 may show the tags before a change, where it is late.
 const TAGS_LAG: Duration = Duration::from_secs(30);
@@ -235,10 +236,10 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         "DeregisterImage" => {
             let id = call.get("ImageId").unwrap_or_default();
             let image = state.image(&call.region, id).filter(|i| i.state != "failed");
-            let looked = asked(Question::Look, id, BEFORE_REMOVAL);
+            let looked = asked(Question::Look, id, JUST_BEFORE);
             let used = |image: &Image| {
-                let references = asked(Question::References, id, PASS)?;
-                asked(Question::Permissions, id, PASS)?;
+                let references = asked(Question::References, id, BEFORE_REMOVAL)?;
+                asked(Question::Permissions, id, BEFORE_REMOVAL)?;
                 others_were_looked_at(world, state, image, references)?;
                 if let Some(name) =
                     parameters_of(world, image).into_iter().find(|n| asked(Question::Parameter, n, LISTING).is_err())

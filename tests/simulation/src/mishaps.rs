@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ec2sim::{Effect, Fault};
 use fastrand::Rng;
+use jiff::SignedDuration;
 use kubesim::{Verb, Verdict};
 use serde_json::json;
 use tokio::time::sleep;
@@ -18,6 +19,9 @@ use crate::{ending, hands};
 
 /// For so long, at most, EC2 goes on showing what is gone.
 const LISTED_STALE: Duration = Duration::from_secs(70);
+
+/// How late EC2 and SSM show something, where they are late.
+const LATE: SignedDuration = SignedDuration::from_mins(4);
 
 impl Scene<'_> {
     /// Somebody writes another image into a parameter, and asks for a pass: that one reads the parameter anew.
@@ -86,11 +90,30 @@ impl Scene<'_> {
         self.world.aws.clear_fault(slow);
     }
 
-    /// An object is deleted with its images when SSM may still check what a new channel has just published.
+    /// An object is deleted with its images when SSM still checks what a new channel has just published.
     pub(crate) async fn delete_unshown(&self, manifest: &Manifest) {
         let manifest = Manifest { delete: true, ..manifest.with_new_channel() };
+        self.world.aws.configure(|config| config.parameter_delay = LATE);
         self.world.apply(&manifest);
         sleep(Duration::from_secs(90)).await;
+        self.delete(&manifest).await;
+    }
+
+    /// A copy is made, and nobody hears of it: the answer does not come or does not tell, and what is asked for again may be refused. EC2
+    /// lists it late, and meanwhile the object is deleted with its images.
+    pub(crate) async fn hide_copy(&self, manifest: &Manifest, number: u64) {
+        let aws = &self.world.aws;
+        let manifest = Manifest { delete: true, ..manifest.with_free_version(&mut Rng::with_seed(number)) };
+        aws.configure(|config| config.late_listing = LATE);
+        let on_copies = |effect| Fault::new(effect).operation("CopyImage").region(self.region);
+        let first = [Effect::DropReply, Effect::InternalError][(number % 2) as usize].clone();
+        let then = [Effect::Throttle, Effect::Deny, first.clone()][(number / 2 % 3) as usize].clone();
+        let faults = [on_copies(first).times(1), on_copies(then)].map(|fault| aws.add_fault(fault));
+        self.world.apply(&manifest);
+        sleep(Duration::from_secs(40)).await;
+        for fault in faults {
+            aws.clear_fault(fault);
+        }
         self.delete(&manifest).await;
     }
 
@@ -196,7 +219,7 @@ impl Scene<'_> {
 
     /// The newest version that has left the list, which retention keeps, is gone by somebody's hand, and no listing has told so yet
     /// when an older one leaves. Then that one is the newest. The former is in a region only where the other is not any more, so that
-    /// nothing else leads there.
+    /// nothing else leads there, and often nobody can look there just then.
     pub(crate) async fn lose_kept(&self, manifest: &Manifest, number: u64) {
         let manifest =
             &manifest.with_free_version(&mut Rng::with_seed(number)).with_free_version(&mut Rng::with_seed(number));
@@ -220,8 +243,12 @@ impl Scene<'_> {
         self.lose(object, self.region, &newest).await;
         sleep(LISTED_STALE).await;
         left.versions.retain(|version| version.name() != older);
+        let blind = Fault::new(Effect::Deny).operation("DescribeImages").region(self.region);
+        let blind = number.is_multiple_of(2).then(|| self.world.aws.add_fault(blind));
         self.world.apply(&left);
-        sleep(SOON * 2).await;
+        sleep(SOON).await;
+        blind.into_iter().for_each(|fault| _ = self.world.aws.clear_fault(fault));
+        sleep(SOON).await;
         let state = self.world.state();
         for region in elsewhere.filter(|region| !self.is_there(&state, manifest, region, &older)) {
             self.world.violation(format!("{older} in {region} was to stay: {newest} is gone, which was newer"));

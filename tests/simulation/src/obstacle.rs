@@ -52,6 +52,8 @@ pub(crate) enum Obstacle {
     RemovalIsLost,
     /// An object is deleted before SSM shows what it has published.
     ParameterIsLate,
+    /// An object is deleted before EC2 lists a copy that nobody knows of.
+    CopyIsHidden,
 }
 
 /// The scene of an obstacle.
@@ -84,8 +86,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ValueIsLost,
         RemovalIsLost,
         ParameterIsLate,
+        CopyIsHidden,
     ];
-    let (obstacle, number) = (obstacles[(number % 16) as usize], number / 16);
+    let (obstacle, number) = (obstacles[(number % 17) as usize], number / 17);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -106,6 +109,7 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ValueIsLost => scene.lose_value(&manifest, ssm_takes, number).await,
         RemovalIsLost => scene.keep_after_all(&manifest, number).await,
         ParameterIsLate => scene.delete_unshown(&manifest).await,
+        CopyIsHidden => scene.hide_copy(&manifest, number).await,
         _ => {
             let mut more = manifest.with_more();
             if number % 2 == 0 {

@@ -100,15 +100,16 @@ impl Scene<'_> {
     }
 
     /// A copy is made, and nobody hears of it: the answer does not come or does not tell, and what is asked for again may be refused. EC2
-    /// lists it late, and meanwhile the object is deleted with its images.
+    /// lists it late, and meanwhile the object is deleted with its images. No copies to other regions keep it.
     pub(crate) async fn hide_copy(&self, manifest: &Manifest, number: u64) {
         let aws = &self.world.aws;
         let manifest = Manifest { delete: true, ..manifest.with_free_version(&mut Rng::with_seed(number)) };
         aws.configure(|config| config.late_listing = LATE);
-        let on_copies = |effect| Fault::new(effect).operation("CopyImage").region(self.region);
+        let on_copies = |effect| Fault::new(effect).operation("CopyImage");
+        let here = |effect| on_copies(effect).region(self.region);
         let first = [Effect::DropReply, Effect::InternalError][(number % 2) as usize].clone();
         let then = [Effect::Throttle, Effect::Deny, first.clone()][(number / 2 % 3) as usize].clone();
-        let faults = [on_copies(first).times(1), on_copies(then)].map(|fault| aws.add_fault(fault));
+        let faults = [here(first).times(1), here(then), on_copies(Effect::Deny)].map(|fault| aws.add_fault(fault));
         self.world.apply(&manifest);
         sleep(Duration::from_secs(40)).await;
         for fault in faults {
@@ -157,23 +158,30 @@ impl Scene<'_> {
         }
     }
 
-    /// A version leaves the list and is back at once, and what EC2 was told in between to deregister has not reached it.
+    /// A version leaves the list and is back at once. What EC2 was told in between to deregister has not reached it; or it has, EC2 still
+    /// shows the image, and a channel moves to it.
     pub(crate) async fn keep_after_all(&self, manifest: &Manifest, number: u64) {
-        let Some(manifest) = &self.with_free_version(manifest, number).await else { return };
-        let Some((_, leaves)) = self.free(manifest).pop() else { return };
+        let Some(mut manifest) = self.with_free_version(manifest, number).await else { return };
+        let Some((_, leaves)) = self.free(&manifest).pop() else { return };
+        let Some(index) = manifest.versions.iter().position(|version| version.name() == leaves) else { return };
         let mut without = Manifest { keep_last: Some(0), ..manifest.clone() };
-        without.versions.retain(|version| version.name() != leaves);
-        let lost = self.world.aws.add_fault(Fault::new(Effect::DropRequest).operation("DeregisterImage"));
+        let left = without.versions.remove(index);
+        let effect = if number.is_multiple_of(2) { Effect::DropRequest } else { Effect::DropReply };
+        if effect == Effect::DropReply {
+            self.world.aws.configure(|config| config.stale_listing = LATE);
+            manifest.channels.insert("prod", left.number);
+        }
+        let lost = self.world.aws.add_fault(Fault::new(effect).operation("DeregisterImage"));
         self.world.apply(&without);
         sleep(Duration::from_secs(20)).await;
-        self.world.apply(manifest);
+        self.world.apply(&manifest);
         sleep(SOON).await;
         self.world.aws.clear_fault(lost);
-        if self.world.manifest(manifest.object).as_ref() != Some(manifest) {
+        if self.world.manifest(manifest.object).as_ref() != Some(&manifest) {
             return;
         }
-        sleep(LISTING + SOON + self.aws_takes).await;
-        self.check_arrived(manifest);
+        sleep(LISTING + SOON * 2 + self.aws_takes).await;
+        self.check_arrived(&manifest);
         let status = &now(self.world, manifest.object)["status"];
         if !ending::is_ready(status) {
             self.world

@@ -89,7 +89,7 @@ async fn tag(
     let call = call.set_tags(Some(images::write_tags(tags))).send();
     if let Err(error) = aws.call("CreateTags", region, call).await {
         doubt(inventory, region, image, &error);
-        if !error.a_try_may_be_done() {
+        if !error.an_attempt_may_be_done() {
             inventory.note(region, |memory| memory.disclaim(image));
         }
         return Err(error.about(image.as_str()));
@@ -157,7 +157,7 @@ async fn deregister(
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         Err(error) if error.is_gone() => Vec::new(),
         Err(error) => {
-            if error.a_try_may_be_done() {
+            if error.an_attempt_may_be_done() {
                 // Snapshots and all.
                 inventory.doubt(region, image);
                 inventory.want_snapshots(region);

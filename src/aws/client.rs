@@ -14,6 +14,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::attempts::{Attempts, watched};
 use super::errors::CallError;
 use crate::plan::Trouble;
 use crate::plan::ids::{AccountId, RegionName};
@@ -83,6 +84,7 @@ impl Aws {
         let partition = |service: &str| own_retries(format!("{service}/{region}"));
         let ec2 =
             aws_sdk_ec2::config::Builder::from(&self.config).region(place.clone()).retry_partition(partition("ec2"));
+        let ec2 = ec2.interceptor(Attempts);
         let ssm = aws_sdk_ssm::config::Builder::from(&self.config).region(place).retry_partition(partition("ssm"));
         Regional {
             ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
@@ -121,7 +123,8 @@ impl Aws {
         R: std::fmt::Debug,
     {
         let started = Instant::now();
-        let result = call.await.map_err(|error| CallError::from_sdk(operation, region, &error));
+        let (answer, is_unsure) = watched(call).await;
+        let result = answer.map_err(|error| CallError::from_sdk(operation, region, &error, is_unsure));
         let code = result.as_ref().map_or_else(|e| e.code.as_str(), |_| "OK");
         self.metrics.aws_call(operation, region.as_str(), code, started.elapsed());
         result

@@ -112,10 +112,18 @@ pub(super) struct CallError {
     region: RegionName,
     text: String,
     advice: &'static str,
+    /// Whether an attempt of the call is not known to have failed.
+    is_unsure: bool,
 }
 
 impl CallError {
-    pub(super) fn from_sdk<E, R>(operation: &'static str, region: &RegionName, error: &SdkError<E, R>) -> Self
+    /// The error that the SDK gives back; `is_unsure` says whether one of its attempts may have done what was asked for.
+    pub(super) fn from_sdk<E, R>(
+        operation: &'static str,
+        region: &RegionName,
+        error: &SdkError<E, R>,
+        is_unsure: bool,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
@@ -134,7 +142,7 @@ impl CallError {
                 (error.code().unwrap_or("Unknown").to_owned(), error.message().unwrap_or("no reason given").to_owned())
             }
         };
-        Self::new(operation, region, code, readable(&text))
+        Self { is_unsure, ..Self::new(operation, region, code, readable(&text)) }
     }
 
     /// An answer that lacks what it must have.
@@ -144,7 +152,7 @@ impl CallError {
 
     fn new(operation: &'static str, region: &RegionName, code: String, text: String) -> Self {
         let (class, advice) = classify(&code);
-        Self { code, class, operation, region: region.clone(), text, advice }
+        Self { code, class, operation, region: region.clone(), text, advice, is_unsure: false }
     }
 
     /// Whether this is AWS's answer that the thing does not exist (any more), and so success when it was to be removed.
@@ -180,9 +188,9 @@ impl CallError {
         UNSURE.contains(&self.code.as_str())
     }
 
-    /// The same of a call that the SDK repeats by itself: its last try may have been throttled after an earlier one was not answered.
-    pub(super) fn a_try_may_be_done(&self) -> bool {
-        self.may_be_done() || self.class == Class::Throttled
+    /// The same of a call that the SDK repeats by itself: its last attempt may have been refused after an earlier one was done.
+    pub(super) fn an_attempt_may_be_done(&self) -> bool {
+        self.may_be_done() || self.is_unsure
     }
 
     /// Whether AWS has understood the call and does not do it: asked for in another way, a part of it may be done.

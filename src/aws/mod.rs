@@ -2,6 +2,7 @@
 //! writes, and the table of error codes. It decides nothing.
 
 mod actions;
+mod attempts;
 mod client;
 mod errors;
 mod images;

@@ -75,7 +75,7 @@ pub(super) async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) ->
         let mut references = match references(aws, region, images).await {
             Ok(references) => references,
             // When AWS does not answer, the rest is not asked about: the pass waits for it.
-            Err(error) if error.a_try_may_be_done() => {
+            Err(error) if error.an_attempt_may_be_done() => {
                 images.iter().chain(chunks.flatten()).for_each(|image| answers.fail(image, &error));
                 return answers;
             }

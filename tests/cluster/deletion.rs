@@ -1,6 +1,6 @@
 //! The end of an object, its pause, and its second life.
 
-use ec2sim::SeedInstance;
+use ec2sim::{Effect, Fault, SeedInstance};
 use serde_json::{Value, json};
 
 use crate::fixtures::aws::{copies, ec2, parameter, snapshots, ssm, writes};
@@ -185,6 +185,25 @@ async fn delete_finds_a_copy_that_was_begun_before_a_crash_and_is_listed_late() 
 
     let _controller = InProcess::start(&stage).await;
     stage.until_aws("the regions are listed", |sim| sim.count("DescribeSnapshots") >= 6).await;
+    stage.until_condition("web", "Pruned", false, &["the deletion waits some minutes"]).await;
+    stage.pass(std::time::Duration::from_mins(15)).await;
+    stage.until_gone("web").await;
+    assert_eq!(copies(&stage.sim).len(), 0);
+}
+
+#[tokio::test]
+async fn delete_waits_for_a_copy_whose_answer_was_lost_and_whose_repetition_was_refused() {
+    let stage = Stage::with(|config| config.late_listing = jiff::SignedDuration::from_mins(2)).await;
+    stage.seed(&["1.0", "1.1"]);
+    stage.sim.advance(jiff::SignedDuration::from_mins(3));
+    stage.sim.add_fault(Fault::new(Effect::DropReply).operation("CopyImage").region("eu-west-1").times(1));
+    stage.sim.add_fault(Fault::new(Effect::Deny).operation("CopyImage"));
+    let _controller = InProcess::start(&stage).await;
+    stage.apply(&web("Delete")).await;
+    stage.until_condition("web", "Replicated", false, &["not authorized"]).await;
+    assert_eq!(copies(&stage.sim).len(), 1);
+
+    stage.delete("web").await;
     stage.until_condition("web", "Pruned", false, &["the deletion waits some minutes"]).await;
     stage.pass(std::time::Duration::from_mins(15)).await;
     stage.until_gone("web").await;

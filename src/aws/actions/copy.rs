@@ -65,7 +65,7 @@ async fn ask_for_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) ->
     let Some(ownership) = Ownership::read(&copy.tags) else { return copy_image(inventory, owner, copy).await };
     let before = inventory.note(&copy.region, |memory| memory.begin_copy(&ownership));
     let answer = copy_image(inventory, owner, copy).await;
-    if answer.as_ref().is_err_and(|error| !error.a_try_may_be_done()) {
+    if answer.as_ref().is_err_and(|error| !error.an_attempt_may_be_done()) {
         inventory.note(&copy.region, |memory| memory.refuse_copy(&ownership, before));
     }
     answer

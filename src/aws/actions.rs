@@ -3,6 +3,7 @@
 
 mod copy;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::SnapshotReturnCodes;
@@ -165,17 +166,19 @@ async fn deregister(
             return Err(about(error));
         }
     };
-    inventory.note(region, |memory| memory.remove_image(image));
-    let mut left = Vec::new();
+    let (mut gone, mut left) = (BTreeSet::new(), Vec::new());
     for result in &results {
         let Some(id) = result.snapshot_id() else { continue };
         match result.return_code() {
-            Some(SnapshotReturnCodes::Success) => {
-                inventory.note(region, |memory| memory.remove_snapshot(&SnapshotId::new(id)));
-            }
+            Some(SnapshotReturnCodes::Success) => drop(gone.insert(SnapshotId::new(id))),
             code => left.push(format!("{id} ({})", code.map_or("no result", |c| c.as_str()))),
         }
     }
+    let leaves_none = left.is_empty() && found.snapshots.iter().all(|snapshot| gone.contains(snapshot));
+    inventory.note(region, |memory| {
+        memory.remove_image(image, leaves_none);
+        gone.iter().for_each(|snapshot| memory.remove_snapshot(snapshot));
+    });
     inventory.want_snapshots(region);
     let warning = (!left.is_empty()).then(|| {
         format!("{image} in {region} is gone, but not its snapshots {}; amiops deletes them later", left.join(", "))

@@ -46,7 +46,7 @@ pub(super) struct Memory {
     snapshot_listings: u64,
     /// Whose images went, after which listing of snapshots began: until the next one nobody knows what they left.
     departed: BTreeMap<Owner, u64>,
-    /// The images that went by no doing of ours, and whose; likewise.
+    /// The images that went by no doing of ours or may have left snapshots, and whose; likewise.
     vanished: BTreeMap<ImageId, (Ownership, u64)>,
     /// The tags that we wrote lately, by the id of what carries them.
     written: BTreeMap<String, (Tags, Instant)>,
@@ -164,8 +164,7 @@ impl Memory {
             remembered.image.sight = Sight::Missed;
         }
         if remembered.misses >= LOOKS {
-            let ownership = remembered.image.ownership();
-            self.vanished.extend(ownership.map(|ownership| (id.clone(), (ownership, self.snapshot_listings))));
+            self.tell_vanished(id);
             self.forget_image(id);
         }
         Some(owner)
@@ -289,10 +288,19 @@ impl Memory {
         }
     }
 
-    /// Forgets an image that a call has just removed, and does not believe listings that still have it.
-    pub(super) fn remove_image(&mut self, id: &ImageId) {
+    /// Forgets an image that a call has just removed, and does not believe listings that still have it. Unless all of its snapshots
+    /// went with it, it is told until a listing shows what it has left.
+    pub(super) fn remove_image(&mut self, id: &ImageId, leaves_none: bool) {
         self.removed.insert(id.to_string(), Instant::now());
+        if !leaves_none {
+            self.tell_vanished(id);
+        }
         self.forget_image(id);
+    }
+
+    fn tell_vanished(&mut self, id: &ImageId) {
+        let ownership = self.remembered(id).and_then(|known| known.image.ownership());
+        self.vanished.extend(ownership.map(|ownership| (id.clone(), (ownership, self.snapshot_listings))));
     }
 
     /// Whether a call has removed an image a short time ago.

@@ -41,7 +41,7 @@ pub struct RegionView {
     pub images: Option<Vec<Image>>,
     /// The snapshots with the object's ownership tag, and those of its images. `None` if not listed yet.
     pub snapshots: Option<Vec<Snapshot>>,
-    /// Images that have gone by no doing of amiops since snapshots were last listed: what they left is not known.
+    /// Images that have gone since snapshots were last listed, and perhaps not their snapshots: what they left is not known.
     pub vanished: BTreeMap<ImageId, VersionName>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,

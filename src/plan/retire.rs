@@ -277,15 +277,15 @@ fn used(answer: Option<&Usage>) -> Option<String> {
     }
 }
 
-/// Tells of images that have gone without our doing until it is known what they left: a region that the manifest does not name any
-/// more would be forgotten otherwise.
+/// Tells of images that have gone, and perhaps not their snapshots, until it is known what they left: a region that the manifest does
+/// not name any more would be forgotten otherwise.
 fn vanished(plan: &mut Plan, region: &RegionName, view: &RegionView) {
     let told = view.vanished.iter().map(|(id, version)| Departure {
         version: version.clone(),
         region: region.clone(),
         id: id.to_string(),
         reason: Reason::LeftBehind,
-        blocked_by: Some("it was removed by somebody, and which snapshots it has left is not known yet".to_owned()),
+        blocked_by: Some("it is gone, and which snapshots it has left is not known yet".to_owned()),
     });
     plan.departures.extend(told);
 }

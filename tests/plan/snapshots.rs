@@ -35,7 +35,7 @@ fn an_image_that_somebody_removed_is_told_of_until_it_is_known_what_it_left_even
     let plan = world.plan();
     assert_eq!(
         departure(&plan, OLD).blocked_by.as_deref(),
-        Some("it was removed by somebody, and which snapshots it has left is not known yet")
+        Some("it is gone, and which snapshots it has left is not known yet")
     );
     assert_eq!(deleted(&plan), 0);
 }

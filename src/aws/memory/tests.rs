@@ -177,7 +177,7 @@ fn one_listing_that_lacks_an_image_does_not_mean_that_it_is_gone() {
 fn an_image_that_was_just_removed_is_not_believed_when_it_is_listed_again() {
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
-    memory.remove_image(&"ami-1".into());
+    memory.remove_image(&"ami-1".into(), true);
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     assert!(ids(&mut memory).is_empty());
 }
@@ -376,7 +376,7 @@ async fn what_was_removed_is_not_believed_for_a_while_however_the_clock_jumps() 
         ids(memory)
     };
     listed(&mut memory, 60);
-    memory.remove_image(&"ami-1".into());
+    memory.remove_image(&"ami-1".into(), true);
     assert_eq!(listed(&mut memory, 0), [""; 0]);
     assert_eq!(listed(&mut memory, 240), [""; 0]);
     assert!(memory.has_removed(&"ami-1".into()));
@@ -390,7 +390,7 @@ async fn a_region_is_not_forgotten_with_its_last_image_until_a_listing_tells_whi
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     memory.view(&owner());
     memory.begin_snapshots();
-    memory.remove_image(&"ami-1".into());
+    memory.remove_image(&"ami-1".into(), true);
     memory.apply_snapshots(BTreeMap::new());
     assert!(memory.holds_of(&owner()), "that listing had begun before");
     memory.begin_snapshots();
@@ -423,11 +423,22 @@ async fn an_image_that_vanished_is_told_until_a_listing_of_snapshots_that_began_
 }
 
 #[tokio::test]
+async fn an_image_that_we_removed_without_its_snapshots_is_told_until_it_is_known_what_it_left() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    memory.remove_image(&"ami-1".into(), false);
+    assert_eq!(memory.view(&owner()).vanished.into_keys().collect::<Vec<_>>(), ["ami-1".into()]);
+    memory.begin_snapshots();
+    memory.apply_snapshots(BTreeMap::new());
+    assert!(memory.view(&owner()).vanished.is_empty());
+}
+
+#[tokio::test]
 async fn an_image_that_we_removed_or_that_is_there_again_has_not_vanished() {
     let mut memory = Memory::default();
     let all = || vec![image("ami-1", ImageState::Available), image("ami-2", ImageState::Available)];
     memory.apply_listing(all(), at(0));
-    memory.remove_image(&"ami-1".into());
+    memory.remove_image(&"ami-1".into(), true);
     assert!(!memory.has_vanished());
     memory.apply_listing(vec![], at(5));
     memory.apply_look(&["ami-2".into()], vec![], at(6));

@@ -125,13 +125,15 @@ impl Stage {
         }
     }
 
-    /// Somebody else's finalizer no longer holds an object that is being deleted.
+    /// Somebody else's finalizer no longer holds an object that is being deleted. Until then nobody else may have taken it off.
     fn let_go(&self, object: &str) {
         let found = self.world.kube.get("machineimages", NAMESPACE, object).unwrap_or_default();
-        if !found["metadata"]["deletionTimestamp"].is_null() && is_held(&found, GUARD) {
+        if is_held(&found, GUARD) {
             let others = found["metadata"]["finalizers"].as_array().into_iter().flatten().filter(|f| *f != GUARD);
             let patch = json!({"metadata": {"finalizers": others.collect::<Vec<_>>()}});
             self.note_refusal(self.world.kube.merge_patch("machineimages", NAMESPACE, object, &patch));
+        } else if self.world.last_manifest(object).is_some_and(|last| last.guarded) {
+            self.world.violation(format!("{GUARD} is gone from {object}, which was not amiops's to take"));
         }
     }
 

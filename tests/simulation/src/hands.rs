@@ -113,6 +113,11 @@ pub(crate) async fn overwrite(config: &SdkConfig, region: &str, name: &str) {
     ssm(config, region).put_parameter().name(name).value(NOBODYS).overwrite(true).send().await.ok();
 }
 
+/// Somebody launches instances from an image.
+pub(crate) async fn launch(config: &SdkConfig, region: &str, id: &str, count: i32) {
+    ec2(config, region).run_instances().image_id(id).min_count(count).max_count(count).send().await.ok();
+}
+
 /// Somebody deregisters an image.
 pub(crate) async fn deregister(config: &SdkConfig, region: &str, id: &str) {
     ec2(config, region).deregister_image().image_id(id).send().await.ok();

@@ -1,5 +1,6 @@
 //! What happens in a quiet world by one hand or another, and what must have become of it soon after.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ec2sim::{Effect, Fault};
@@ -260,6 +261,30 @@ impl Scene<'_> {
         let state = self.world.state();
         for region in elsewhere.filter(|region| !self.is_there(&state, manifest, region, &older)) {
             self.world.violation(format!("{older} in {region} was to stay: {newest} is gone, which was newer"));
+        }
+    }
+
+    /// Two versions leave the list whose images are in use, and EC2 tells of the users of one on a later page than of those of the other.
+    pub(crate) async fn use_both(&self, manifest: &Manifest, number: u64) {
+        let Some(manifest) = self.with_free_version(manifest, number).await else { return };
+        let Some(manifest) = &self.with_free_version(&manifest, number).await else { return };
+        let Some((older, newest)) = self.two_that_may_leave(manifest) else { return };
+        let state = self.world.state();
+        let live =
+            |version| state.live(self.region, manifest.object, version).into_iter().map(|image| image.id.clone());
+        let used: BTreeSet<_> = live(&older).chain(live(&newest)).collect();
+        for (image, users) in used.iter().zip([2, 1]) {
+            hands::launch(self.by_hand, self.region, image, users).await;
+        }
+        self.world.aws.configure(|config| config.page = 2);
+        sleep(LISTING + SOON).await;
+        let mut left = Manifest { keep_last: Some(0), ..manifest.clone() };
+        left.versions.retain(|version| version.name() != older && version.name() != newest);
+        self.world.apply(&left);
+        sleep(SOON).await;
+        let state = self.world.state();
+        for image in used.iter().filter(|image| state.image(self.region, image).is_none()) {
+            self.world.violation(format!("{image} in {} is gone, and was in use", self.region));
         }
     }
 

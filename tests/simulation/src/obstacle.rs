@@ -54,6 +54,8 @@ pub(crate) enum Obstacle {
     ParameterIsLate,
     /// An object is deleted before EC2 lists a copy that nobody knows of.
     CopyIsHidden,
+    /// Versions leave the list whose images are in use.
+    BothAreUsed,
 }
 
 /// The scene of an obstacle.
@@ -87,8 +89,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         RemovalIsLost,
         ParameterIsLate,
         CopyIsHidden,
+        BothAreUsed,
     ];
-    let (obstacle, number) = (obstacles[(number % 17) as usize], number / 17);
+    let (obstacle, number) = (obstacles[(number % 18) as usize], number / 18);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
@@ -110,6 +113,7 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         RemovalIsLost => scene.keep_after_all(&manifest, number).await,
         ParameterIsLate => scene.delete_unshown(&manifest).await,
         CopyIsHidden => scene.hide_copy(&manifest, number).await,
+        BothAreUsed => scene.use_both(&manifest, number).await,
         _ => {
             let mut more = manifest.with_more();
             if number % 2 == 0 {

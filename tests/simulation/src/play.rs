@@ -300,6 +300,7 @@ impl Stage {
     /// Everything in the cluster is gone, finalizers and all, and the same manifests are applied to a new one.
     fn lose_cluster(&mut self) {
         self.killed();
+        self.endings.retain(|(_, ending)| !matches!(ending, Ending::Guard(_)));
         // What was on its way out is not applied again, and nobody can know of it any more.
         self.world.past().deleted.clear();
         self.world.past().cluster_lost = self.world.elapsed();

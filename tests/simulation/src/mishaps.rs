@@ -178,7 +178,10 @@ impl Scene<'_> {
         self.world.apply(&manifest);
         sleep(SOON).await;
         self.world.aws.clear_fault(lost);
-        if self.world.manifest(manifest.object).as_ref() != Some(&manifest) {
+        // A source that amiops made may have gone together with the version.
+        let (region, source) = left.source(manifest.object);
+        let has_source = self.world.state().image(&region, &source).is_some();
+        if !has_source || self.world.manifest(manifest.object).as_ref() != Some(&manifest) {
             return;
         }
         sleep(LISTING + SOON * 2 + self.aws_takes).await;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use clap::ValueEnum;
 use ec2sim::{Effect, Fault, SeedImage};
-
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -26,7 +26,7 @@ pub(crate) const LISTING: Duration = Duration::from_mins(10);
 const STRANGER: &str = "ami-0000000000000bad0";
 
 /// What stands in the way of a copy to one region, or is wrong there.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Obstacle {
     CopiesFail,
     CopiesAreDenied,
@@ -71,27 +71,8 @@ pub(crate) struct Scene<'a> {
 /// Plays what the number picks; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
 pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration, ssm_takes: Duration, number: u64) {
     use Obstacle::*;
-    let obstacles = [
-        CopiesFail,
-        CopiesAreDenied,
-        RegionIsDown,
-        TagIsChanged,
-        NameIsTaken,
-        NameIsTakenByTwin,
-        ParameterIsChanged,
-        StatusIsWiped,
-        StatusIsRefused,
-        SourceIsCorrected,
-        ChannelIsMovedBack,
-        AwsIsSlow,
-        KeptIsGone,
-        ValueIsLost,
-        RemovalIsLost,
-        ParameterIsLate,
-        CopyIsHidden,
-        BothAreUsed,
-    ];
-    let (obstacle, number) = (obstacles[(number % 18) as usize], number / 18);
+    let (obstacles, number) = (Obstacle::value_variants(), number as usize);
+    let (obstacle, number) = (obstacles[number % obstacles.len()], (number / obstacles.len()) as u64);
     let state = world.state();
     let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };

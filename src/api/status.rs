@@ -24,7 +24,7 @@ pub struct MachineImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<String>,
 
-    /// The version that each channel publishes in every region, like prod=1.4.1,staging=1.4.2.
+    /// The version that each channel publishes, like prod=1.4.1,staging=1.4.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted: Option<String>,
 
@@ -161,7 +161,8 @@ pub enum ReplicaState {
 pub struct ChannelStatus {
     /// The name of the channel.
     pub name: String,
-    /// The version that it publishes in every region; absent until one has landed everywhere.
+    /// The version that has last landed in every region, until a region publishes another. A region that is new has it later: see
+    /// `regions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Since when.

@@ -60,8 +60,12 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             Ok(Outcome::done(format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
         }
         Action::Unpublish { region, parameter, .. } => {
-            parameters::delete(inventory.aws(), region, parameter, owner).await?;
+            let was_there = parameters::delete(inventory.aws(), region, parameter, owner).await?;
             inventory.note_parameters(region, |p| p.forget(parameter));
+            if !was_there {
+                let message = format!("parameter {parameter} in {region} was not there when it was to be removed");
+                return Err(Trouble::new(Class::Transient, "ParameterGone", message));
+            }
             Ok(Outcome::done(format!("removed parameter {parameter} in {region}")))
         }
         Action::Deregister { region, version, image, state } => {
@@ -174,7 +178,10 @@ async fn deregister(
             code => left.push(format!("{id} ({})", code.map_or("no result", |c| c.as_str()))),
         }
     }
-    let leaves_none = left.is_empty() && found.snapshots.iter().all(|snapshot| gone.contains(snapshot));
+    // An image that is still being made may have snapshots that EC2 tells nothing of.
+    let tells_all = state != ImageState::Pending || !gone.is_empty();
+    let leaves_none = left.is_empty() && tells_all && found.snapshots.iter().all(|snapshot| gone.contains(snapshot));
+    let with = if gone.is_empty() { "" } else { " and deleted its snapshots" };
     inventory.note(region, |memory| {
         memory.remove_image(image, leaves_none);
         gone.iter().for_each(|snapshot| memory.remove_snapshot(snapshot));
@@ -183,7 +190,7 @@ async fn deregister(
     let warning = (!left.is_empty()).then(|| {
         format!("{image} in {region} is gone, but not its snapshots {}; amiops deletes them later", left.join(", "))
     });
-    Ok(Outcome { note: format!("deregistered {image} ({version}) in {region} and deleted its snapshots"), warning })
+    Ok(Outcome { note: format!("deregistered {image} ({version}) in {region}{with}"), warning })
 }
 
 /// Deletes a snapshot, if it still carries our tags and no image has it.

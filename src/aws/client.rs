@@ -120,7 +120,7 @@ impl Aws {
     ) -> Result<T, CallError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
         let started = Instant::now();
         let (answer, is_unsure) = watched(call).await;

@@ -1,7 +1,12 @@
 //! The table of error codes: what an AWS error means, and what a person can do about it. EC2 models no errors, so
 //! codes are the only ground; nothing else in the program looks at AWS's codes by text.
 
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use std::error::Error;
+use std::iter::successors;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use crate::plan::ids::RegionName;
 use crate::plan::{Class, Trouble};
@@ -125,8 +130,8 @@ impl CallError {
         is_unsure: bool,
     ) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug + 'static,
     {
         let (code, text) = match error {
             SdkError::TimeoutError(_) => ("Timeout".into(), "no answer in time".into()),
@@ -136,7 +141,7 @@ impl CallError {
             SdkError::DispatchFailure(failure) if failure.is_io() => {
                 ("Unreachable".into(), "the connection failed".into())
             }
-            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => no_credentials(error),
+            SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => not_sent(error),
             SdkError::ResponseError(_) => ("Unreachable".into(), "the answer broke off".into()),
             _ => {
                 (error.code().unwrap_or("Unknown").to_owned(), error.message().unwrap_or("no reason given").to_owned())
@@ -193,6 +198,11 @@ impl CallError {
         self.may_be_done() || self.is_unsure
     }
 
+    /// Whether the next call would fare no better: AWS is out of reach, or wants fewer calls.
+    pub(super) fn calls_for_a_pause(&self) -> bool {
+        self.may_be_done() || self.class == Class::Throttled
+    }
+
     /// Whether AWS has understood the call and does not do it: asked for in another way, a part of it may be done.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self.class, Class::NeedsPerson | Class::Terminal)
@@ -220,23 +230,40 @@ impl CallError {
     }
 }
 
-fn no_credentials<E: std::error::Error + 'static, R: std::fmt::Debug>(error: &SdkError<E, R>) -> (String, String) {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause.to_string();
-    let code = if text.to_lowercase().contains("credential") { "NoCredentials" } else { "Unreachable" };
-    (code.into(), text)
+/// Why a call was not sent, as a code and in words: AWS cannot be reached, or the SDK has no credentials. The chain of causes tells.
+fn not_sent(error: &(dyn Error + 'static)) -> (String, String) {
+    let causes = || successors(error.source(), |&cause| cause.source());
+    let last = causes().last().unwrap_or(error);
+    // The id of the request is left out: it changes each time.
+    let answer = last.downcast_ref::<ErrorMetadata>();
+    let told = answer.and_then(|answer| Some(format!("{}: {}", answer.code()?, answer.message().unwrap_or_default())));
+    let text = told.unwrap_or_else(|| last.to_string());
+    let Some(lacking) = causes().find_map(|cause| cause.downcast_ref::<CredentialsError>()) else {
+        return ("Unreachable".into(), text);
+    };
+    let fails = |cause: &ConnectorError| cause.is_io() || cause.is_timeout();
+    let is_out_of_reach = causes().filter_map(|cause| cause.downcast_ref()).any(fails)
+        || matches!(lacking, CredentialsError::ProviderTimedOut(_))
+        || answer.and_then(ErrorMetadata::code).and_then(row).is_some_and(|(_, class, _)| passes(*class));
+    let code = if is_out_of_reach { "Unreachable" } else { "NoCredentials" };
+    (code.into(), format!("the SDK got no credentials: {text}"))
 }
 
-fn classify(code: &str) -> (Class, &'static str) {
+/// Whether trouble of a class passes by itself.
+fn passes(class: Class) -> bool {
+    matches!(class, Class::Transient | Class::Throttled)
+}
+
+fn row(code: &str) -> Option<&'static (&'static str, Class, &'static str)> {
     let matches = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => code.starts_with(start),
         None => code == pattern,
     };
-    let row = TABLE.iter().find(|(pattern, _, _)| matches(pattern));
-    match row {
+    TABLE.iter().find(|(pattern, _, _)| matches(pattern))
+}
+
+fn classify(code: &str) -> (Class, &'static str) {
+    match row(code) {
         Some((_, class, advice)) => (*class, advice),
         None if code.ends_with(".Malformed") => (Class::Terminal, FIX),
         None => (Class::Transient, RETRIED),
@@ -256,6 +283,13 @@ fn readable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    use aws_config::provider_config::ProviderConfig;
+    use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+
     use super::*;
 
     #[test]
@@ -273,6 +307,87 @@ mod tests {
     #[test]
     fn a_code_that_nobody_knows_is_tried_again() {
         assert_eq!(classify("SomethingNew").0, Class::Transient);
+    }
+
+    #[test]
+    fn a_refusal_is_no_reason_to_pause_but_throttling_and_silence_are() {
+        let pauses = |code: &str| {
+            CallError::new("DescribeImageReferences", &RegionName::new("us-east-1"), code.into(), "".into())
+                .calls_for_a_pause()
+        };
+        assert!(pauses("RequestLimitExceeded"));
+        assert!(pauses("ThrottlingException"));
+        assert!(pauses("Timeout"));
+        assert!(!pauses("UnauthorizedOperation"));
+    }
+
+    /// An STS that answers so, or cannot be reached.
+    #[derive(Clone, Debug)]
+    struct Sts(Option<(u16, &'static str)>);
+
+    impl HttpConnector for Sts {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::ready(match self.0 {
+                Some((status, body)) => Ok(HttpResponse::new(status.try_into().unwrap(), body.into())),
+                None => Err(ConnectorError::io("connection refused".into())),
+            })
+        }
+    }
+
+    /// What is told of a call when a web identity (IRSA) is to be had from an STS.
+    async fn with_web_identity_of(sts: Sts) -> CallError {
+        let token = tempfile::NamedTempFile::new().unwrap();
+        let http = http_client_fn(move |_, _| SharedHttpConnector::new(sts.clone()));
+        let place = ProviderConfig::without_region()
+            .with_region(Some(aws_config::Region::new("us-east-1")))
+            .with_http_client(http.clone());
+        let identity = StaticConfiguration {
+            web_identity_token_file: token.path().to_owned(),
+            role_arn: "arn:aws:iam::111111111111:role/amiops".into(),
+            session_name: "amiops".into(),
+        };
+        let provider = WebIdentityTokenCredentialsProvider::builder();
+        let provider = provider.configure(&place).static_configuration(identity).build();
+        let config = aws_sdk_ec2::Config::builder()
+            .behavior_version_latest()
+            .region(aws_config::Region::new("us-east-1"))
+            .credentials_provider(provider)
+            .http_client(http)
+            .build();
+        let error = aws_sdk_ec2::Client::from_conf(config).describe_images().send().await.unwrap_err();
+        CallError::from_sdk("DescribeImages", &RegionName::new("us-east-1"), &error, false)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_role_that_may_not_be_assumed_is_told_as_a_lack_of_credentials_in_the_same_words_each_time() {
+        let denied = |id: &str| {
+            let text = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{text}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>"
+            )
+        };
+        let told = async |id| with_web_identity_of(Sts(Some((403, denied(id).leak())))).await;
+        let (first, second) = (told("1").await, told("2").await);
+        assert_eq!(first.code, "NoCredentials");
+        assert_eq!(
+            first.text,
+            "the SDK got no credentials: AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
+        );
+        assert_eq!(first.text, second.text);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_cannot_be_had_because_sts_is_out_of_reach_need_nobody() {
+        let told = with_web_identity_of(Sts(None)).await;
+        assert_eq!((told.code.as_str(), told.class), ("Unreachable", Class::Transient));
+        assert_eq!(told.text, "the SDK got no credentials: connection refused");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_cannot_be_had_because_sts_has_lost_its_way_need_nobody() {
+        let body = "<ErrorResponse><Error><Code>InternalFailure</Code><Message>sorry</Message></Error></ErrorResponse>";
+        let told = with_web_identity_of(Sts(Some((500, body)))).await;
+        assert_eq!((told.code.as_str(), told.class), ("Unreachable", Class::Transient));
     }
 
     #[test]

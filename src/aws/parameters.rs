@@ -255,15 +255,21 @@ fn is_text(region: &RegionName, name: &ParameterName) -> Trouble {
     Trouble::new(Class::NeedsPerson, "ParameterIsText", message)
 }
 
-/// Removes a parameter, if its tags say that it is ours.
-pub(super) async fn delete(aws: &Aws, region: &RegionName, name: &ParameterName, owner: &Owner) -> Result<(), Trouble> {
+/// Removes a parameter, if its tags say that it is ours. The answer is whether it was there.
+pub(super) async fn delete(
+    aws: &Aws,
+    region: &RegionName,
+    name: &ParameterName,
+    owner: &Owner,
+) -> Result<bool, Trouble> {
     if !find_ours(aws, region, name, owner).await? {
-        return Ok(());
+        return Ok(false);
     }
     let call = aws.in_region(region).ssm.delete_parameter().name(name.as_str()).send();
     match aws.call("DeleteParameter", region, call).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_gone() => Ok(()),
+        Ok(_) => Ok(true),
+        // An attempt that was not answered may have removed it.
+        Err(error) if error.is_gone() => Ok(true),
         Err(error) => Err(error.about(name.as_str())),
     }
 }

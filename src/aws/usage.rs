@@ -23,7 +23,7 @@ const AT_ONCE: usize = 30;
 /// An answer that was not asked for again for so long is forgotten.
 const REMEMBERED: Duration = Duration::from_hours(48);
 
-/// What was last answered of images that stay: that they are used, or that the answer could not be had. Nothing goes by this.
+/// What was last answered of images. Nothing goes by this: that nobody uses an image counts only when it is asked just before.
 #[derive(Default)]
 pub(super) struct Stay(BTreeMap<ImageId, (Usage, Instant)>);
 
@@ -39,14 +39,13 @@ impl Stay {
     /// Takes in answers.
     pub(super) fn note(&mut self, answers: &BTreeMap<ImageId, Usage>) {
         self.0.retain(|image, (_, at)| !answers.contains_key(image) && at.elapsed() < REMEMBERED);
-        let stay = answers.iter().filter(|(_, usage)| **usage != Usage::Unused);
-        self.0.extend(stay.map(|(image, usage)| (image.clone(), (usage.clone(), Instant::now()))));
+        self.0.extend(answers.iter().map(|(image, usage)| (image.clone(), (usage.clone(), Instant::now()))));
     }
 
-    /// What was last answered of these images, as far as they stay.
+    /// What was last answered of these images, as far as it keeps them: that they are used, or that the answer could not be had.
     pub(super) fn of(&self, images: &[ImageId]) -> BTreeMap<ImageId, Usage> {
         let of = |image: &ImageId| Some((image.clone(), self.0.get(image)?.0.clone()));
-        images.iter().filter_map(of).collect()
+        images.iter().filter_map(of).filter(|(_, usage)| *usage != Usage::Unused).collect()
     }
 }
 
@@ -74,8 +73,8 @@ pub(super) async fn usage(aws: &Aws, region: &RegionName, images: &[ImageId]) ->
     while let Some(images) = chunks.next() {
         let mut references = match references(aws, region, images).await {
             Ok(references) => references,
-            // When AWS does not answer, the rest is not asked about: the pass waits for it.
-            Err(error) if error.an_attempt_may_be_done() => {
+            // The rest is not asked about: the pass waits for each call.
+            Err(error) if error.calls_for_a_pause() => {
                 images.iter().chain(chunks.flatten()).for_each(|image| answers.fail(image, &error));
                 return answers;
             }
@@ -208,6 +207,15 @@ mod tests {
         }
         let first_again: Vec<_> = images.iter().chain(&images[..AT_ONCE - 10]).cloned().collect();
         assert_eq!(asked, first_again);
+    }
+
+    /// Its deregistration may have been refused.
+    #[tokio::test(start_paused = true)]
+    async fn an_image_that_nobody_uses_and_that_is_there_all_the_same_gives_way_to_the_others() {
+        let images = images(AT_ONCE + 1);
+        let mut stay = Stay::default();
+        stay.note(&answer(&images[..AT_ONCE], &Usage::Unused));
+        assert_eq!(stay.whose_turn(&images)[0], images[AT_ONCE]);
     }
 
     #[tokio::test(start_paused = true)]

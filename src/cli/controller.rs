@@ -74,9 +74,13 @@ pub(super) struct Args {
     concurrency: u16,
 }
 
+/// An API server that has sent nothing for so long is not there any more; without a limit a list on a dead connection holds up
+/// everything until TCP gives up. Longer than a watch lasts, 290 s, so that none is cut off in which nothing happens.
+const KUBE_SILENCE: Duration = Duration::from_secs(295);
+
 pub(super) async fn run(args: Args) -> Result<(), AnyError> {
     telemetry::init(args.log_format, &args.log)?;
-    let client = kube::Client::try_default().await.map_err(|e| format!("the Kubernetes API cannot be used: {e}"))?;
+    let client = kube_client().await.map_err(|e| format!("the Kubernetes API cannot be used: {e}"))?;
     let metrics = Metrics::default();
     let health = Health::default();
     let (stop, stopping) = watch::channel(false);
@@ -107,6 +111,14 @@ pub(super) async fn run(args: Args) -> Result<(), AnyError> {
     server.await??;
     tracing::info!("amiops has stopped");
     Ok(result?)
+}
+
+/// The client of the cluster that the environment tells of.
+async fn kube_client() -> Result<kube::Client, AnyError> {
+    let mut config = kube::Config::infer().await?;
+    config.read_timeout = Some(KUBE_SILENCE);
+    config.reset_reader_on_write = true;
+    Ok(kube::Client::try_from(config)?)
 }
 
 /// Kubernetes counts the duration of a Lease in whole seconds; in less than three nobody can renew it in time.

@@ -17,26 +17,28 @@ pub(super) struct Done {
     pub(super) result: Result<Outcome, Trouble>,
 }
 
-/// For so long, what was looked at before the steps counts as known just before a removal.
+/// For so long, what was looked at before the steps counts as known, and the manifest as the latest.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Carries out steps. In a lane they go one after another; when a region is out of reach or asks for fewer calls, the rest
-/// of its lane has failed for the same reason without being tried, and the region is added to `closed`. Where AWS answers slowly,
-/// what was checked grows old: removals but the first are left for the next round then.
+/// Carries out steps by what was looked at when `looked` was. In a lane they go one after another; when a region is out of reach or
+/// asks for fewer calls, the rest of its lane has failed for the same reason without being tried, and the region is added to
+/// `closed`. Where there are many, or AWS answers slowly, what was looked at grows old: all but the first are left for the next round
+/// then.
 pub(super) async fn execute(
     inventory: &Arc<Inventory>,
     owner: &Owner,
     steps: Vec<Step>,
+    looked: Instant,
     closed: &mut BTreeSet<RegionName>,
 ) -> Vec<Done> {
     let mut lanes = BTreeMap::<_, Vec<_>>::new();
     for step in steps.into_iter().filter(|step| !closed.contains(step.action.region())) {
         lanes.entry(step.action.region().clone()).or_default().push(step);
     }
-    let lanes = lanes.into_iter().map(async |(region, steps)| (region, lane(inventory, owner, steps).await));
+    let lanes = lanes.into_iter().map(async |(region, steps)| (region, lane(inventory, owner, steps, looked).await));
     let mut done = Vec::new();
     for (region, mut results) in join_all(lanes).await {
-        if results.last().is_some_and(|last| closes_lane(&last.result)) {
+        if results.last().and_then(|last| last.result.as_ref().err()).is_some_and(closes_lane) {
             closed.insert(region);
         }
         done.append(&mut results);
@@ -44,29 +46,34 @@ pub(super) async fn execute(
     done
 }
 
-async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>) -> Vec<Done> {
+async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>, looked: Instant) -> Vec<Done> {
     let mut done = Vec::<Done>::new();
-    let begun = Instant::now();
+    let mut closed_by = None;
     for step in steps {
-        if step.action.removes() && !done.is_empty() && begun.elapsed() > FRESH {
-            break;
-        }
-        if let Some(Err(trouble)) = done.last().map(|last| &last.result).filter(|result| closes_lane(result)) {
-            let result = Err(trouble.clone());
+        if let Some(trouble) = &closed_by {
+            let result = Err(untried(trouble));
             done.push(Done { step, result });
             continue;
+        }
+        if !done.is_empty() && looked.elapsed() > FRESH {
+            break;
         }
         let result = act(inventory, owner, &step.action).await;
         match &result {
             Ok(outcome) => tracing::info!(object = %owner, reason = step.reason.code(), "{}", outcome.note),
             Err(trouble) => tracing::warn!(object = %owner, code = trouble.code, "{}", trouble.message),
         }
+        closed_by = result.as_ref().err().filter(|trouble| closes_lane(trouble)).cloned();
         done.push(Done { step, result });
     }
     done
 }
 
-fn closes_lane(result: &Result<Outcome, Trouble>) -> bool {
-    let trouble = result.as_ref().err();
-    trouble.is_some_and(|t| t.class == Class::Throttled || t.is_unanswered())
+fn closes_lane(trouble: &Trouble) -> bool {
+    trouble.class == Class::Throttled || trouble.is_unanswered()
+}
+
+/// Why a step behind one that has closed its lane was not done.
+fn untried(trouble: &Trouble) -> Trouble {
+    Trouble { message: format!("this was put off, because {}", trouble.message), ..trouble.clone() }
 }

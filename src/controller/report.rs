@@ -27,6 +27,8 @@ const MOST_VERSIONS: usize = 200;
 const MOST_HISTORY: usize = 10;
 /// In bytes. The CustomResourceDefinition takes more, but etcd takes 1.5 MiB for the whole object.
 const MOST_TEXT: usize = 1024;
+/// What is said of replicas, in bytes, all together: there can be thousands.
+const MOST_REPLICA_TEXTS: usize = 256 * 1024;
 
 /// What is said of an image in a region of which nothing is known since the controller was started. It is read back: whoever words
 /// it anew must go on knowing this one, or regions are forgotten.
@@ -61,11 +63,15 @@ pub(super) fn status(
 fn shorten_texts(status: &mut MachineImageStatus) {
     let conditions = status.conditions.iter_mut().map(|c| &mut c.message);
     let problems = status.problems.iter_mut().map(|p| &mut p.message);
-    let replicas = status.versions.iter_mut().flat_map(|v| &mut v.regions).flat_map(|r| &mut r.error);
     let channels = status.channels.iter_mut().flat_map(|c| &mut c.regions).flat_map(|r| &mut r.error);
     let pruning = status.pruning.iter_mut().flat_map(|p| &mut p.blocked_by);
-    let texts = conditions.chain(problems).chain(replicas).chain(channels).chain(pruning);
+    let texts = conditions.chain(problems).chain(channels).chain(pruning);
     texts.for_each(|text| *text = shortened(text, MOST_TEXT));
+
+    let replicas = status.versions.iter_mut().flat_map(|v| &mut v.regions).flat_map(|r| &mut r.error);
+    let replicas: Vec<_> = replicas.collect();
+    let most = (MOST_REPLICA_TEXTS / replicas.len().max(1)).clamp(UNSEEN.len(), MOST_TEXT);
+    replicas.into_iter().for_each(|text| *text = shortened(text, most));
 }
 
 /// A text of so many bytes at most.
@@ -347,6 +353,16 @@ mod tests {
         shorten_texts(&mut status);
         let error = status.versions[0].regions[0].error.take().unwrap_or_default();
         assert!(error.len() <= MOST_TEXT && error.ends_with("é…"), "{} bytes", error.len());
+    }
+
+    #[test]
+    fn of_thousands_of_replicas_all_texts_together_are_no_longer_than_etcd_takes() {
+        let mut told = told_in("eu-west-1", None);
+        told.regions[0].error = Some("x".repeat(MOST_TEXT));
+        let mut status = MachineImageStatus { versions: vec![told; 4000], ..Default::default() };
+        shorten_texts(&mut status);
+        let errors = status.versions.iter().flat_map(|v| &v.regions).flat_map(|r| &r.error);
+        assert!(errors.map(String::len).sum::<usize>() <= MOST_REPLICA_TEXTS);
     }
 
     fn told_in(region: &str, image: Option<&str>) -> VersionStatus {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kube::{Api, ResourceExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::context::Context;
 use super::execute::execute;
@@ -14,11 +14,13 @@ use super::pass::{Error, publish};
 use super::{events, report};
 use crate::api::{MachineImage, MachineImageStatus, RECONCILE_AT};
 use crate::plan::ids::{ImageId, RegionName, VersionName};
-use crate::plan::{Desired, Key, Plan, Step, Usage, plan};
+use crate::plan::{Action, Desired, Key, Plan, Step, Usage, plan};
 
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
 /// are left to the next pass.
 const ROUNDS: usize = 4;
+/// A pass that has taken so long begins nothing more: what is left is left to the next pass. So no call is cut off by the end of a pass.
+const BEGINS: Duration = Duration::from_mins(2);
 /// How many things are taken away in a region before everything is looked at anew.
 const REMOVALS: usize = 20;
 /// How long a pass that somebody asked for waits for fresh listings.
@@ -37,6 +39,7 @@ pub(super) struct Rounds<'a> {
     /// Regions in which nothing more is done in this pass.
     closed: BTreeSet<RegionName>,
     left: usize,
+    begun: Instant,
 }
 
 impl<'a> Rounds<'a> {
@@ -54,7 +57,7 @@ impl<'a> Rounds<'a> {
             ..Surroundings::default()
         };
         let (tried, closed) = Default::default();
-        Self { object, context, desired, before, surroundings, tried, closed, left: ROUNDS }
+        Self { object, context, desired, before, surroundings, tried, closed, left: ROUNDS, begun: Instant::now() }
     }
 
     /// Carries the rounds out. The answer is the last plan, which is what is reported, and the status as it was last written.
@@ -80,10 +83,11 @@ impl<'a> Rounds<'a> {
             context.look_around(&desired.owner, &mut self.surroundings);
             self.surroundings.failures = context.failures(&desired.owner, generation);
             let observed = observe(&context.inventory, desired, &self.surroundings).await;
+            let looked = Instant::now();
             let plan = plan(desired, &observed, context.clock.now());
             let steps = self.next_steps(&plan).await?;
             self.announce(&plan, &steps).await?;
-            let done = execute(&context.inventory, &desired.owner, steps, &mut self.closed).await;
+            let done = execute(&context.inventory, &desired.owner, steps, looked, &mut self.closed).await;
             self.surroundings.usage = observed.usage;
             self.surroundings.usage.retain(|image, usage| is_settled(image, usage, &plan, &self.closed));
             if done.is_empty() {
@@ -98,7 +102,7 @@ impl<'a> Rounds<'a> {
 
     /// The steps of the next round: those of the plan that were not tried yet, if the manifest is still the one that is acted on.
     async fn next_steps(&self, plan: &Plan) -> Result<Vec<Step>, Error> {
-        if self.left == 0 {
+        if self.left == 0 || self.begun.elapsed() > BEGINS {
             return Ok(Vec::new());
         }
         let untried = plan.steps.iter().filter(|step| !self.tried.contains(&step.action.key()));
@@ -143,15 +147,17 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The steps of one round. What takes something away goes by itself, and a few at a time in a region: it is looked at anew before each
-/// round, and a manifest that has changed since must not wait until many others are gone.
+/// The steps of one round. In a region a channel moves first: somebody waits for that, while a copy takes minutes anyway. What takes
+/// something away goes by itself, and a few at a time: the region is looked at anew before each round, and a manifest that has changed
+/// since must not wait until many others are gone.
 fn of_one_round(steps: impl Iterator<Item = Step>) -> Vec<Step> {
     let mut by_region = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
     for step in steps {
         let (others, removals) = by_region.entry(step.action.region().clone()).or_default();
         if step.action.removes() { removals.push(step) } else { others.push(step) }
     }
-    let of_region = |(others, mut removals): (Vec<Step>, Vec<Step>)| {
+    let of_region = |(mut others, mut removals): (Vec<Step>, Vec<Step>)| {
+        others.sort_by_key(|step| !matches!(step.action, Action::Publish { .. }));
         removals.truncate(if others.is_empty() { REMOVALS } else { 0 });
         others.into_iter().chain(removals)
     };
@@ -188,7 +194,7 @@ mod tests {
     use super::*;
     use crate::api::VersionStatus;
 
-    fn step(action: crate::plan::Action) -> Step {
+    fn step(action: Action) -> Step {
         Step { action, reason: crate::plan::Reason::ObjectDeleted }
     }
 
@@ -196,9 +202,9 @@ mod tests {
     fn what_takes_something_away_goes_by_itself_and_a_few_at_a_time_in_a_region() {
         let delete = |region: &str, number: usize| {
             let snapshot = format!("snap-{number}").as_str().into();
-            step(crate::plan::Action::DeleteSnapshot { region: region.into(), version: "1.0".into(), snapshot })
+            step(Action::DeleteSnapshot { region: region.into(), version: "1.0".into(), snapshot })
         };
-        let tag = step(crate::plan::Action::Tag {
+        let tag = step(Action::Tag {
             region: "eu-west-1".into(),
             version: "1.0".into(),
             image: "ami-1".into(),

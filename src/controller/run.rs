@@ -96,6 +96,7 @@ pub async fn run(
     health.set_ready(false);
     let (stop, stopping) = watch::channel(false);
     let term = leadership.as_ref().map(Leadership::term);
+    let mut is_idle = true;
     let result = {
         let mut work = pin!(while_leading(term.clone(), work(doors, settings, telemetry.clone(), stopping, term)));
         tokio::select! {
@@ -107,7 +108,11 @@ pub async fn run(
                 tokio::select! {
                     result = &mut work => result,
                     () = hold(leadership.as_mut()) => Err(Stopped::LeaseLost),
-                    () = tokio::time::sleep(DRAIN) => { tracing::warn!("some passes did not end in {DRAIN:?}"); Ok(()) }
+                    () = tokio::time::sleep(DRAIN) => {
+                        tracing::warn!("some passes did not end in {DRAIN:?}");
+                        is_idle = false;
+                        Ok(())
+                    }
                 }
             }
         }
@@ -115,7 +120,8 @@ pub async fn run(
     };
     metrics.leader(false);
     health.set_ready(false);
-    if let (Some(leadership), Ok(())) = (&mut leadership, &result) {
+    // A call that is cut off can still be done. Then the lease is left to run out, so that the next process begins after that.
+    if let (Some(leadership), Ok(()), true) = (&mut leadership, &result, is_idle) {
         leadership.release().await;
     }
     result

@@ -332,7 +332,7 @@ fn unlisted_until(scene: &Scene, snapshot: &Snapshot) -> Option<(Timestamp, &'st
     let (due, why) = match scene.desired.retires_all() {
         true => (after(scene.now, scene.observed.listed_late_for), "its image may still come to be listed"),
         false => (
-            after(snapshot.started?, SNAPSHOT_GRACE),
+            after(snapshot.started.unwrap_or(scene.now), SNAPSHOT_GRACE),
             "it is not an hour old, and its image may still come to be listed",
         ),
     };

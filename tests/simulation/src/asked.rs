@@ -21,9 +21,9 @@ const PASS: Duration = Duration::from_mins(5);
 const LISTING: Duration = Duration::from_mins(15);
 /// What is asked for the last time just before a call; calls can be throttled or delayed.
 const JUST_BEFORE: Duration = Duration::from_mins(2);
-/// Who uses what is removed was asked no longer ago than the looks after that can take, the removals of a round, which end after half a
-/// minute, and a call.
-const BEFORE_REMOVAL: Duration = Duration::from_secs(150);
+/// What a round goes by was asked no longer ago than the looks after that can take, the steps of a round, which end after half a minute,
+/// and a call: the manifest, and who uses what is removed.
+pub(crate) const BEFORE_WRITE: Duration = Duration::from_secs(150);
 
 /// For so long EC2 may show the tags before a change, where it is late.
 const TAGS_LAG: Duration = Duration::from_secs(30);
@@ -238,8 +238,8 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
             let image = state.image(&call.region, id).filter(|i| i.state != "failed");
             let looked = asked(Question::Look, id, JUST_BEFORE);
             let used = |image: &Image| {
-                let references = asked(Question::References, id, BEFORE_REMOVAL)?;
-                asked(Question::Permissions, id, BEFORE_REMOVAL)?;
+                let references = asked(Question::References, id, BEFORE_WRITE)?;
+                asked(Question::Permissions, id, BEFORE_WRITE)?;
                 others_were_looked_at(world, state, image, references)?;
                 if let Some(name) =
                     parameters_of(world, image).into_iter().find(|n| asked(Question::Parameter, n, LISTING).is_err())
@@ -271,7 +271,7 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         _ => Ok(()),
     };
     let read = || match object_in(state, call) {
-        Some(object) => manifest_was_read(world, object, now.saturating_sub(PASS)),
+        Some(object) => manifest_was_read(world, object, now.saturating_sub(BEFORE_WRITE)),
         None => Ok(()),
     };
     result.and_then(|()| read()).err()

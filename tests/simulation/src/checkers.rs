@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::asked::BEFORE_WRITE;
 use crate::coherent::entries;
 use crate::door::Call;
 use crate::hands::BY_HAND;
@@ -198,9 +199,6 @@ fn copy(world: &World, state: &State, call: &Call) -> Option<String> {
     long_there.filter(|_| !repeated).map(|i| format!("{version} of {object} exists: {}", i.id))
 }
 
-/// So long a pass may be under way.
-const JUST_NOW: Duration = Duration::from_mins(5);
-
 /// Whether an image is a source that is not handed over any more: it is given back, and is no replica.
 fn is_given_back(world: &World, object: &str, image: &Image) -> bool {
     let gives_back = |m: &Manifest| m.has_source(&image.id) && !m.hands_over(&image.id);
@@ -215,7 +213,7 @@ fn other_content(world: &World, state: &State, call: &Call, object: &str, versio
         |region: &str| seen(region) && world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
     // A copy may be repeated that was begun before.
     let shown_before =
-        |i: &Image| world.past().done.shown.get(&i.id).is_some_and(|at| *at + JUST_NOW < world.elapsed());
+        |i: &Image| world.past().done.shown.get(&i.id).is_some_and(|at| *at + BEFORE_WRITE < world.elapsed());
     let differs = |i: &&Image| {
         let held = i.belongs_to(object, version) && i.state != "failed" && asked_in(&i.region);
         let other = i.tags.get("amiops.dev/source").is_some_and(|of| *of != source);

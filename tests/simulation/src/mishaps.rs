@@ -61,6 +61,24 @@ impl Scene<'_> {
         self.check_arrived(&corrected);
     }
 
+    /// A version gets another source while the copies of the first are under way, and a region that has none yet gets no copy of the
+    /// second. It gets one of the first when that is the source again.
+    pub(crate) async fn contradict(&self, more: &Manifest, number: u64) {
+        let aws = &self.world.aws;
+        aws.configure(|config| config.copy_time = SignedDuration::from_mins(20));
+        let denied = aws.add_fault(Fault::new(Effect::Deny).operation("CopyImage").region(self.region));
+        self.world.apply(more);
+        sleep(SOON).await;
+        self.world.apply(&more.with_other_source_of_last(&mut Rng::with_seed(number)));
+        aws.clear_fault(denied);
+        sleep(SOON).await;
+        self.world.apply(more);
+        if self.world.manifest(more.object).as_ref() == Some(more) {
+            sleep(STANDS + SOON).await;
+            self.check_arrived(more);
+        }
+    }
+
     /// A channel is moved and at once moved back, of an object whose passes are a day apart. SSM may come to take the value in between.
     pub(crate) async fn move_back(&self, manifest: &Manifest, ssm_takes: Duration) {
         let mut manifest = manifest.clone();
@@ -81,12 +99,14 @@ impl Scene<'_> {
         }
     }
 
-    /// An object is deleted with its images, of which there are many, while each answer takes long.
-    pub(crate) async fn delete_slowly(&self, manifest: &Manifest) {
+    /// An object is deleted with its images, of which there are many, while each answer takes long; so it may when they are made.
+    pub(crate) async fn delete_slowly(&self, manifest: &Manifest, number: u64) {
         let manifest = Manifest { delete: true, ..manifest.with_crowd() };
+        let slow = || self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
+        let early = number.is_multiple_of(2).then(slow);
         self.world.apply(&manifest);
         sleep(SOON + self.aws_takes).await;
-        let slow = self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
+        let slow = early.unwrap_or_else(slow);
         self.delete(&manifest).await;
         self.world.aws.clear_fault(slow);
     }
@@ -233,10 +253,7 @@ impl Scene<'_> {
     /// when an older one leaves. Then that one is the newest. The former is in a region only where the other is not any more, so that
     /// nothing else leads there, and often nobody can look there just then.
     pub(crate) async fn lose_kept(&self, manifest: &Manifest, number: u64) {
-        let manifest =
-            &manifest.with_free_version(&mut Rng::with_seed(number)).with_free_version(&mut Rng::with_seed(number));
-        self.world.apply(manifest);
-        sleep(SOON + self.aws_takes).await;
+        let Some(manifest) = &self.with_two_free_versions(manifest, number).await else { return };
         let Some((older, newest)) = self.two_that_may_leave(manifest) else { return };
         let (object, elsewhere) = (manifest.object, manifest.regions.keys().filter(|region| **region != self.region));
         let mut left = Manifest { keep_last: Some(1), ..manifest.clone() };
@@ -269,8 +286,7 @@ impl Scene<'_> {
 
     /// Two versions leave the list whose images are in use, and EC2 tells of the users of one on a later page than of those of the other.
     pub(crate) async fn use_both(&self, manifest: &Manifest, number: u64) {
-        let Some(manifest) = self.with_free_version(manifest, number).await else { return };
-        let Some(manifest) = &self.with_free_version(&manifest, number).await else { return };
+        let Some(manifest) = &self.with_two_free_versions(manifest, number).await else { return };
         let Some((older, newest)) = self.two_that_may_leave(manifest) else { return };
         let state = self.world.state();
         let live =
@@ -329,6 +345,12 @@ impl Scene<'_> {
         self.world.apply(&more);
         sleep(SOON + self.aws_takes).await;
         ending::lacking(&self.world.state(), &more).is_none().then_some(more)
+    }
+
+    /// The manifest with two more versions, made one after the other.
+    async fn with_two_free_versions(&self, manifest: &Manifest, number: u64) -> Option<Manifest> {
+        let one = self.with_free_version(manifest, number).await?;
+        self.with_free_version(&one, number).await
     }
 
     /// Somebody deregisters the copy of a version.

@@ -42,12 +42,17 @@ impl World {
         let wanted = input.instance_specification;
         let region = self.region(cx)?;
         let instance = region.owned_instance(cx, &wanted.instance_id)?;
-        let root = instance.machine.root_device_name.clone();
-        let volumes: Vec<Volume> = region
-            .volumes_of(&wanted.instance_id)
+        let attached = region.volumes_of(&wanted.instance_id);
+        if attached.iter().any(|(volume, at)| instance.is_root(at) && wanted.excluded.contains(&volume.id)) {
+            // AWS documents that the request fails, and no code.
+            return Err(ApiError::invalid(
+                "The root volume cannot be excluded as a data volume; use ExcludeBootVolume",
+            ));
+        }
+        let volumes: Vec<Volume> = attached
             .into_iter()
-            .filter(|(volume, attachment)| {
-                let boot = wanted.exclude_boot_volume && attachment.device == root;
+            .filter(|(volume, at)| {
+                let boot = wanted.exclude_boot_volume && instance.is_root(at);
                 !boot && !wanted.excluded.contains(&volume.id)
             })
             .map(|(volume, _)| volume.clone())

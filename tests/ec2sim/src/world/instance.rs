@@ -13,6 +13,7 @@ use crate::world::machine::SharedMachine;
 use crate::world::network::Network;
 use crate::world::region::Region;
 use crate::world::tags::{self, Tags};
+use crate::world::volume::Attachment;
 
 /// How long a terminated instance is still shown.
 const TERMINATED_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -97,6 +98,11 @@ impl Instance {
     /// Whether it keeps a security group from being deleted.
     pub(crate) fn is_in_group(&self, group: &str) -> bool {
         self.phase != Phase::Terminated && self.security_groups.iter().any(|(id, _)| id == group)
+    }
+
+    /// Whether what is attached there is its root volume.
+    pub(crate) fn is_root(&self, attachment: &Attachment) -> bool {
+        attachment.instance == self.id && attachment.device == self.machine.root_device_name
     }
 
     pub(crate) fn is_shown(&self, now: Timestamp) -> bool {

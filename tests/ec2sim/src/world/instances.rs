@@ -81,17 +81,26 @@ impl World {
         Ok(x)
     }
 
-    /// Terminated instances give back the volumes that are not to be deleted with them.
+    /// Where one of the instances is protected the call fails and those in its zone stay, but those in other zones end:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html>.
     pub(crate) fn terminate_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
-        for id in &input.instance_ids {
-            let instance = region.owned_instance(cx, id)?;
-            instance.check_protection(instance.protected, "terminated", "disableApiTermination")?;
-            instance.check_protection(instance.stop_protected, "terminated", "disableApiStop")?;
-        }
-        let x = self.send(cx, &input, Phase::Terminated)?;
+        input.check(region, cx)?;
+        let named: Vec<&Instance> = input.instance_ids.iter().filter_map(|id| region.instances.get(id)).collect();
+        let protected = named.iter().filter_map(|one| Some((&one.zone, one.check_unprotected().err()?)));
+        let protected: Vec<(&String, ApiError)> = protected.collect();
+        let is_kept = |one: &Instance| protected.iter().any(|(zone, _)| **zone == one.zone);
+        let ending: Vec<String> = named.iter().filter(|one| !is_kept(one)).map(|one| one.id.clone()).collect();
+        let refusal = protected.into_iter().next().map(|(_, refusal)| refusal);
+        let x = self.end(cx, &ending)?;
+        refusal.map_or(Ok(x), Err)
+    }
+
+    /// Terminated instances give back the volumes that are not to be deleted with them.
+    fn end(&mut self, cx: &Context, ids: &[String]) -> Result<Xml, ApiError> {
+        let x = self.send(cx, ids, Phase::Terminated)?;
         let region = self.region_mut(cx)?;
-        let ended = |id: &String| input.instance_ids.contains(id);
+        let ended = |id: &String| ids.contains(id);
         region.volumes.retain(|_, volume| {
             !volume.attachment.as_ref().is_some_and(|at| ended(&at.instance) && at.delete_on_termination)
         });
@@ -103,15 +112,21 @@ impl World {
 
     pub(crate) fn stop_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
         let region = self.region(cx)?;
+        input.check(region, cx)?;
         for id in &input.instance_ids {
             let instance = region.owned_instance(cx, id)?;
             instance.check_protection(instance.stop_protected, "stopped", "disableApiStop")?;
         }
-        self.send(cx, &input, Phase::Stopped)
+        self.send(cx, &input.instance_ids, Phase::Stopped)
     }
 
     pub(crate) fn start_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
-        self.send(cx, &input, Phase::Running)
+        let region = self.region(cx)?;
+        input.check(region, cx)?;
+        for id in &input.instance_ids {
+            region.owned_instance(cx, id)?.check_root(region)?;
+        }
+        self.send(cx, &input.instance_ids, Phase::Running)
     }
 
     pub(crate) fn reboot_instances(&mut self, cx: &Context, input: InstancesInput) -> Result<Xml, ApiError> {
@@ -121,15 +136,14 @@ impl World {
     }
 
     /// Sets instances out for a phase; all or none.
-    fn send(&mut self, cx: &Context, input: &InstancesInput, phase: Phase) -> Result<Xml, ApiError> {
+    fn send(&mut self, cx: &Context, ids: &[String], phase: Phase) -> Result<Xml, ApiError> {
         let settles = after(cx.now, self.config.instance_time);
         let region = self.region_mut(cx)?;
-        input.check(region, cx)?;
-        for id in &input.instance_ids {
+        for id in ids {
             region.owned_instance(cx, id)?.check_can(cx, phase)?;
         }
         let mut x = Xml::new();
-        x.list("instancesSet", &input.instance_ids, |x, id| {
+        x.list("instancesSet", ids, |x, id| {
             let Some(instance) = region.instances.get_mut(id) else {
                 return;
             };
@@ -178,6 +192,23 @@ impl InstancesInput {
 impl Instance {
     /// Stop protection protects from termination too:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html>.
+    fn check_unprotected(&self) -> Result<(), ApiError> {
+        self.check_protection(self.protected, "terminated", "disableApiTermination")?;
+        self.check_protection(self.stop_protected, "terminated", "disableApiStop")
+    }
+
+    /// Refuses to start what has lost its root volume.
+    fn check_root(&self, region: &Region) -> Result<(), ApiError> {
+        if self.phase != Phase::Stopped || region.volumes_of(&self.id).iter().any(|(_, at)| self.is_root(at)) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(format!(
+            "Invalid value '{}' for instanceId. Instance does not have a volume attached at root ({})",
+            self.id, self.machine.root_device_name
+        )))
+    }
+
+    /// Refuses what an attribute of the instance protects from.
     fn check_protection(&self, protected: bool, verb: &str, attribute: &str) -> Result<(), ApiError> {
         if !protected {
             return Ok(());

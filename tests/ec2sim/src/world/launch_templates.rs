@@ -13,6 +13,7 @@ use crate::world::ids::LAUNCH_TEMPLATE;
 use crate::world::launch_template::{LaunchTemplate, TemplateData, Version};
 use crate::world::paging::Paging;
 use crate::world::tags::{self, TagSpecification};
+use crate::world::tokens;
 
 const CREATE: &str = "CreateLaunchTemplate";
 
@@ -34,8 +35,7 @@ pub(crate) struct ModifyLaunchTemplate {
     launch_template_name: Option<String>,
     #[serde(rename = "SetDefaultVersion")]
     default_version: String,
-    #[serde(rename = "ClientToken")]
-    _client_token: Option<String>,
+    client_token: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,6 +110,8 @@ impl World {
         cx: &Context,
         input: ModifyLaunchTemplate,
     ) -> Result<Xml, ApiError> {
+        // Nothing more is to be said of the token: to choose a version twice is to choose it once.
+        input.client_token.as_deref().map_or(Ok(()), |token| tokens::check("ModifyLaunchTemplate", token))?;
         let (id, name) = (input.launch_template_id.as_deref(), input.launch_template_name.as_deref());
         let template = self.region_mut(cx)?.template_mut(cx, id, name)?;
         template.default_version = template.version(&input.default_version)?.number;

@@ -127,6 +127,12 @@ impl World {
 
     pub(crate) fn create_security_group(&mut self, cx: &Context, input: CreateGroup) -> Result<Xml, ApiError> {
         let tags = tags::specified(&input.tag_specifications, &[&SECURITY_GROUP], &SECURITY_GROUP)?;
+        if input.group_name.starts_with("sg-") {
+            return Err(ApiError::invalid(format!(
+                "Value ({}) for parameter GroupName is invalid. Group names may not be in the format sg-*.",
+                input.group_name
+            )));
+        }
         let vpc = Network::of(&cx.account, &cx.region).check_vpc(input.vpc_id)?;
         let id = self.ids.resource(&SECURITY_GROUP);
         let groups = self.security_groups(cx)?;

@@ -15,9 +15,18 @@ pub(crate) struct Token {
     at: Timestamp,
 }
 
-/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>; CopyImage takes longer ones.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>.
 const MAX_TOKEN: usize = 64;
-const MAX_COPY_TOKEN: usize = 128;
+const MAX_LONG_TOKEN: usize = 128;
+/// The operations that take longer ones:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html>.
+const LONG: [&str; 5] = [
+    "CopyImage",
+    "CreateImageUsageReport",
+    "CreateLaunchTemplate",
+    "CreateLaunchTemplateVersion",
+    "ModifyLaunchTemplate",
+];
 
 impl World {
     /// The ids of what an earlier call of the operation with the same token made. The same token with other parameters
@@ -32,12 +41,7 @@ impl World {
         let Some(token) = token else {
             return Ok(None);
         };
-        let most = if operation == "CopyImage" { MAX_COPY_TOKEN } else { MAX_TOKEN };
-        if token.len() > most || !token.is_ascii() {
-            return Err(ApiError::invalid(format!(
-                "The client token must be ASCII and no longer than {most} characters"
-            )));
-        }
+        check(operation, token)?;
         let holdings = self.region(cx)?.accounts.get(&cx.account);
         let seen = holdings.and_then(|holdings| holdings.tokens.get(&key(operation, token))).filter(|seen| {
             let life = self.config.token_life;
@@ -66,6 +70,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Refuses a token that the operation does not take.
+pub(crate) fn check(operation: &str, token: &str) -> Result<(), ApiError> {
+    let most = if LONG.contains(&operation) { MAX_LONG_TOKEN } else { MAX_TOKEN };
+    if token.len() > most || !token.is_ascii() {
+        let message = format!("The client token must be ASCII and no longer than {most} characters");
+        return Err(ApiError::invalid(message));
+    }
+    Ok(())
 }
 
 /// Tokens of different operations do not meet.

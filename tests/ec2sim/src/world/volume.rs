@@ -57,6 +57,7 @@ impl Volume {
             // A volume that was empty has an empty id here.
             .text("snapshotId", self.snapshot.as_deref().unwrap_or_default())
             .text("availabilityZone", &self.zone)
+            .text("availabilityZoneId", zone_id(&self.zone))
             .text("status", state)
             .text("createTime", date(self.created))
             .text("volumeType", self.volume_type)

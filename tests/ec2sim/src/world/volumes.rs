@@ -9,20 +9,22 @@ use crate::world::World;
 use crate::world::create_image::check_places;
 use crate::world::filters::{Filter, Matcher};
 use crate::world::ids::VOLUME;
-use crate::world::instance::Phase;
+use crate::world::instance::{Instance, Phase};
 use crate::world::kms::Encryption;
 use crate::world::paging::Paging;
 use crate::world::performance::Performance;
+use crate::world::region::Region;
 use crate::world::snapshot::Snapshot;
 use crate::world::tags::{self, TagSpecification};
 use crate::world::tokens;
 use crate::world::volume::{Attachment, Volume};
-use crate::world::zones::check_zone;
+use crate::world::zones::{check_zone, zone_with_id};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateVolume {
     availability_zone: Option<String>,
+    availability_zone_id: Option<String>,
     outpost_arn: Option<String>,
     size: Option<u32>,
     snapshot_id: Option<String>,
@@ -107,8 +109,7 @@ impl World {
 
     /// The volume, and whether its keys can be used.
     fn new_volume(&mut self, cx: &Context, input: &CreateVolume) -> Result<(Volume, bool), ApiError> {
-        let zone = input.availability_zone.clone().ok_or_else(|| ApiError::missing("AvailabilityZone"))?;
-        check_zone(cx, &zone)?;
+        let zone = input.zone(cx)?;
         check_places(&[("OutpostArn", &input.outpost_arn)])?;
         let volume_type = known_type(input.volume_type.as_deref().unwrap_or("gp2"))?;
         if input.multi_attach_enabled == Some(true) {
@@ -229,20 +230,51 @@ impl World {
 
     pub(crate) fn detach_volume(&mut self, cx: &Context, input: DetachVolume) -> Result<Xml, ApiError> {
         let region = self.region_mut(cx)?;
-        let volume = region.owned_volume_mut(cx, &input.volume_id)?;
-        let meant = |attachment: &Attachment| {
+        let volume = region.owned_volume(cx, &input.volume_id)?;
+        let meant = |attachment: &&Attachment| {
             input.instance_id.as_ref().is_none_or(|id| *id == attachment.instance)
                 && input.device.as_ref().is_none_or(|d| *d == attachment.device)
         };
-        let Some(attachment) = volume.attachment.take_if(|attachment| meant(attachment)) else {
+        let Some(attachment) = volume.attachment.as_ref().filter(meant) else {
             return Err(ApiError::new(
                 "IncorrectState",
                 format!("Volume '{}' is in the '{}' state.", volume.id, volume.state()),
             ));
         };
+        region.check_no_root_in_use(cx, &volume.id, attachment)?;
         let mut x = Xml::new();
         attachment.write(&mut x, &volume.id, "detaching");
+        region.owned_volume_mut(cx, &input.volume_id)?.attachment = None;
         Ok(x)
+    }
+}
+
+impl CreateVolume {
+    /// The zone, which is named by its name or its id.
+    fn zone(&self, cx: &Context) -> Result<String, ApiError> {
+        match (&self.availability_zone, &self.availability_zone_id) {
+            (Some(_), Some(_)) => Err(ApiError::combination(
+                "The parameter AvailabilityZoneId cannot be used with the parameter AvailabilityZone",
+            )),
+            (Some(name), None) => check_zone(cx, name).map(|()| name.clone()),
+            (None, Some(id)) => zone_with_id(cx, id),
+            (None, None) => Err(ApiError::missing("AvailabilityZone")),
+        }
+    }
+}
+
+impl Region {
+    /// Refuses the root volume of an instance that is not stopped:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html>.
+    fn check_no_root_in_use(&self, cx: &Context, volume: &str, attachment: &Attachment) -> Result<(), ApiError> {
+        let holds = |instance: &&Instance| instance.is_root(attachment) && instance.state(cx.now).name != "stopped";
+        match self.instances.get(&attachment.instance).filter(holds) {
+            None => Ok(()),
+            Some(Instance { id, .. }) => Err(ApiError::new(
+                "OperationNotPermitted",
+                format!("Unable to detach root volume '{volume}' from instance '{id}'"),
+            )),
+        }
     }
 }
 

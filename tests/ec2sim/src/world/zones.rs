@@ -109,6 +109,16 @@ pub(crate) fn invalid_zone(zone: &str) -> ApiError {
 pub(crate) fn check_zone(cx: &Context, zone: &str) -> Result<(), ApiError> {
     match zone.strip_prefix(cx.region.as_str()) {
         Some(letter) if LETTERS.contains(&letter) => Ok(()),
-        _ => Err(ApiError::new("InvalidZone.NotFound", format!("The zone '{zone}' does not exist."))),
+        _ => Err(no_zone(zone)),
     }
+}
+
+/// The zone of the region that has an id.
+pub(crate) fn zone_with_id(cx: &Context, id: &str) -> Result<String, ApiError> {
+    let mut zones = LETTERS.iter().map(|letter| format!("{}{letter}", cx.region));
+    zones.find(|zone| zone_id(zone) == id).ok_or_else(|| no_zone(id))
+}
+
+fn no_zone(named: &str) -> ApiError {
+    ApiError::new("InvalidZone.NotFound", format!("The zone '{named}' does not exist."))
 }

@@ -136,3 +136,29 @@ fn one_usage_report_of_an_image_is_pending_at_a_time() {
     world.pass(SignedDuration::from_mins(1));
     assert_eq!(report(&image), "OK");
 }
+
+#[test]
+fn a_token_has_at_most_64_characters_and_of_templates_and_usage_reports_128() {
+    let world = world();
+    let client = world.client_of(ACCOUNT, SOURCE_REGION);
+    let image = world.source();
+    let call = |operation: &str, length: usize, more: &[(&str, &str)]| {
+        let token = "t".repeat(length);
+        let mut params = vec![("ClientToken", token.as_str())];
+        params.extend(more);
+        client.ec2(operation, &params).code()
+    };
+    let template = [("LaunchTemplateName", "web"), ("LaunchTemplateData.KeyName", "k")];
+    for (operation, params) in [
+        ("CreateLaunchTemplate", &template[..]),
+        ("CreateLaunchTemplateVersion", &template),
+        ("ModifyLaunchTemplate", &[("LaunchTemplateName", "web"), ("SetDefaultVersion", "2")]),
+        ("CreateImageUsageReport", &[("ImageId", &image), ("ResourceType.1.ResourceType", "ec2:Instance")]),
+    ] {
+        assert_eq!(call(operation, 129, params), "InvalidParameterValue", "{operation}");
+        assert_eq!(call(operation, 128, params), "OK", "{operation}");
+    }
+    let one = [("ImageId", image.as_str()), ("MinCount", "1"), ("MaxCount", "1")];
+    assert_eq!(call("RunInstances", 65, &one), "InvalidParameterValue");
+    assert_eq!(call("RunInstances", 64, &one), "OK");
+}

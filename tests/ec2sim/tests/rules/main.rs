@@ -8,6 +8,7 @@ mod copies;
 mod faults;
 mod http;
 mod images;
+mod instances;
 mod keys;
 mod launches;
 mod parameters;

@@ -2,7 +2,7 @@
 
 use crate::client::{ACCOUNT, OTHER, SOURCE_REGION, world, world_with};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn an_image_parameter_is_written_only_after_its_validation_and_only_if_the_image_is_available() {
@@ -114,6 +114,90 @@ fn a_path_is_filtered_by_recursive_or_one_level() {
         client.ssm("DescribeParameters", json!({"ParameterFilters": [filter]})).code()
     };
     assert_eq!(["Recursive", "OneLevel", "Equals"].map(describe), ["OK", "OK", "InvalidFilterOption"]);
+}
+
+#[test]
+fn a_path_filtered_by_a_label_lists_the_versions_that_have_it() {
+    let world = world();
+    let client = world.client();
+    for value in ["one", "two", "three"] {
+        client.ssm("PutParameter", json!({"Name": "/a/b", "Value": value, "Type": "String", "Overwrite": true}));
+    }
+    for (version, label) in [(1, "old"), (2, "tried")] {
+        client
+            .ssm("LabelParameterVersion", json!({"Name": "/a/b", "ParameterVersion": version, "Labels": [label, "x"]}));
+    }
+    let values = |filters: Value| {
+        let found = client.ssm("GetParametersByPath", json!({"Path": "/a", "ParameterFilters": filters})).json();
+        let values = |entry: &Value| entry["Value"].as_str().unwrap().to_owned();
+        found["Parameters"].as_array().unwrap().iter().map(values).collect::<Vec<_>>()
+    };
+    let labelled = |labels: &[&str]| values(json!([{"Key": "Label", "Values": labels}]));
+    assert_eq!(values(json!([])), ["three"]);
+    assert_eq!(labelled(&["old"]), ["one"]);
+    assert_eq!(labelled(&["tried", "old"]), ["one", "two"]);
+    assert!(labelled(&["none"]).is_empty());
+}
+
+#[test]
+fn labels_are_taken_off_a_version_that_is_named() {
+    let world = world();
+    let client = world.client();
+    client.ssm("PutParameter", json!({"Name": "/a", "Value": "v", "Type": "String"}));
+    // Spaces around a name are left out.
+    assert_eq!(client.ssm("LabelParameterVersion", json!({"Name": " /a ", "Labels": ["old"]})).code(), "OK");
+    let unlabel = |version: Value| {
+        let mut input = json!({"Name": "/a", "Labels": ["old"]});
+        if !version.is_null() {
+            input["ParameterVersion"] = version;
+        }
+        client.ssm("UnlabelParameterVersion", input).code()
+    };
+    assert_eq!([json!(null), json!(1)].map(unlabel), ["ValidationException", "OK"]);
+}
+
+#[test]
+fn parameters_are_deleted_and_labelled_by_their_names_alone() {
+    let world = world();
+    let client = world.client();
+    client.ssm("PutParameter", json!({"Name": "/a/b", "Value": "v", "Type": "String"}));
+    let found = client.ssm("GetParameter", json!({"Name": "/a/b"})).json();
+    let arn = &found["Parameter"]["ARN"];
+    for (operation, input) in [
+        ("LabelParameterVersion", json!({"Name": arn, "Labels": ["old"]})),
+        ("UnlabelParameterVersion", json!({"Name": arn, "ParameterVersion": 1, "Labels": ["old"]})),
+        ("DeleteParameter", json!({"Name": arn})),
+    ] {
+        assert_eq!(client.ssm(operation, input).code(), "ValidationException", "{operation}");
+    }
+    let answer = client.ssm("DeleteParameters", json!({"Names": [arn, "/a/b"]})).json();
+    assert_eq!((&answer["InvalidParameters"], &answer["DeletedParameters"]), (&json!([arn]), &json!(["/a/b"])));
+}
+
+#[test]
+fn a_data_type_that_is_not_simulated_is_refused_as_that_and_another_as_by_aws() {
+    let world = world();
+    let put = |data_type: &str| {
+        let put = json!({"Name": "/a", "Value": "v", "Type": "String", "DataType": data_type});
+        let refused = world.client().ssm("PutParameter", put);
+        assert_eq!(refused.code(), "ValidationException");
+        refused.message()
+    };
+    assert_eq!(put("aws:ssm:integration"), "The data type aws:ssm:integration is not simulated");
+    assert_eq!(put("jsonc"), "The data type jsonc is not simulated");
+    assert_eq!(put("Text"), "The following data type is not supported: Text (Data type names are all lowercase.)");
+}
+
+#[test]
+fn a_name_has_no_empty_sub_path() {
+    let world = world();
+    for name in ["/a//b", "//a"] {
+        let refused = world.client().ssm("PutParameter", json!({"Name": name, "Value": "v", "Type": "String"}));
+        assert_eq!(refused.code(), "ValidationException", "{name}");
+        assert!(
+            refused.message().contains("can be formed as a mix of letters, numbers and the following 3 symbols .-_")
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::request::Context;
 use crate::world::World;
 use crate::world::paging::Paging;
 use crate::world::ssm::policies;
-use crate::world::ssm::{Parameter, arn, seconds, without_nulls};
+use crate::world::ssm::{Parameter, Version, arn, seconds, without_nulls};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -70,8 +70,12 @@ pub(crate) fn check_filters(filters: &[ParameterFilter], keys: &[&str]) -> Resul
 }
 
 impl ParameterFilter {
-    pub(crate) fn passes(&self, parameter: &Parameter) -> bool {
-        let latest = parameter.latest();
+    /// Whether the filter looks for versions, and not for what is true of the parameter or its latest version.
+    pub(crate) fn is_of_versions(&self) -> bool {
+        self.key == "Label"
+    }
+
+    pub(crate) fn passes(&self, parameter: &Parameter, version: &Version) -> bool {
         let owned: Vec<&str> = match self.key.as_str() {
             "Name" => vec![&parameter.name],
             "Type" => vec![&parameter.kind],
@@ -79,9 +83,9 @@ impl ParameterFilter {
             "Path" => {
                 return self.values.iter().any(|path| self.is_below(path, &parameter.name));
             }
-            "KeyId" => latest.and_then(|version| version.key.as_deref()).into_iter().collect(),
-            "DataType" => latest.map(|version| version.data_type.as_str()).into_iter().collect(),
-            "Label" => parameter.versions.values().flat_map(|v| v.labels.iter().map(String::as_str)).collect(),
+            "KeyId" => version.key.as_deref().into_iter().collect(),
+            "DataType" => vec![&version.data_type],
+            "Label" => version.labels.iter().map(String::as_str).collect(),
             key => {
                 let value = key.strip_prefix("tag:").and_then(|tag| parameter.tags.get(tag));
                 if self.values.is_empty() {
@@ -118,7 +122,10 @@ impl World {
         let parameters = self.parameters(cx)?;
         let filters = input.parameter_filters.iter().chain(&input.filters);
         // Nothing is shared between accounts.
-        let keep = |parameter: &Parameter| !input.shared && filters.clone().all(|filter| filter.passes(parameter));
+        let passes =
+            |parameter: &Parameter, latest: &Version| filters.clone().all(|filter| filter.passes(parameter, latest));
+        let keep =
+            |parameter: &Parameter| !input.shared && parameter.latest().is_some_and(|latest| passes(parameter, latest));
         let (page, token) = paging.page(&parameters.0, keep);
         let describe = |parameter: &Parameter| {
             let latest = parameter.latest()?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::ssm::plain_name;
+use crate::world::ssm::names;
 
 const MAX_LABELS: usize = 10;
 const MAX_LABEL: usize = 100;
@@ -27,8 +27,8 @@ impl World {
         cx: &Context,
         input: LabelParameterVersion,
     ) -> Result<Value, ApiError> {
-        input.check()?;
-        let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
+        let input = input.checked()?;
+        let parameter = self.parameters(cx)?.get_mut(&input.name)?;
         let selector = input.parameter_version.map(|version| version.to_string());
         let number = parameter.select(selector.as_deref())?.number;
         let (good, bad): (Vec<String>, Vec<String>) = input.labels.into_iter().partition(|label| is_label(label));
@@ -57,10 +57,15 @@ impl World {
         cx: &Context,
         input: LabelParameterVersion,
     ) -> Result<Value, ApiError> {
-        input.check()?;
-        let parameter = self.parameters(cx)?.get_mut(&plain_name(&input.name))?;
-        let selector = input.parameter_version.map(|version| version.to_string());
-        let number = parameter.select(selector.as_deref())?.number;
+        let input = input.checked()?;
+        let Some(number) = input.parameter_version else {
+            return Err(ApiError::validation(
+                "1 validation error detected: Value null at 'parameterVersion' failed to satisfy constraint: Member must \
+                 not be null",
+            ));
+        };
+        let parameter = self.parameters(cx)?.get_mut(&input.name)?;
+        parameter.select(Some(&number.to_string()))?;
         let version = parameter.versions.get_mut(&number);
         let had = version.map_or_else(Vec::new, |version| {
             let had = version.labels.clone();
@@ -74,9 +79,12 @@ impl World {
 }
 
 impl LabelParameterVersion {
-    /// How many labels a call can give, and how long they can be. What else there is to a label is said of each:
+    /// The name, how many labels a call can give, and how long they can be. What else there is to a label is said of each:
     /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_LabelParameterVersion.html>.
-    fn check(&self) -> Result<(), ApiError> {
+    fn checked(mut self) -> Result<Self, ApiError> {
+        // Spaces at its ends are not part of the name: so the API reference has it.
+        self.name = self.name.trim_matches(' ').to_owned();
+        names::check(&self.name)?;
         let refused = |what: &str, most: usize| {
             Err(ApiError::validation(format!(
                 "1 validation error detected: Value at 'labels' failed to satisfy constraint: {what} must have length \
@@ -89,7 +97,7 @@ impl LabelParameterVersion {
         if !self.labels.iter().all(|label| (1..=MAX_LABEL).contains(&label.chars().count())) {
             return refused("Each member", MAX_LABEL);
         }
-        Ok(())
+        Ok(self)
     }
 }
 

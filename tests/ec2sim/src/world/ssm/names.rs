@@ -41,12 +41,14 @@ pub(crate) fn check_named(named: &str) -> Result<(), ApiError> {
     check(name)
 }
 
-fn check(name: &str) -> Result<(), ApiError> {
+/// Refuses what can be the name of no parameter; an ARN is none, and neither is a name with a version or label.
+pub(crate) fn check(name: &str) -> Result<(), ApiError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
     let reserved = name.trim_start_matches('/').to_ascii_lowercase().starts_with("ssm");
     let rootless = name.contains('/') && !name.starts_with('/');
+    let has_gap = name.is_empty() || name.ends_with('/') || name.contains("//");
     let long = name.len() > MAX_NAME;
-    if name.is_empty() || long || reserved || rootless || name.ends_with('/') || !name.chars().all(allowed) {
+    if has_gap || long || reserved || rootless || !name.chars().all(allowed) {
         return Err(ApiError::validation(
             "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of \
              sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the \

@@ -22,6 +22,24 @@ use crate::world::tags::{self, Tag, Tags};
 const STANDARD: &str = "Standard";
 const ADVANCED: &str = "Advanced";
 const INTELLIGENT: &str = "Intelligent-Tiering";
+/// The data types that are not simulated:
+/// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html>.
+const OTHER_TYPES: [&str; 14] = [
+    "aws:ssm:integration",
+    "aws:region",
+    "aws:account:id",
+    "boolean",
+    "integer",
+    "float",
+    "binary",
+    "hostname",
+    "email",
+    "ipv4-address",
+    "ipv6-address",
+    "url",
+    "json",
+    "jsonc",
+];
 const MAX_VERSIONS: usize = 100;
 const MAX_DESCRIPTION: usize = 1024;
 const MAX_STANDARD_VALUE: usize = 4096;
@@ -177,7 +195,7 @@ impl PutParameter {
         }
         one_of("Type", self.r#type.as_deref(), &["String", "StringList", SECRET])?;
         one_of("Tier", self.tier.as_deref(), &[STANDARD, ADVANCED, INTELLIGENT])?;
-        one_of("DataType", self.data_type.as_deref(), &[TEXT_TYPE, IMAGE_TYPE])?;
+        self.data_type.as_deref().map_or(Ok(()), check_known_type)?;
         if self.data_type.as_deref() == Some(IMAGE_TYPE) && self.r#type.as_deref().is_some_and(|t| t != "String") {
             return Err(ApiError::validation(format!("The data type {IMAGE_TYPE} needs the type String")));
         }
@@ -273,6 +291,19 @@ impl PutParameter {
             ))),
         }
     }
+}
+
+/// Refuses a data type that is not simulated, and in the words of AWS one that there is not.
+fn check_known_type(asked: &str) -> Result<(), ApiError> {
+    if [TEXT_TYPE, IMAGE_TYPE].contains(&asked) {
+        return Ok(());
+    }
+    if OTHER_TYPES.contains(&asked) {
+        return Err(ApiError::validation(format!("The data type {asked} is not simulated")));
+    }
+    Err(ApiError::validation(format!(
+        "The following data type is not supported: {asked} (Data type names are all lowercase.)"
+    )))
 }
 
 fn one_of(member: &str, value: Option<&str>, allowed: &[&str]) -> Result<(), ApiError> {

@@ -1,5 +1,7 @@
 //! GetParameter, GetParameters, GetParametersByPath, GetParameterHistory.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -82,6 +84,16 @@ fn keys_of<'v>(versions: impl IntoIterator<Item = &'v Version>, decrypted: bool)
     versions.into_iter().filter(|_| decrypted).filter_map(|version| version.key.clone()).collect()
 }
 
+impl Parameter {
+    /// The versions that filters find: all that have the label that is asked for, and without one only the latest.
+    /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>.
+    fn found_by(&self, filters: &[ParameterFilter]) -> impl Iterator<Item = &Version> {
+        let newest = if filters.iter().any(ParameterFilter::is_of_versions) { self.versions.len() } else { 1 };
+        let asked = self.versions.values().rev().take(newest);
+        asked.filter(|version| filters.iter().all(|filter| filter.passes(self, version)))
+    }
+}
+
 impl World {
     /// Refuses to decrypt where one of the keys cannot be used.
     fn check_decryption(&self, cx: &Context, keys: &[String]) -> Result<(), ApiError> {
@@ -138,15 +150,23 @@ impl World {
         let paging = Paging::ssm(input.max_results, input.next_token.as_deref(), 10)?;
         let parameters = self.parameters(cx)?;
         let prefix = format!("{}/", input.path.trim_end_matches('/'));
-        let (page, token) = paging.page(&parameters.0, |parameter| {
+        let is_below = |parameter: &&Parameter| {
             let below = parameter.name.strip_prefix(&prefix);
             below.is_some_and(|rest| input.recursive || !rest.contains('/'))
-                && input.parameter_filters.iter().all(|filter| filter.passes(parameter))
-        });
-        let keys = keys_of(page.iter().filter_map(|parameter| parameter.latest()), input.with_decryption);
+        };
+        let found: BTreeMap<_, _> = parameters
+            .0
+            .values()
+            .filter(is_below)
+            .flat_map(|parameter| parameter.found_by(&input.parameter_filters).map(move |version| (parameter, version)))
+            // A name comes before the longer ones that begin with it.
+            .map(|(parameter, version)| (format!("{}\0{:020}", parameter.name, version.number), (parameter, version)))
+            .collect();
+        let (page, token) = paging.page(&found, |_| true);
+        let keys = keys_of(page.iter().map(|(_, version)| *version), input.with_decryption);
         let page: Vec<Value> = page
             .into_iter()
-            .filter_map(|parameter| Some(value(cx, parameter, parameter.latest()?, None, input.with_decryption)))
+            .map(|(parameter, version)| value(cx, parameter, version, None, input.with_decryption))
             .collect();
         self.check_decryption(cx, &keys)?;
         Ok(without_nulls(json!({"Parameters": page, "NextToken": token})))

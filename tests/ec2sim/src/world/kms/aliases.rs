@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
-use crate::world::kms::operations::{ListInput, not_found};
+use crate::world::kms::operations::{ListInput, is_alias, not_found};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -31,7 +31,7 @@ pub(crate) struct ListAliases {
 
 impl World {
     pub(crate) fn create_alias(&mut self, cx: &Context, input: AliasTarget) -> Result<Value, ApiError> {
-        check_alias(&input.alias_name)?;
+        input.check()?;
         let key = self.own_key(cx, &input.target_key_id)?;
         key.check_not_deleted(cx)?;
         let id = key.id.clone();
@@ -50,7 +50,7 @@ impl World {
     }
 
     pub(crate) fn update_alias(&mut self, cx: &Context, input: AliasTarget) -> Result<Value, ApiError> {
-        check_alias(&input.alias_name)?;
+        input.check()?;
         let id = self.own_key(cx, &input.target_key_id)?.id.clone();
         let aliases = &mut self.region_mut(cx)?.holdings(&cx.account).keys.aliases;
         match aliases.get_mut(&input.alias_name) {
@@ -85,6 +85,16 @@ impl World {
             });
         let (limit, marker) = (input.limit, input.marker);
         ListInput { limit, marker }.page("Aliases", all.collect())
+    }
+}
+
+impl AliasTarget {
+    fn check(&self) -> Result<(), ApiError> {
+        check_alias(&self.alias_name)?;
+        if is_alias(&self.target_key_id) {
+            return Err(ApiError::validation("Aliases must refer to keys. Not aliases"));
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,22 @@ use crate::world::kms::arn;
 use crate::world::kms::key::KeyGrant;
 use crate::world::kms::operations::ListInput;
 
+/// What can be granted of a key that encrypts:
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/grants.html>.
+const OPERATIONS: [&str; 11] = [
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "RetireGrant",
+];
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct CreateGrant {
@@ -45,6 +61,7 @@ impl World {
     /// A grant with a name is made once; asked for again it is answered with another token:
     /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html>.
     pub(crate) fn create_grant(&mut self, cx: &Context, input: CreateGrant) -> Result<Value, ApiError> {
+        input.check()?;
         let fresh = self.ids.uuid().replace('-', "");
         let token = format!("token-of-{fresh}");
         let key = self.own_key(cx, &input.key_id)?;
@@ -100,6 +117,18 @@ impl World {
 }
 
 impl CreateGrant {
+    /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html>.
+    fn check(&self) -> Result<(), ApiError> {
+        if let Some(unknown) = self.operations.iter().find(|operation| !OPERATIONS.contains(&operation.as_str())) {
+            return Err(ApiError::validation(format!(
+                "1 validation error detected: Value '{unknown}' at 'operations' failed to satisfy constraint: Member must \
+                 satisfy enum value set: {OPERATIONS:?}"
+            )));
+        }
+        check_principal(&self.grantee_principal)?;
+        self.retiring_principal.as_deref().map_or(Ok(()), check_principal)
+    }
+
     /// Whether it asks for a grant that is there.
     fn repeats(&self, grant: &KeyGrant) -> bool {
         self.name.is_some()
@@ -108,5 +137,16 @@ impl CreateGrant {
             && self.retiring_principal == grant.retiring
             && self.operations == grant.operations
             && self.constraints == grant.constraints
+    }
+}
+
+/// Refuses what is not the ARN of an account or of someone in one.
+fn check_principal(named: &str) -> Result<(), ApiError> {
+    match named.split(':').collect::<Vec<_>>()[..] {
+        ["arn", _, "iam" | "sts", "", account, _, ..] if !account.is_empty() => Ok(()),
+        _ => {
+            let message = format!("ARN does not refer to a valid principal: {named}");
+            Err(ApiError::new("InvalidArnException", message))
+        }
     }
 }

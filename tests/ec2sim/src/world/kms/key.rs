@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::pattern;
+
 /// A key.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +86,16 @@ impl Key {
     }
 }
 
+/// Whether a policy lets the account put another in its place. Conditions are not looked at, nor NotAction.
+pub(crate) fn can_be_replaced(policy: &str, account: &str) -> bool {
+    let statements = statements(policy);
+    let covers = |statement: &&Value| {
+        principal_covers(statement, account) && action_covers(&statement["Action"], "kms:PutKeyPolicy")
+    };
+    let says = |effect: &str| statements.iter().filter(covers).any(|statement| statement["Effect"] == effect);
+    says("Allow") && !says("Deny")
+}
+
 /// The policy by which these accounts may use a key.
 pub(crate) fn policy_for(accounts: &[&str]) -> String {
     let principals: Vec<String> = accounts.iter().map(|account| format!("arn:aws:iam::{account}:root")).collect();
@@ -116,6 +128,16 @@ fn principal_covers(statement: &Value, account: &str) -> bool {
     match named {
         Value::String(one) => names_account(one, account),
         Value::Array(many) => many.iter().filter_map(Value::as_str).any(|one| names_account(one, account)),
+        _ => false,
+    }
+}
+
+/// Whether one of the actions of a statement is this one: they have wildcards, and case does not count.
+fn action_covers(action: &Value, asked: &str) -> bool {
+    let is = |one: &str| pattern::matches(&one.to_ascii_lowercase(), &asked.to_ascii_lowercase());
+    match action {
+        Value::String(one) => is(one),
+        Value::Array(many) => many.iter().filter_map(Value::as_str).any(is),
         _ => false,
     }
 }

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::request::Context;
 use crate::world::World;
 use crate::world::agenda::{Event, after};
-use crate::world::kms::key::Key;
+use crate::world::kms::key::{Key, can_be_replaced};
 use crate::world::kms::{DEFAULT_ALIAS, arn};
 
 #[derive(Debug, Deserialize)]
@@ -22,8 +22,8 @@ pub(crate) struct CreateKey {
     origin: Option<String>,
     #[serde(rename = "MultiRegion")]
     _multi_region: Option<bool>,
-    #[serde(rename = "BypassPolicyLockoutSafetyCheck")]
-    _bypass: Option<bool>,
+    #[serde(default, rename = "BypassPolicyLockoutSafetyCheck")]
+    bypass: bool,
     #[serde(default, rename = "Tags")]
     _tags: Vec<Value>,
 }
@@ -56,8 +56,8 @@ pub(crate) struct KeyPolicy {
     key_id: String,
     policy_name: Option<String>,
     policy: Option<String>,
-    #[serde(rename = "BypassPolicyLockoutSafetyCheck")]
-    _bypass: Option<bool>,
+    #[serde(default, rename = "BypassPolicyLockoutSafetyCheck")]
+    bypass: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ impl World {
             }
         }
         if let Some(policy) = &input.policy {
-            check_policy(policy)?;
+            check_policy(cx, policy, input.bypass)?;
         }
         let id = self.ids.uuid();
         let mut key = Key::new(id.clone(), &cx.account, cx.now);
@@ -187,7 +187,7 @@ impl World {
     pub(crate) fn put_key_policy(&mut self, cx: &Context, input: KeyPolicy) -> Result<Value, ApiError> {
         input.check_name()?;
         let policy = input.policy.ok_or_else(|| ApiError::validation("Policy is required"))?;
-        check_policy(&policy)?;
+        check_policy(cx, &policy, input.bypass)?;
         self.changeable_key(cx, &input.key_id)?.policy = policy;
         Ok(json!({}))
     }
@@ -204,8 +204,11 @@ impl World {
         Ok(key)
     }
 
-    /// A key that the caller owns.
+    /// A key that the caller owns, by its id or ARN: an alias names a key only where that is described or used.
     pub(crate) fn own_key(&mut self, cx: &Context, named: &str) -> Result<&mut Key, ApiError> {
+        if is_alias(named) {
+            return Err(ApiError::new("InvalidArnException", "Key Aliases are not supported for this operation."));
+        }
         let region = self.region_mut(cx)?;
         let id = region
             .named_key(&cx.account, named)
@@ -256,12 +259,23 @@ impl ListInput {
     }
 }
 
-fn check_policy(policy: &str) -> Result<(), ApiError> {
-    let parsed: Result<Value, _> = serde_json::from_str(policy);
-    match parsed {
-        Ok(value) if value["Statement"].is_array() || value["Statement"].is_object() => Ok(()),
-        _ => Err(ApiError::new("MalformedPolicyDocumentException", "The policy is not a policy document")),
+/// Refuses what is no policy, and one by which the caller could not replace it, unless that is meant:
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html>.
+fn check_policy(cx: &Context, policy: &str, bypass: bool) -> Result<(), ApiError> {
+    let parsed: Value = serde_json::from_str(policy).unwrap_or_default();
+    let refused = |message| Err(ApiError::new("MalformedPolicyDocumentException", message));
+    if !parsed["Statement"].is_array() && !parsed["Statement"].is_object() {
+        return refused("The policy is not a policy document");
     }
+    if !bypass && !can_be_replaced(policy, &cx.account) {
+        return refused("The new key policy will not allow you to update the key policy in the future.");
+    }
+    Ok(())
+}
+
+/// Whether a key is named by an alias, or the ARN of one.
+pub(crate) fn is_alias(named: &str) -> bool {
+    named.starts_with("alias/") || named.contains(":alias/")
 }
 
 pub(crate) fn not_found(cx: &Context, named: &str) -> ApiError {

@@ -139,6 +139,22 @@ impl Scene<'_> {
         self.delete(&manifest).await;
     }
 
+    /// Somebody deregisters an image that is younger than the last listing of snapshots, and its object is deleted with its images. For
+    /// a while snapshots cannot be listed.
+    pub(crate) async fn delete_blind(&self, manifest: &Manifest, number: u64) {
+        let manifest = Manifest { delete: true, ..manifest.clone() };
+        let Some(manifest) = self.with_free_version(&manifest, number).await else { return };
+        let Some((_, newest)) = self.free(&manifest).pop() else { return };
+        let blind = Fault::new(Effect::Deny).operation("DescribeSnapshots").region(self.region);
+        let blind = self.world.aws.add_fault(blind);
+        self.lose(manifest.object, self.region, &newest).await;
+        let see_again = async {
+            sleep(STANDS / 2).await;
+            self.world.aws.clear_fault(blind);
+        };
+        tokio::join!(self.delete(&manifest), see_again);
+    }
+
     /// An object is deleted, and goes with all that it has made.
     async fn delete(&self, manifest: &Manifest) {
         let (world, object) = (self.world, manifest.object);

@@ -19,7 +19,8 @@ use crate::plan::{Action, Desired, Key, Plan, Step, Usage, plan};
 /// What one step makes possible, another round of the same pass can do: adopt, then publish. More rounds than this
 /// are left to the next pass.
 const ROUNDS: usize = 4;
-/// A pass that has taken so long begins nothing more: what is left is left to the next pass. So no call is cut off by the end of a pass.
+/// A pass that has taken so long begins no further round of steps: what is left is left to the next pass. So no call is cut off by the
+/// end of a pass.
 const BEGINS: Duration = Duration::from_mins(2);
 /// How many things are taken away in a region before everything is looked at anew.
 const REMOVALS: usize = 20;
@@ -102,7 +103,8 @@ impl<'a> Rounds<'a> {
 
     /// The steps of the next round: those of the plan that were not tried yet, if the manifest is still the one that is acted on.
     async fn next_steps(&self, plan: &Plan) -> Result<Vec<Step>, Error> {
-        if self.left == 0 || self.begun.elapsed() > BEGINS {
+        let is_late = self.left < ROUNDS && self.begun.elapsed() > BEGINS;
+        if self.left == 0 || is_late {
             return Ok(Vec::new());
         }
         let untried = plan.steps.iter().filter(|step| !self.tried.contains(&step.action.key()));

@@ -291,6 +291,15 @@ impl Manifest {
         manifest
     }
 
+    /// Likewise, of an image that is handed over.
+    pub(crate) fn with_more_handed_over(&self, region: &str, image: &str) -> Self {
+        let mut manifest = self.with_more();
+        if let Some(last) = manifest.versions.last_mut() {
+            *last = Version { adopt: true, origin: Origin::Image(region.to_owned(), image.to_owned()), ..*last };
+        }
+        manifest
+    }
+
     /// A channel comes to point to another version, or goes.
     pub(crate) fn move_channel(&mut self, rng: &mut Rng) {
         let channel = ["prod", "staging"][rng.usize(..2)];

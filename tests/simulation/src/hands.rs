@@ -2,7 +2,9 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::config::retry::RetryPartition;
-use aws_sdk_ec2::types::{LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag};
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, EbsBlockDevice, LaunchPermission, LaunchPermissionModifications, RequestLaunchTemplateData, Tag,
+};
 use aws_sdk_ssm::types::{ParameterType, ResourceTypeForTagging};
 
 use crate::manifest::{NAMESPACE, OBJECTS, OTHER_ACCOUNT, REGIONS, source_id};
@@ -116,6 +118,15 @@ pub(crate) async fn overwrite(config: &SdkConfig, region: &str, name: &str) {
 /// Somebody launches instances from an image.
 pub(crate) async fn launch(config: &SdkConfig, region: &str, id: &str, count: i32) {
     ec2(config, region).run_instances().image_id(id).min_count(count).max_count(count).send().await.ok();
+}
+
+/// Somebody registers an image with a snapshot that is there; the answer is its id.
+pub(crate) async fn register(config: &SdkConfig, region: &str, snapshot: &str) -> Option<String> {
+    let root = "/dev/xvda";
+    let disk = EbsBlockDevice::builder().snapshot_id(snapshot).build();
+    let mapping = BlockDeviceMapping::builder().device_name(root).ebs(disk).build();
+    let call = ec2(config, region).register_image().name(BY_HAND).root_device_name(root).block_device_mappings(mapping);
+    call.send().await.ok()?.image_id().map(str::to_owned)
 }
 
 /// Somebody deregisters an image.

@@ -14,6 +14,7 @@ mod ending;
 mod epilogue;
 mod faults;
 mod fields;
+mod handing;
 mod hands;
 mod manifest;
 mod mishaps;

@@ -156,7 +156,7 @@ impl Scene<'_> {
     }
 
     /// An object is deleted, and goes with all that it has made.
-    async fn delete(&self, manifest: &Manifest) {
+    pub(crate) async fn delete(&self, manifest: &Manifest) {
         let (world, object) = (self.world, manifest.object);
         if manifest.guarded || world.manifest(object).as_ref() != Some(manifest) {
             return;

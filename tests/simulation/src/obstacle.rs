@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::coherent::entries;
 use crate::epilogue::{SOON, arrived, now};
 use crate::faults::copies_fail;
-use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, Origin, REGIONS, Version};
+use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, REGIONS};
 use crate::state::{INSTALLATION, Image, State};
 use crate::story::ByHand;
 use crate::world::World;
@@ -24,9 +24,6 @@ pub(crate) const STANDS: Duration = Duration::from_mins(40);
 pub(crate) const LISTING: Duration = Duration::from_mins(10);
 /// An image of somebody else.
 const STRANGER: &str = "ami-0000000000000bad0";
-/// An image of another installation, and its owner.
-const OWNED: &str = "ami-000000000000e15e0";
-const ELSEWHERE: &str = "elsewhere/images/web";
 
 /// What stands in the way of a copy to one region, or is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -61,6 +58,10 @@ pub(crate) enum Obstacle {
     BothAreUsed,
     /// A version hands over what belongs to another installation.
     SourceIsOwned,
+    /// An object is deleted before EC2 shows that an image was adopted for it.
+    AdoptionIsHidden,
+    /// Images of two objects have one snapshot.
+    SnapshotIsShared,
     /// An object is deleted while nobody can list the snapshots that an image has left.
     SnapshotsAreHidden,
 }
@@ -104,6 +105,8 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         CopyIsHidden => scene.hide_copy(&manifest, number).await,
         BothAreUsed => scene.use_both(&manifest, number).await,
         SourceIsOwned => scene.hand_over_owned(&manifest).await,
+        AdoptionIsHidden => scene.hide_adoption(&manifest, number).await,
+        SnapshotIsShared => scene.share_snapshot(&manifest).await,
         SnapshotsAreHidden => scene.delete_blind(&manifest, number).await,
         _ => {
             let mut more = manifest.with_more();
@@ -252,47 +255,6 @@ impl Scene<'_> {
         if !self.is_told(manifest, status) {
             world.violation(format!("{object} does not tell that {obstacle:?} in {region}: {status}"));
         }
-    }
-
-    /// A version is asked for that hands over an image of another installation. That keeps it, and the status says why.
-    async fn hand_over_owned(&self, manifest: &Manifest) {
-        let region = REGIONS[0];
-        if !manifest.regions.contains_key(region) {
-            return;
-        }
-        let source = format!("{region}/{OWNED}");
-        let tags = [("owner", ELSEWHERE), ("version", "1.0"), ("source", source.as_str()), ("adopted", "true")];
-        let image = SeedImage {
-            region: region.into(),
-            id: Some(OWNED.into()),
-            name: Some("elsewhere".into()),
-            tags: tags.map(|(key, value)| (format!("amiops.dev/{key}"), value.to_owned())).into(),
-            ..Default::default()
-        };
-        self.world.expect("an image of another installation", self.world.aws.seed_image(image));
-        let mut more = manifest.with_more();
-        let origin = Origin::Image(region.into(), OWNED.into());
-        more.versions
-            .last_mut()
-            .into_iter()
-            .for_each(|last| *last = Version { adopt: true, origin: origin.clone(), ..*last });
-        self.world.apply(&more);
-        if self.world.manifest(more.object).as_ref() != Some(&more) {
-            return;
-        }
-        sleep(SOON + self.aws_takes).await;
-        let status = &now(self.world, more.object)["status"];
-        let state = self.world.state();
-        let owner = state.image(region, OWNED).and_then(|image| image.tags.get("amiops.dev/owner"));
-        if owner.is_none_or(|owner| owner != ELSEWHERE) {
-            self.world.violation(format!("{OWNED} in {region} was taken from {ELSEWHERE} by {owner:?}"));
-        }
-        if !entries(status, "problems").any(|problem| problem["region"] == region && problem["version"] == last()) {
-            self.world
-                .violation(format!("{} does not tell that {OWNED} belongs to {ELSEWHERE}: {status}", more.object));
-        }
-        self.world.apply(manifest);
-        sleep(SOON).await;
     }
 
     fn is_told(&self, manifest: &Manifest, status: &Value) -> bool {

@@ -64,6 +64,9 @@ impl Scene<'_> {
     /// A version gets another source while the copies of the first are under way, and a region that has none yet gets no copy of the
     /// second. It gets one of the first when that is the source again.
     pub(crate) async fn contradict(&self, more: &Manifest, number: u64) {
+        if more.regions.len() < 2 {
+            return;
+        }
         let aws = &self.world.aws;
         aws.configure(|config| config.copy_time = SignedDuration::from_mins(20));
         let denied = aws.add_fault(Fault::new(Effect::Deny).operation("CopyImage").region(self.region));

@@ -72,10 +72,10 @@ impl Scene<'_> {
         let faults = [lost, Fault::new(Effect::Deny).operation("CopyImage")].map(|fault| aws.add_fault(fault));
         self.world.apply(&manifest);
         sleep(Duration::from_secs(10)).await;
+        self.delete(&manifest).await;
         for fault in faults {
             aws.clear_fault(fault);
         }
-        self.delete(&manifest).await;
     }
 
     /// Somebody registers another image with the snapshot of a copy, and another object hands that image over. The snapshot stays with

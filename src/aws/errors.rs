@@ -205,7 +205,7 @@ impl CallError {
 
     /// Whether AWS has understood the call and does not do it: asked for in another way, a part of it may be done.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.class, Class::NeedsPerson | Class::Terminal)
+        !self.class.passes()
     }
 
     /// Whether AWS's own words name a thing.
@@ -244,14 +244,9 @@ fn not_sent(error: &(dyn Error + 'static)) -> (String, String) {
     let fails = |cause: &ConnectorError| cause.is_io() || cause.is_timeout();
     let is_out_of_reach = causes().filter_map(|cause| cause.downcast_ref()).any(fails)
         || matches!(lacking, CredentialsError::ProviderTimedOut(_))
-        || answer.and_then(ErrorMetadata::code).and_then(row).is_some_and(|(_, class, _)| passes(*class));
+        || answer.and_then(ErrorMetadata::code).and_then(row).is_some_and(|(_, class, _)| class.passes());
     let code = if is_out_of_reach { "Unreachable" } else { "NoCredentials" };
     (code.into(), format!("the SDK got no credentials: {text}"))
-}
-
-/// Whether trouble of a class passes by itself.
-fn passes(class: Class) -> bool {
-    matches!(class, Class::Transient | Class::Throttled)
 }
 
 fn row(code: &str) -> Option<&'static (&'static str, Class, &'static str)> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::report::whole_seconds;
 use crate::api::{Condition, ConditionStatus, MachineImage, MachineImageStatus, ReplicaState};
-use crate::plan::{Class, Concern, Desired, Invalid, Plan, Problem};
+use crate::plan::{Concern, Desired, Invalid, Plan, Problem};
 
 /// What one condition says, before it is dated.
 struct Verdict {
@@ -182,8 +182,8 @@ fn progress(desired: &Desired, plan: &Plan, ready: &Verdict) -> Progress {
     }
     let moves = plan.replicas.iter().any(|r| r.wanted && r.state == ReplicaState::Pending) || !plan.steps.is_empty();
     let problems = || plan.problems.iter().filter(|p| p.concern != Concern::Prune || desired.deleting);
-    let passes = problems().any(|p| matches!(p.class, Class::Throttled | Class::Transient));
-    let needs_person = problems().any(|p| matches!(p.class, Class::NeedsPerson | Class::Terminal));
+    let passes = problems().any(|p| p.class.passes());
+    let needs_person = problems().any(|p| !p.class.passes());
     match needs_person && !moves && !passes {
         true => Progress::Stalled,
         false => Progress::Reconciling,
@@ -194,6 +194,7 @@ fn progress(desired: &Desired, plan: &Plan, ready: &Verdict) -> Progress {
 mod tests {
     #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
     use super::*;
+    use crate::plan::Class;
 
     fn desired() -> Desired {
         let image = serde_json::json!({"region": "us-east-1", "id": "ami-1"});

@@ -48,13 +48,8 @@ pub(super) async fn execute(
 
 async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>, looked: Instant) -> Vec<Done> {
     let mut done = Vec::<Done>::new();
-    let mut closed_by = None;
-    for step in steps {
-        if let Some(trouble) = &closed_by {
-            let result = Err(untried(trouble));
-            done.push(Done { step, result });
-            continue;
-        }
+    let mut steps = steps.into_iter();
+    while let Some(step) = steps.next() {
         if !done.is_empty() && looked.elapsed() > FRESH {
             break;
         }
@@ -63,8 +58,12 @@ async fn lane(inventory: &Arc<Inventory>, owner: &Owner, steps: Vec<Step>, looke
             Ok(outcome) => tracing::info!(object = %owner, reason = step.reason.code(), "{}", outcome.note),
             Err(trouble) => tracing::warn!(object = %owner, code = trouble.code, "{}", trouble.message),
         }
-        closed_by = result.as_ref().err().filter(|trouble| closes_lane(trouble)).cloned();
+        let put_off = result.as_ref().err().filter(|trouble| closes_lane(trouble)).map(untried);
         done.push(Done { step, result });
+        if let Some(trouble) = put_off {
+            done.extend(steps.map(|step| Done { step, result: Err(trouble.clone()) }));
+            break;
+        }
     }
     done
 }

@@ -276,6 +276,11 @@ pub enum Class {
 }
 
 impl Class {
+    /// Whether it passes by itself; else a person has to do something, in AWS or in the manifest.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Transient | Self::Throttled)
+    }
+
     /// How long to wait before the next try, after `count` failures in a row.
     pub fn retry_after(self, count: u32) -> Duration {
         let (first, most) = match self {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::action::{Action, Problem, Reason, Step};
 use super::desired::{Desired, Version};
 use super::ids::{ImageRef, RegionName, VersionName};
-use super::observed::{Class, Image, ImageState, Observed, Trouble, Usage};
+use super::observed::{Image, ImageState, Observed, Trouble, Usage};
 use super::tags::{Ownership, Tags};
 use super::{Concern, Plan};
 
@@ -138,8 +138,7 @@ impl<'a> Scene<'a> {
 
     /// Has an answer asked for again: soon if the trouble passes by itself, else when somebody may have done something.
     pub(super) fn try_again(&self, plan: &mut Plan, trouble: &Trouble) {
-        let passes = matches!(trouble.class, Class::Transient | Class::Throttled);
-        plan.look_again_at(self.now + if passes { LOOK } else { LOOK * 5 });
+        plan.look_again_at(self.now + if trouble.class.passes() { LOOK } else { LOOK * 5 });
     }
 
     /// Notes an error as a problem.

@@ -78,22 +78,22 @@ impl Key {
     /// statement that names the account stands for all of them.
     pub(crate) fn allows(&self, account: &str) -> bool {
         let granted = self.grants.values().any(|grant| names_account(&grant.grantee, account));
-        let statements = statements(&self.policy);
-        let says = |effect: &str| {
-            statements.iter().any(|statement| statement["Effect"] == effect && principal_covers(statement, account))
-        };
-        (granted || says("Allow")) && !says("Deny")
+        is_allowed(&self.policy, granted, |statement| principal_covers(statement, account))
     }
 }
 
 /// Whether a policy lets the account put another in its place. Conditions are not looked at, nor NotAction.
 pub(crate) fn can_be_replaced(policy: &str, account: &str) -> bool {
-    let statements = statements(policy);
-    let covers = |statement: &&Value| {
+    is_allowed(policy, false, |statement| {
         principal_covers(statement, account) && action_covers(&statement["Action"], "kms:PutKeyPolicy")
-    };
-    let says = |effect: &str| statements.iter().filter(covers).any(|statement| statement["Effect"] == effect);
-    says("Allow") && !says("Deny")
+    })
+}
+
+/// Whether a grant or a statement that applies allows something, and none that applies denies it.
+fn is_allowed(policy: &str, granted: bool, applies: impl Fn(&Value) -> bool) -> bool {
+    let statements = statements(policy);
+    let says = |effect: &str| statements.iter().any(|statement| statement["Effect"] == effect && applies(statement));
+    (granted || says("Allow")) && !says("Deny")
 }
 
 /// The policy by which these accounts may use a key.
@@ -125,19 +125,19 @@ fn principal_covers(statement: &Value, account: &str) -> bool {
         Value::Object(kinds) => kinds.get("AWS").unwrap_or(&Value::Null),
         other => other,
     };
-    match named {
-        Value::String(one) => names_account(one, account),
-        Value::Array(many) => many.iter().filter_map(Value::as_str).any(|one| names_account(one, account)),
-        _ => false,
-    }
+    has_text(named, |one| names_account(one, account))
 }
 
 /// Whether one of the actions of a statement is this one: they have wildcards, and case does not count.
 fn action_covers(action: &Value, asked: &str) -> bool {
-    let is = |one: &str| pattern::matches(&one.to_ascii_lowercase(), &asked.to_ascii_lowercase());
-    match action {
-        Value::String(one) => is(one),
-        Value::Array(many) => many.iter().filter_map(Value::as_str).any(is),
+    has_text(action, |one| pattern::matches(&one.to_ascii_lowercase(), &asked.to_ascii_lowercase()))
+}
+
+/// Whether a member that is one text, or a list of them, has such a one.
+fn has_text(member: &Value, is_such: impl Fn(&str) -> bool) -> bool {
+    match member {
+        Value::String(one) => is_such(one),
+        Value::Array(many) => many.iter().filter_map(Value::as_str).any(is_such),
         _ => false,
     }
 }

@@ -16,7 +16,7 @@ use crate::api::{
     ReplicaState, ReplicaStatus, VersionStatus,
 };
 use crate::plan::ids::{RegionName, VersionName};
-use crate::plan::{Desired, Invalid, Landing, Plan, Replica};
+use crate::plan::{Desired, Invalid, Landing, Plan, Replica, UNLISTED};
 
 /// The name under which amiops owns the status (server-side apply).
 const FIELD_MANAGER: &str = "amiops";
@@ -187,7 +187,8 @@ fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineI
 
 /// Whether a region has been seen when this was told of it, or before: where it never was, nothing has been begun.
 fn was_seen(told: &ReplicaStatus) -> bool {
-    told.image_id.is_some() || told.state != ReplicaState::Unknown || told.error.as_deref() == Some(UNSEEN)
+    let because = |why: &str| told.error.as_deref() == Some(why);
+    told.image_id.is_some() || told.state != ReplicaState::Unknown || because(UNSEEN) || because(UNLISTED)
 }
 
 fn is_unseen(plan: &Plan, region: &str) -> bool {
@@ -384,6 +385,16 @@ mod tests {
         let before = MachineImageStatus { versions: kept.clone(), ..Default::default() };
         assert_eq!(versions(&unseen, &before), kept, "as long as that takes");
         assert_eq!(versions(&Plan::default(), &before), []);
+    }
+
+    #[test]
+    fn a_region_in_which_a_copy_may_come_to_be_listed_is_told_until_it_can_be_seen() {
+        let mut told = told_in("us-west-2", None);
+        told.regions[0].state = ReplicaState::Unknown;
+        told.regions[0].error = Some(UNLISTED.into());
+        let before = MachineImageStatus { versions: vec![told], ..Default::default() };
+        let unseen = Plan { unseen: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
+        assert_eq!(versions(&unseen, &before).len(), 1);
     }
 
     #[test]

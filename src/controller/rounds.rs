@@ -182,12 +182,13 @@ fn former_regions(context: &Context, desired: &Desired, before: &MachineImageSta
     reported.filter(|region| !named(region)).chain(known).collect()
 }
 
-/// The versions that an earlier process may have begun to copy: those of which the last report told, and all of them if the manifest
+/// The versions that an earlier process may have begun to copy: those of which the last report told, and those of the manifest too if it
 /// has changed more than once since, so that they need not be as new as the manifest.
 fn begun_earlier(object: &MachineImage, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<VersionName> {
     let edits = object.metadata.generation.unwrap_or_default() - before.observed_generation;
-    let told = |name: &VersionName| before.versions.iter().any(|v| v.version == name.as_str());
-    desired.versions.iter().map(|v| v.name.clone()).filter(|name| edits > 1 || told(name)).collect()
+    let told = before.versions.iter().map(|v| &v.version).chain(before.pruning.iter().map(|p| &p.version));
+    let listed = desired.versions.iter().filter(|_| edits > 1).map(|v| v.name.clone());
+    told.map(VersionName::new).chain(listed).collect()
 }
 
 #[cfg(test)]

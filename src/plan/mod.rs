@@ -25,7 +25,7 @@ pub use observed::{
     Trouble, Usage, User, Written,
 };
 pub use promote::SSM_REWRITE;
-pub use replicate::{LISTING_GRACE, sources_to_look_up};
+pub use replicate::{LISTING_GRACE, UNLISTED, sources_to_look_up};
 pub use retire::{candidates, regions_in_question};
 
 use ids::{RegionName, VersionName};

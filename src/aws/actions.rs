@@ -18,15 +18,17 @@ use crate::plan::{Action, Class, Image, ImageState, Trouble};
 /// What came of an action that did not fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// What happened, as a sentence for an event.
+    /// What happened, in one word for an event.
+    pub reason: &'static str,
+    /// The same as a sentence.
     pub note: String,
     /// What did not go as it should, although the action is done.
     pub warning: Option<String>,
 }
 
 impl Outcome {
-    fn done(note: String) -> Self {
-        Self { note, warning: None }
+    fn done(reason: &'static str, note: String) -> Self {
+        Self { reason, note, warning: None }
     }
 }
 
@@ -42,7 +44,7 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
         Action::Copy(copy) => copy::make_copy(inventory, owner, copy).await,
         Action::Tag { region, version, image, resources, tags } => {
             tag(inventory, region, image, resources, tags).await?;
-            Ok(Outcome::done(format!("tagged {image}, the image of {version} in {region}")))
+            Ok(Outcome::done("Tagged", format!("tagged {image}, the image of {version} in {region}")))
         }
         Action::Publish { region, channel, version, parameter, image } => {
             let shown = inventory.shown_parameter(region, parameter);
@@ -57,7 +59,7 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
             }
             put.map_err(|unwritten| unwritten.trouble)?;
             inventory.read_back(region, parameter).await;
-            Ok(Outcome::done(format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
+            Ok(Outcome::done("Published", format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
         }
         Action::Unpublish { region, parameter, .. } => {
             let was_there = parameters::delete(inventory.aws(), region, parameter, owner).await?;
@@ -66,14 +68,17 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
                 let message = format!("parameter {parameter} in {region} was not there when it was to be removed");
                 return Err(Trouble::new(Class::Transient, "ParameterGone", message));
             }
-            Ok(Outcome::done(format!("removed parameter {parameter} in {region}")))
+            Ok(Outcome::done("Unpublished", format!("removed parameter {parameter} in {region}")))
         }
         Action::Deregister { region, version, image, state } => {
             deregister(inventory, owner, region, version, image, *state).await
         }
         Action::DeleteSnapshot { region, snapshot, .. } => {
             delete_snapshot(inventory, owner, region, snapshot).await?;
-            Ok(Outcome::done(format!("deleted snapshot {snapshot} in {region}, whose image is gone")))
+            Ok(Outcome::done(
+                "SnapshotDeleted",
+                format!("deleted snapshot {snapshot} in {region}, whose image is gone"),
+            ))
         }
     }
 }
@@ -190,7 +195,8 @@ async fn deregister(
     let warning = (!left.is_empty()).then(|| {
         format!("{image} in {region} is gone, but not its snapshots {}; amiops deletes them later", left.join(", "))
     });
-    Ok(Outcome { note: format!("deregistered {image} ({version}) in {region}{with}"), warning })
+    let note = format!("deregistered {image} ({version}) in {region}{with}");
+    Ok(Outcome { warning, ..Outcome::done("Deregistered", note) })
 }
 
 /// Deletes a snapshot, if it still carries our tags and no image has it.

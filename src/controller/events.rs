@@ -9,7 +9,6 @@ use super::context::Context;
 use super::execute::Done;
 use super::report::shortened;
 use crate::api::{ConditionStatus, MachineImage, MachineImageStatus};
-use crate::plan::Action;
 
 /// Kubernetes takes notes of 1024 bytes at most.
 const NOTE_BYTES: usize = 1024;
@@ -18,18 +17,10 @@ const NOTE_BYTES: usize = 1024;
 pub(super) async fn actions(context: &Context, object: &MachineImage, done: &[Done]) {
     for done in done {
         let Ok(outcome) = &done.result else { continue };
-        let reason = match &done.step.action {
-            Action::Copy(_) => "CopyStarted",
-            Action::Tag { .. } => "Tagged",
-            Action::Publish { .. } => "Published",
-            Action::Unpublish { .. } => "Unpublished",
-            Action::Deregister { .. } => "Deregistered",
-            Action::DeleteSnapshot { .. } => "SnapshotDeleted",
-        };
         let action = &done.step.action;
         let verb = place(action.verb(), Some(action.region().as_str()), action.version().map(|v| v.as_str()));
         let note = format!("{}, because {}", outcome.note, done.step.reason);
-        publish(context, &object.object_ref(&()), EventType::Normal, reason, &verb, &note).await;
+        publish(context, &object.object_ref(&()), EventType::Normal, outcome.reason, &verb, &note).await;
         if let Some(warning) = &outcome.warning {
             publish(context, &object.object_ref(&()), EventType::Warning, "SnapshotsLeft", &verb, warning).await;
         }

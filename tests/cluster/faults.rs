@@ -165,7 +165,8 @@ async fn a_copy_whose_tags_were_made_to_name_another_source_holds_the_name_and_t
 
 #[tokio::test]
 async fn a_reply_that_is_lost_after_the_copy_began_makes_no_second_copy() {
-    one_copy_each(|_| {}).await;
+    let stage = one_copy_each(|_| {}).await;
+    stage.until_event(&["Normal CopyFound", "is already copied"]).await;
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn late_listing_after_a_lost_reply_makes_no_second_copy() {
     one_copy_each(|config| config.late_listing = jiff::SignedDuration::from_secs(3)).await;
 }
 
-async fn one_copy_each(change: impl FnOnce(&mut Config)) {
+async fn one_copy_each(change: impl FnOnce(&mut Config)) -> Stage {
     let stage = Stage::with(change).await;
     let _controller = InProcess::start(&stage).await;
     stage.seed(&["1.0", "1.1"]);
@@ -182,4 +183,5 @@ async fn one_copy_each(change: impl FnOnce(&mut Config)) {
     stage.apply(&manifest("web", &["1.0", "1.1"], &[HERE, THERE])).await;
     stage.until_ready("web").await;
     assert_eq!(copies(&stage.sim).len(), 4);
+    stage
 }

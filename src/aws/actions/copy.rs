@@ -22,34 +22,36 @@ const DESCRIPTION: usize = 255;
 pub(super) async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
     let Copy { region, version, .. } = copy;
     match look_up_name(inventory, owner, copy).await? {
-        Name::Free => Ok(Outcome::done(start_copy(inventory, owner, copy).await?)),
-        Name::Replica(id) => Ok(Outcome::done(format!("{version} is already copied to {region}: {id}"))),
+        Name::Free => start_copy(inventory, owner, copy).await,
+        Name::Replica(id) => Ok(Outcome::done("CopyFound", format!("{version} is already copied to {region}: {id}"))),
         Name::FailedCopy(id) => {
             let removed = deregister(inventory, owner, region, version, &id, ImageState::Failed).await?;
             // If the copy is refused now, no event tells of this.
             tracing::info!(object = %owner, "{}, a failed copy", removed.note);
             let started = start_copy(inventory, owner, copy).await?;
-            Ok(Outcome { note: format!("{}, a failed copy, and {started}", removed.note), ..removed })
+            let note = format!("{}, a failed copy, and {}", removed.note, started.note);
+            Ok(Outcome { note, warning: removed.warning, ..started })
         }
     }
 }
 
-/// Starts a copy; the answer says what came of it.
-async fn start_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<String, Trouble> {
+/// Starts a copy, unless EC2 knows that it was started before.
+async fn start_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
     let Copy { region, version, source, .. } = copy;
     let subject = format!("version {version} (source {source})");
     match ask_for_copy(inventory, owner, copy).await {
         Ok(id) => {
             let began = inventory.now();
             inventory.note(region, |memory| memory.assume(pending_copy(copy, &id, began)));
-            Ok(format!("started the copy of {version} to {region}: {id}"))
+            Ok(Outcome::done("CopyStarted", format!("started the copy of {version} to {region}: {id}")))
         }
         Err(error) if error.is_token_used() => {
             // The token was used before, with other tags or another key: the copy exists, and EC2 will list it.
             if let Some(ownership) = Ownership::read(&copy.tags) {
                 inventory.note(region, |memory| memory.await_unknown(&ownership));
             }
-            Ok(format!("the copy of {version} to {region} was started before; waiting until EC2 lists it"))
+            let note = format!("the copy of {version} to {region} was started before; waiting until EC2 lists it");
+            Ok(Outcome::done("CopyFound", note))
         }
         Err(error) if error.is_gone() => {
             let advice =

@@ -152,7 +152,7 @@ impl HttpConnector for Door {
             if let Ok(answer) = &answer {
                 asked::note(&world, &call, number, began, answer);
             }
-            second_thought(&world, &by_hand).await;
+            second_thought(&world, &by_hand, &call.operation).await;
             crash_point(&world, true).await;
             match answer.as_ref().map(|answer| answer.status().as_u16()) {
                 Ok(200) if call.writes() => again::note(&world, &call),
@@ -209,12 +209,8 @@ async fn crash_point(world: &World, after_commit: bool) {
 }
 
 /// Counts a call; after the last one somebody does what comes to mind.
-async fn second_thought(world: &World, by_hand: &SdkConfig) {
-    if let Some((calls_left, _)) = world.past().second_thought.as_mut().filter(|(calls_left, _)| *calls_left > 0) {
-        *calls_left -= 1;
-        return;
-    }
-    let thought = world.past().second_thought.take();
+async fn second_thought(world: &World, by_hand: &SdkConfig, operation: &str) {
+    let thought = world.past().second_thought.take_if(|(when, _)| when.has_come(operation));
     match thought {
         Some((_, Thought::TakeBack(manifest))) => world.take_back(&manifest),
         Some((_, Thought::ByHand(what, pick))) => {

@@ -17,6 +17,7 @@ mod fields;
 mod handing;
 mod hands;
 mod manifest;
+mod meanwhile;
 mod mishaps;
 mod obstacle;
 mod owed;

@@ -186,7 +186,8 @@ impl Scene<'_> {
         moved.channels.insert(channel, there.number);
         let mut back = Manifest { keep_last: Some(0), ..manifest.clone() };
         back.versions.retain(|version| version != there);
-        let lost = self.world.aws.add_fault(Fault::new(Effect::DropReply).operation("PutParameter"));
+        let effect = if number.is_multiple_of(2) { Effect::DropReply } else { Effect::InternalError };
+        let lost = self.world.aws.add_fault(Fault::new(effect).operation("PutParameter"));
         self.world.apply(&moved);
         sleep(Duration::from_secs(5)).await;
         self.world.aws.clear_fault(lost);

@@ -60,7 +60,7 @@ pub(crate) enum Obstacle {
     SourceIsOwned,
     /// An object is deleted before EC2 shows that an image was adopted for it.
     AdoptionIsHidden,
-    /// Images of two objects have one snapshot.
+    /// Images of two objects have one snapshot; or copies end that are about to be removed.
     SnapshotIsShared,
     /// An object is deleted while nobody can list the snapshots that an image has left.
     SnapshotsAreHidden,
@@ -104,8 +104,9 @@ pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration
         ParameterIsLate => scene.delete_unshown(&manifest).await,
         CopyIsHidden => scene.hide_copy(&manifest, number).await,
         BothAreUsed => scene.use_both(&manifest, number).await,
-        SourceIsOwned => scene.hand_over_owned(&manifest).await,
+        SourceIsOwned => scene.hand_over_owned(&manifest, number).await,
         AdoptionIsHidden => scene.hide_adoption(&manifest, number).await,
+        SnapshotIsShared if number % 2 == 1 => scene.end_copies(&manifest, number).await,
         SnapshotIsShared => scene.share_snapshot(&manifest).await,
         SnapshotsAreHidden => scene.delete_blind(&manifest, number).await,
         _ => {

@@ -16,7 +16,7 @@ use crate::manifest::{NAMESPACE, OBJECTS};
 use crate::process::{Controller, sdk_config};
 use crate::story::{Act, Epilogue, Nature, Story};
 use crate::trace::Trace;
-use crate::world::{Crash, Thought, World};
+use crate::world::{Crash, Thought, When, World};
 use crate::{coherent, ending, epilogue, hands, obstacle};
 
 /// After the last fault, the world is given this long to settle, beside what a copy takes. Copies that failed are retried after
@@ -245,12 +245,15 @@ impl Stage {
             Act::Apply(manifest) => self.world.apply(&self.world.resolve(manifest)),
             Act::Regret { edit, instead, calls } => {
                 self.world.apply(&self.world.resolve(edit));
-                self.world.past().second_thought = Some((*calls, Thought::TakeBack(self.world.resolve(instead))));
+                self.world.past().second_thought =
+                    Some((When::Calls(*calls), Thought::TakeBack(self.world.resolve(instead))));
             }
             Act::Amid { calls, what, pick } => {
-                self.world.past().second_thought = Some((*calls, Thought::ByHand(*what, *pick)));
+                self.world.past().second_thought = Some((When::Calls(*calls), Thought::ByHand(*what, *pick)));
             }
-            Act::CopiesEnd { calls } => self.world.past().second_thought = Some((*calls, Thought::CopiesEnd)),
+            Act::CopiesEnd { calls } => {
+                self.world.past().second_thought = Some((When::Calls(*calls), Thought::CopiesEnd))
+            }
             Act::Delete(object) => self.delete(object),
             Act::ByHand(what, pick) => hands::act(&self.world, &self.by_hand, *what, *pick).await,
             Act::Crash { calls, after_commit, restart_after } => {

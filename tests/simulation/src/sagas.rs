@@ -1,5 +1,7 @@
 //! Several steps, one soon after the other, that belong together. Drawn one by one, they would seldom meet.
 
+mod channels;
+
 use std::time::Duration;
 
 use ec2sim::{Effect, Fault};
@@ -130,8 +132,8 @@ impl Saga {
     }
 
     /// Copies are begun that EC2 lists late, and nobody hears of them: the controller dies, or no answer comes or none that tells, and what
-    /// is asked for again may be refused. Before they are listed the object is deleted with its images, a source is handed over or a region left:
-    /// who goes by what is listed knows nothing of them.
+    /// is asked for again may be refused. Before they are listed the object is deleted with its images, a source is handed over or a region left,
+    /// perhaps before a deletion: who goes by what is listed knows nothing of them.
     fn hidden(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
         self.step(Act::LateListing(Duration::from_secs(rng.u64(120..600)), Duration::from_mins(15)));
         if rng.u8(..3) == 0 {
@@ -156,27 +158,16 @@ impl Saga {
         self.at += Duration::from_millis(rng.u64(..40_000));
         match rng.u8(..6) {
             0 => self.apply(manifest, manifest.with_last_handed_over()),
-            1 => self.apply(manifest, manifest.without_region(rng)),
+            1 => {
+                self.apply(manifest, manifest.without_region(rng));
+                // Drawn from a copy, so that what comes later stays the same.
+                let mut rng = rng.clone();
+                if rng.bool() {
+                    self.wait(&mut rng);
+                    self.step(Act::Delete(manifest.object));
+                }
+            }
             _ => self.step(Act::Delete(manifest.object)),
-        }
-    }
-
-    /// A parameter is written, and whether SSM has it is not known for a while: the answer is late, or nobody can read it.
-    fn doubt(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        let (operation, effect) = match rng.u8(..4) {
-            0 => ("PutParameter", Effect::Delay(rng.u32(11_000..60_000))),
-            1 => ("PutParameter", Effect::DropReply),
-            _ => ("GetParameters", [Effect::Throttle, Effect::Deny, Effect::DropReply][rng.usize(..3)].clone()),
-        };
-        let doubt = Act::Aws(Box::new(Fault::new(effect).operation(operation)), Duration::from_secs(rng.u64(5..60)));
-        let published = manifest.with_new_channel();
-        if operation == "PutParameter" {
-            self.step(doubt);
-            self.apply(manifest, published);
-        } else {
-            self.apply(manifest, published);
-            self.at += Duration::from_millis(rng.u64(..5_000));
-            self.step(doubt);
         }
     }
 
@@ -297,51 +288,6 @@ impl Saga {
         self.at += Duration::from_millis(rng.u64(..60_000));
         self.step(Act::CopiesEnd { calls: rng.u64(..24) });
         self.apply(manifest, manifest.renewed(rng));
-    }
-
-    /// A channel moves or comes, and before SSM has checked the image it moves on or back, the version leaves the list, or the object
-    /// is deleted with its images. Perhaps no answer comes to what is written.
-    fn fickle(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        if rng.u8(..3) == 0 {
-            let lost = Fault::new(Effect::DropReply).operation("PutParameter");
-            self.step(Act::Aws(Box::new(lost), Duration::from_secs(rng.u64(5..60))));
-        }
-        if rng.u8(..3) == 0 {
-            self.give_up(rng, manifest);
-            return;
-        }
-        for _ in 0..rng.usize(1..3) {
-            let mut moved = manifest.with_new_channel();
-            moved.move_channel(rng);
-            self.apply(manifest, moved);
-            self.at += Duration::from_millis(rng.u64(..20_000));
-        }
-        match rng.u8(..3) {
-            0 => self.apply(manifest, manifest.renewed(rng)),
-            1 => {
-                self.apply(manifest, Manifest { delete: true, ..manifest.clone() });
-                self.step(Act::Delete(manifest.object));
-            }
-            _ => {
-                let mut moved = manifest.clone();
-                moved.move_channel(rng);
-                self.apply(manifest, moved);
-            }
-        }
-    }
-
-    /// A channel moves to a version that none points to, and is moved back soon after, when that version is taken off the list.
-    fn give_up(&mut self, rng: &mut Rng, manifest: &mut Manifest) {
-        let is_free = |number: &usize| !manifest.channels.values().any(|to| to == number);
-        let free: Vec<_> = manifest.versions.iter().map(|version| version.number).filter(is_free).collect();
-        let Some(given_up) = rng.choice(free) else { return };
-        let mut back = Manifest { keep_last: Some(0), ..manifest.clone() };
-        back.versions.retain(|version| version.number != given_up);
-        let mut moved = manifest.clone();
-        moved.channels.insert("prod", given_up);
-        self.apply(manifest, moved);
-        self.at += Duration::from_millis(rng.u64(..20_000));
-        self.apply(manifest, back);
     }
 
     /// A source is handed over or taken back, and somebody asks for pass after pass: each lists the images anew, while EC2 may not

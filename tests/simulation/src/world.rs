@@ -112,12 +112,39 @@ pub(crate) struct Past {
     pub(crate) violations: Vec<String>,
     /// The point at which the controller is to be killed.
     pub(crate) crash: Option<Crash>,
-    /// What somebody does after so many calls of the controller.
-    pub(crate) second_thought: Option<(u64, Thought)>,
+    /// What somebody does, and after which calls of the controller.
+    pub(crate) second_thought: Option<(When, Thought)>,
     /// After how many calls each image was taken out of amiops's hands.
     pub(crate) disowned: BTreeMap<String, u64>,
     /// The sources that an object of another namespace names.
     pub(crate) claimed: Vec<String>,
+}
+
+/// After which calls of the controller something happens.
+pub(crate) enum When {
+    /// After so many.
+    Calls(u64),
+    /// After calls of these operations, one after the other.
+    Operations(Vec<&'static str>),
+}
+
+impl When {
+    /// Counts a call. The answer is whether it was the last one.
+    pub(crate) fn has_come(&mut self, operation: &str) -> bool {
+        match self {
+            Self::Calls(0) => true,
+            Self::Calls(left) => {
+                *left -= 1;
+                false
+            }
+            Self::Operations(left) => {
+                if left.first().is_some_and(|next| *next == operation) {
+                    left.remove(0);
+                }
+                left.is_empty()
+            }
+        }
+    }
 }
 
 /// What comes to somebody's mind while the controller is at work.

@@ -10,8 +10,9 @@ use crate::manifest::{Manifest, OBJECTS, REGIONS};
 use crate::sagas;
 use crate::story::{Act, ByHand, KubeFault, Moment, Nature, Story};
 
-/// How long fate has its way: in most stories, and in those in which what fails may fail for hours.
+/// How long fate has its way: in most stories, in those that are brief, and in those in which what fails may fail for hours.
 const LENGTH: Duration = Duration::from_mins(75);
+const BRIEF: Duration = Duration::from_mins(15);
 const LONG: Duration = Duration::from_hours(4);
 
 impl Story {
@@ -25,6 +26,9 @@ impl Story {
             .map(|m| Moment { at: Duration::from_secs(rng.u64(..600)), act: Act::Apply(m.clone()) })
             .collect();
         moments.sort_by_key(|m| m.at);
+        if Self::is_brief(seed) {
+            return Self { seed, nature: Nature::draw(&mut rng), length: BRIEF, moments };
+        }
         for at in times(&mut rng, length) {
             moments.extend(acts(&mut rng, &mut manifests).into_iter().map(|act| Moment { at, act }));
         }

@@ -6,6 +6,7 @@ mod asked;
 mod checkers;
 mod coherent;
 mod coverage;
+mod deleting;
 mod doctor;
 mod door;
 mod draw;

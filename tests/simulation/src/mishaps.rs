@@ -22,7 +22,7 @@ use crate::{ending, hands};
 const LISTED_STALE: Duration = Duration::from_secs(70);
 
 /// How late EC2 and SSM show something, where they are late.
-const LATE: SignedDuration = SignedDuration::from_mins(4);
+pub(crate) const LATE: SignedDuration = SignedDuration::from_mins(4);
 
 impl Scene<'_> {
     /// Somebody writes another image into a parameter, and asks for a pass: that one reads the parameter anew.
@@ -100,78 +100,6 @@ impl Scene<'_> {
             sleep(SOON + ssm_takes * 2).await;
             self.check_arrived(&manifest);
         }
-    }
-
-    /// An object is deleted with its images, of which there are many, while each answer takes long; so it may when they are made.
-    pub(crate) async fn delete_slowly(&self, manifest: &Manifest, number: u64) {
-        let manifest = Manifest { delete: true, ..manifest.with_crowd() };
-        let slow = || self.world.aws.add_fault(Fault::new(Effect::Delay(8_000)).operation("*"));
-        let early = number.is_multiple_of(2).then(slow);
-        self.world.apply(&manifest);
-        sleep(SOON + self.aws_takes).await;
-        let slow = early.unwrap_or_else(slow);
-        self.delete(&manifest).await;
-        self.world.aws.clear_fault(slow);
-    }
-
-    /// An object is deleted with its images when SSM still checks what a new channel has just published.
-    pub(crate) async fn delete_unshown(&self, manifest: &Manifest) {
-        let manifest = Manifest { delete: true, ..manifest.with_new_channel() };
-        self.world.aws.configure(|config| config.parameter_delay = LATE);
-        self.world.apply(&manifest);
-        sleep(Duration::from_secs(90)).await;
-        self.delete(&manifest).await;
-    }
-
-    /// A copy is made, and nobody hears of it: the answer does not come or does not tell, and what is asked for again may be refused. EC2
-    /// lists it late, and meanwhile the object is deleted with its images. No copies to other regions keep it.
-    pub(crate) async fn hide_copy(&self, manifest: &Manifest, number: u64) {
-        let aws = &self.world.aws;
-        let manifest = Manifest { delete: true, ..manifest.with_free_version(&mut Rng::with_seed(number)) };
-        aws.configure(|config| config.late_listing = LATE);
-        let on_copies = |effect| Fault::new(effect).operation("CopyImage");
-        let here = |effect| on_copies(effect).region(self.region);
-        let first = [Effect::DropReply, Effect::InternalError][(number % 2) as usize].clone();
-        let then = [Effect::Throttle, Effect::Deny, first.clone()][(number / 2 % 3) as usize].clone();
-        let faults = [here(first).times(1), here(then), on_copies(Effect::Deny)].map(|fault| aws.add_fault(fault));
-        self.world.apply(&manifest);
-        sleep(Duration::from_secs(40)).await;
-        for fault in faults {
-            aws.clear_fault(fault);
-        }
-        self.delete(&manifest).await;
-    }
-
-    /// Somebody deregisters an image that is younger than the last listing of snapshots, and its object is deleted with its images. For
-    /// a while snapshots cannot be listed.
-    pub(crate) async fn delete_blind(&self, manifest: &Manifest, number: u64) {
-        let manifest = Manifest { delete: true, ..manifest.clone() };
-        let Some(manifest) = self.with_free_version(&manifest, number).await else { return };
-        let Some((_, newest)) = self.free(&manifest).pop() else { return };
-        let blind = Fault::new(Effect::Deny).operation("DescribeSnapshots").region(self.region);
-        let blind = self.world.aws.add_fault(blind);
-        self.lose(manifest.object, self.region, &newest).await;
-        let see_again = async {
-            sleep(STANDS / 2).await;
-            self.world.aws.clear_fault(blind);
-        };
-        tokio::join!(self.delete(&manifest), see_again);
-    }
-
-    /// An object is deleted, and goes with all that it has made.
-    pub(crate) async fn delete(&self, manifest: &Manifest) {
-        let (world, object) = (self.world, manifest.object);
-        if manifest.guarded || world.manifest(object).as_ref() != Some(manifest) {
-            return;
-        }
-        world.delete(object);
-        sleep(STANDS).await;
-        let found = now(world, object);
-        let wrong = match found.is_object() {
-            true => ending::deleting(world, &world.state(), object, &found),
-            false => ending::gone(world, &world.state(), object),
-        };
-        wrong.into_iter().for_each(|what| world.violation(format!("{:?}, and {what}", self.obstacle)));
     }
 
     /// A channel is moved, SSM does what it is told and its answers are lost; then the channel is moved back, and the version leaves the
@@ -340,7 +268,7 @@ impl Scene<'_> {
     }
 
     /// The versions that can leave the list, with their dates, the oldest first: each has a copy in each region, which nobody needs.
-    fn free(&self, manifest: &Manifest) -> Vec<(String, String)> {
+    pub(crate) fn free(&self, manifest: &Manifest) -> Vec<(String, String)> {
         let state = self.world.state();
         let is_free = |i: &Image| {
             let is_used = state.uses.iter().any(|u| u.image == i.id) || i.shared || i.protected;
@@ -360,7 +288,7 @@ impl Scene<'_> {
     }
 
     /// The manifest with one more version, if that can be had, once it is there.
-    async fn with_free_version(&self, manifest: &Manifest, number: u64) -> Option<Manifest> {
+    pub(crate) async fn with_free_version(&self, manifest: &Manifest, number: u64) -> Option<Manifest> {
         let more = manifest.with_free_version(&mut Rng::with_seed(number));
         self.world.apply(&more);
         sleep(SOON + self.aws_takes).await;
@@ -374,7 +302,7 @@ impl Scene<'_> {
     }
 
     /// Somebody deregisters the copy of a version.
-    async fn lose(&self, object: &str, region: &str, version: &str) {
+    pub(crate) async fn lose(&self, object: &str, region: &str, version: &str) {
         for image in self.world.state().live(region, object, version) {
             hands::deregister(self.by_hand, region, &image.id).await;
         }

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::coherent::entries;
 use crate::epilogue::{SOON, arrived, now};
 use crate::faults::copies_fail;
-use crate::manifest::{LAST, Manifest, NAMESPACE, OBJECTS, REGIONS};
+use crate::manifest::{LAST, Manifest, NAMESPACE, REGIONS};
 use crate::state::{INSTALLATION, Image, State};
 use crate::story::ByHand;
 use crate::world::World;
@@ -76,13 +76,20 @@ pub(crate) struct Scene<'a> {
     pub(crate) aws_takes: Duration,
 }
 
-/// Plays what the number picks; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
-pub(crate) async fn play(world: &World, by_hand: &SdkConfig, aws_takes: Duration, ssm_takes: Duration, number: u64) {
+/// Plays what the number picks with the first of `objects` that has arrived; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
+pub(crate) async fn play(
+    world: &World,
+    by_hand: &SdkConfig,
+    aws_takes: Duration,
+    ssm_takes: Duration,
+    number: u64,
+    objects: &[&'static str],
+) {
     use Obstacle::*;
     let (obstacles, number) = (Obstacle::value_variants(), number as usize);
     let (obstacle, number) = (obstacles[number % obstacles.len()], (number / obstacles.len()) as u64);
     let state = world.state();
-    let Some(manifest) = OBJECTS.into_iter().find_map(|object| arrived(world, &state, object)) else { return };
+    let Some(manifest) = objects.iter().find_map(|object| arrived(world, &state, object)) else { return };
     let Some(region) = manifest.regions.keys().copied().find(|region| *region != REGIONS[0]) else { return };
     let scene = Scene { world, by_hand, obstacle, region, aws_takes };
     match obstacle {

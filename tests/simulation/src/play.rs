@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use ec2sim::Config;
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -88,7 +89,22 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
         Some(Epilogue::More) => epilogue::play(&world, aws_takes).await,
         // Only there a name is used again.
         Some(Epilogue::Obstacle(number)) => {
-            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, parameter_delay, number).await;
+            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, parameter_delay, number, &OBJECTS)
+                .await;
+        }
+        Some(Epilogue::Obstacles([first, then])) => {
+            let [web, db] = OBJECTS;
+            let takes = aws_takes + name_linger * 2;
+            let mut nature = Config::default();
+            world.aws.configure(|config| nature = config.clone());
+            obstacle::play(&world, &stage.by_hand, takes, parameter_delay, first, &[web]).await;
+            // What it has left is taken away.
+            world.aws.clear_faults();
+            world.kube.clear_hook();
+            world.aws.configure(|config| *config = nature);
+            settle(&world, story).await;
+            ending::check_settled(&world);
+            obstacle::play(&world, &stage.by_hand, takes, parameter_delay, then, &[db]).await;
         }
         None => {}
     }

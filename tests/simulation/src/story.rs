@@ -181,13 +181,20 @@ impl Nature {
     }
 }
 
+/// The seeds of brief stories, by what is left when they are divided by 36. No seed that ever failed is among them.
+const BRIEF: [u64; 3] = [4, 12, 17];
+/// How far apart the obstacles of a brief story are: they have little in common then.
+const APART: u64 = 11;
+
 /// What comes when the world is quiet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Epilogue {
     /// More is asked for.
     More,
-    /// Something stands in the way for a while; the number picks what.
+    /// Something stands in the way of an object for a while; the number picks what.
     Obstacle(u64),
+    /// Likewise of one object, and then of the other.
+    Obstacles([u64; 2]),
 }
 
 /// A story.
@@ -224,11 +231,21 @@ impl Story {
 
     /// What comes when the world is quiet: in some stories only, since it takes time.
     pub(crate) fn epilogue(&self) -> Option<Epilogue> {
-        match self.seed % 12 {
-            2 | 7 => Some(Epilogue::Obstacle(self.seed / 6)),
-            1 => Some(Epilogue::More),
+        let brief = BRIEF.iter().position(|rest| self.seed % 36 == *rest);
+        match (brief, self.seed % 12) {
+            (Some(which), _) => {
+                let first = self.seed / 36 * 3 + which as u64;
+                Some(Epilogue::Obstacles([first, first + APART]))
+            }
+            (_, 2 | 7) => Some(Epilogue::Obstacle(self.seed / 6)),
+            (_, 1) => Some(Epilogue::More),
             _ => None,
         }
+    }
+
+    /// Whether the story of a seed is brief: objects are made, and what matters comes when the world is quiet.
+    pub(crate) fn is_brief(seed: u64) -> bool {
+        BRIEF.contains(&(seed % 36))
     }
 }
 

@@ -1,19 +1,23 @@
 //! What must have been asked before something is taken away or written over. The answer may be harmless this time: a check
 //! that is left out is a fault all the same.
 
+mod manifests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use kubesim::{Logged, Verb, Verdict};
 
 use crate::checkers::owner_in;
 use crate::door::Call;
 use crate::hands;
-use crate::manifest::{Manifest, NAMESPACE};
+use crate::manifest::Manifest;
 use crate::owed;
 use crate::state::{Image, Snapshot, State, owner_of};
 use crate::world::{Past, World};
+use manifests::manifest_was_read;
+
+pub(crate) use manifests::known_manifests;
 
 /// A pass takes no longer, so what it acts on is no older.
 const PASS: Duration = Duration::from_mins(5);
@@ -57,6 +61,11 @@ pub(crate) struct Asked {
     /// The number of the call that last looked at each image, and of the one that asked who uses it.
     looked: BTreeMap<String, u64>,
     checked: BTreeMap<String, u64>,
+    /// The number of the call that last made or changed something of each object in each region, and when anything was last done.
+    changed: BTreeMap<(String, String), u64>,
+    written: BTreeMap<(String, String), Duration>,
+    /// When the last listing of each region's images began.
+    listing: BTreeMap<String, Duration>,
     /// The images that were still being made when they were last looked at.
     pending: BTreeSet<String>,
     /// The images, and their regions, that were not among the answers when they were last asked about.
@@ -161,6 +170,9 @@ pub(crate) fn note(world: &World, call: &Call, number: u64, began: Duration, ans
         let Past { listed, snapshots_listed, .. } = &mut *past;
         let listed = if call.operation == "DescribeImages" { listed } else { snapshots_listed };
         listed.insert(call.region.clone(), now);
+        if call.operation == "DescribeImages" {
+            past.asked.listing.insert(call.region.clone(), began);
+        }
     }
     if call.operation == "DescribeImages" {
         past.asked.missed.retain(|(region, id)| *region != call.region || !text.contains(id));
@@ -253,7 +265,14 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                 if !world.tags_are_late && renamed && !disowned_since(world, id) {
                     return Err(format!("{id} has become another version after its use was checked"));
                 }
-                owner_of(&image.tags).map_or(Ok(()), |owner| manifest_was_read(world, owner, references))
+                let Some(owner) = owner_of(&image.tags) else { return Ok(()) };
+                let past = world.past();
+                let changed = past.asked.changed.get(&(call.region.clone(), owner.to_owned()));
+                if changed > past.asked.checked.get(id) {
+                    return Err(format!("something was made or changed after the use of {id} was checked"));
+                }
+                drop(past);
+                manifest_was_read(world, owner, references)
             };
             looked.clone().and(image.map_or(Ok(()), used))
         }
@@ -270,11 +289,30 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
         }
         _ => Ok(()),
     };
-    let read = || match object_in(state, call) {
+    let object = object_in(state, call);
+    object.into_iter().for_each(|object| note_write(world, call, object));
+    let read = || match object {
         Some(object) => manifest_was_read(world, object, now.saturating_sub(BEFORE_WRITE)),
         None => Ok(()),
     };
     result.and_then(|()| read()).err()
+}
+
+fn note_write(world: &World, call: &Call, object: &str) {
+    let (now, key) = (world.elapsed(), (call.region.clone(), object.to_owned()));
+    let mut past = world.past();
+    let number = past.calls;
+    if ["CopyImage", "CreateTags", "PutParameter"].contains(&call.operation.as_str()) {
+        past.asked.changed.insert(key.clone(), number);
+    }
+    past.asked.written.insert(key, now);
+}
+
+/// Whether the images of a region have been listed since something was last done for an object there.
+pub(crate) fn was_listed_since(world: &World, region: &str, object: &str) -> bool {
+    let asked = &world.past().asked;
+    let written = asked.written.get(&(region.to_owned(), object.to_owned()));
+    asked.listing.get(region) >= written
 }
 
 /// The object that a call acts for: as the call itself says, or the tags of what it is about.
@@ -347,27 +385,4 @@ pub(crate) fn may_look_as_before(world: &World, id: &str) -> bool {
 fn touched_since_check(world: &World, id: &str) -> bool {
     let past = world.past();
     came_after(past.disowned.get(id), past.asked.checked.get(id))
-}
-
-/// The manifest must be read from the API server once more, since what the watch shows may be old.
-fn manifest_was_read(world: &World, object: &str, after: Duration) -> Result<(), String> {
-    let ago = |logged: &Logged| Duration::try_from(world.now().duration_since(logged.at)).unwrap_or_default();
-    let read = last_reading(world, object).is_some_and(|(_, l)| world.elapsed().saturating_sub(ago(&l)) >= after);
-    if read { Ok(()) } else { Err(format!("the manifest of {object} was not read again")) }
-}
-
-/// The last request that was answered with the manifest of an object, and how many there had been before.
-fn last_reading(world: &World, object: &str) -> Option<(usize, Logged)> {
-    let is_reading = |logged: &Logged| {
-        let request = &logged.request;
-        let this = request.resource == "machineimages" && request.namespace == NAMESPACE && request.name == object;
-        this && request.verb == Verb::Get && logged.code == Some(200)
-    };
-    world.kube.read_log(|log| log.iter().rposition(is_reading).map(|at| (at, log[at].clone())))
-}
-
-/// Everything that an object has asked for since its manifest was last read, if what was read was true.
-pub(crate) fn known_manifests(world: &World, object: &str) -> Option<Vec<Option<Manifest>>> {
-    let (requests, reading) = last_reading(world, object)?;
-    (reading.verdict == Verdict::Pass).then(|| world.asked_since_request(object, requests))
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use ec2sim::{Effect, Fault};
 use fastrand::Rng;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::ending;
 use crate::epilogue::{SOON, now};
 use crate::faults::copies_fail;
 use crate::manifest::{Manifest, OBJECTS};
 use crate::mishaps::LATE;
 use crate::obstacle::{STANDS, Scene};
 use crate::state::Image;
+use crate::{asked, ending};
 
 impl Scene<'_> {
     /// An object is deleted with its images, of which there are many, while each answer takes long; so it may when they are made.
@@ -121,7 +121,17 @@ impl Scene<'_> {
             return;
         }
         world.delete(object);
-        sleep(STANDS).await;
+        let until = Instant::now() + STANDS;
+        while Instant::now() < until && now(world, object).is_object() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let unlisted = |region: &&&str| !asked::was_listed_since(world, region, object);
+        if Instant::now() < until
+            && let Some(region) = manifest.regions.keys().find(unlisted)
+        {
+            world.violation(format!("{object} was let go before {region} was listed once more"));
+        }
+        sleep_until(until).await;
         let found = now(world, object);
         let wrong = match found.is_object() {
             true => ending::deleting(world, &world.state(), object, &found),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use clap::ValueEnum;
 use ec2sim::{Effect, Fault, SeedImage};
+use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -74,6 +75,12 @@ pub(crate) struct Scene<'a> {
     pub(crate) region: &'static str,
     /// What a copy takes.
     pub(crate) aws_takes: Duration,
+}
+
+/// A number that picks an obstacle, one after the other, in whatever way it comes.
+pub(crate) fn number(which: u64, rng: &mut Rng) -> u64 {
+    let count = Obstacle::value_variants().len() as u64;
+    which % count + rng.u64(..1000) * count
 }
 
 /// Plays what the number picks with the first of `objects` that has arrived; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.

@@ -6,6 +6,7 @@ use ec2sim::{Fault, ReplayDead};
 use fastrand::Rng;
 
 use crate::manifest::Manifest;
+use crate::obstacle;
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
@@ -235,7 +236,8 @@ impl Story {
         match (brief, self.seed % 12) {
             (Some(which), _) => {
                 let first = self.seed / 36 * 3 + which as u64;
-                Some(Epilogue::Obstacles([first, first + APART]))
+                let mut rng = Rng::with_seed(self.seed);
+                Some(Epilogue::Obstacles([first, first + APART].map(|which| obstacle::number(which, &mut rng))))
             }
             (_, 2 | 7) => Some(Epilogue::Obstacle(self.seed / 6)),
             (_, 1) => Some(Epilogue::More),

@@ -38,13 +38,16 @@ impl Scene<'_> {
 
     /// A copy is made, and nobody hears of it: the answer does not come or does not tell, and what is asked for again may be refused. EC2
     /// lists it late, and meanwhile the object is deleted with its images. No copies to other regions keep it. An attempt before it may
-    /// have failed, which EC2 lists once more.
+    /// have failed under another name, which EC2 lists once more.
     pub(crate) async fn hide_copy(&self, manifest: &Manifest, number: u64) {
         let aws = &self.world.aws;
-        let manifest = Manifest { delete: true, ..manifest.with_free_version(&mut Rng::with_seed(number)) };
+        let mut manifest = Manifest { delete: true, ..manifest.with_free_version(&mut Rng::with_seed(number)) };
         let is_second = number / 6 % 2 == 1;
-        if is_second && !self.fail_first(&manifest).await {
-            return;
+        if is_second {
+            if !self.fail_first(&manifest).await {
+                return;
+            }
+            manifest.rename_images();
         }
         aws.configure(|config| config.late_listing = LATE);
         let on_copies = |effect| Fault::new(effect).operation("CopyImage");

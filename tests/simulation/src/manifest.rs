@@ -127,6 +127,14 @@ impl Manifest {
         template.replace("{name}", self.object).replace("{namespace}", NAMESPACE).replace("{version}", version)
     }
 
+    /// Has new images named in another way.
+    pub(crate) fn rename_images(&mut self) {
+        let templates = ["{name}-{version}", "{namespace}.{name}.{version}"];
+        let other =
+            templates.into_iter().find(|template| self.field("/nameTemplate").unwrap_or(templates[0]) != *template);
+        other.into_iter().for_each(|template| self.set("/nameTemplate", json!(template)));
+    }
+
     /// Leaves a field of the spec out.
     pub(crate) fn drop_field(&mut self, pointer: &'static str) {
         self.fields.push((pointer, Value::Null));

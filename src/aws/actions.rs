@@ -39,7 +39,7 @@ impl Outcome {
 pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> Result<Outcome, Trouble> {
     let clients = inventory.aws().in_region(action.region());
     let closed = |_| Trouble::new(Class::Transient, "ShuttingDown", "the controller is shutting down");
-    let _turn = clients.writes.acquire().await.map_err(closed)?;
+    let turn = clients.writes.acquire().await.map_err(closed)?;
     match action {
         Action::Copy(copy) => copy::make_copy(inventory, owner, copy).await,
         Action::Tag { region, version, image, resources, tags } => {
@@ -58,6 +58,8 @@ pub async fn act(inventory: &Arc<Inventory>, owner: &Owner, action: &Action) -> 
                 Err(_) => inventory.note_parameters(region, |p| p.read_again(parameter)),
             }
             put.map_err(|unwritten| unwritten.trouble)?;
+            // Reading can take its time, and is no write.
+            drop(turn);
             inventory.read_back(region, parameter).await;
             Ok(Outcome::done("Published", format!("{channel} publishes {version} in {region}: {parameter} = {image}")))
         }
@@ -165,7 +167,14 @@ async fn deregister(
         aws.in_region(region).ec2.deregister_image().image_id(image.as_str()).delete_associated_snapshots(true).send();
     let results = match aws.call("DeregisterImage", region, call).await {
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
-        Err(error) if error.is_gone() => Vec::new(),
+        // An attempt that was not answered has removed it.
+        Err(error) if error.is_gone() && error.an_attempt_may_be_done() => Vec::new(),
+        Err(error) if error.is_gone() => {
+            // It was just there: somebody else has removed it, or a part of EC2 does not know it yet.
+            inventory.doubt(region, image);
+            inventory.want_snapshots(region);
+            return Err(left_alone("ImageGone", "is not known to EC2, which has just shown it"));
+        }
         Err(error) => {
             if error.an_attempt_may_be_done() {
                 // Snapshots and all.

@@ -168,6 +168,11 @@ impl CallError {
         )
     }
 
+    /// Whether EC2 may not read what the call names: an image is shared, and its snapshots or their key are not.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.code == "InvalidRequest"
+    }
+
     /// Whether EC2 knows the ClientToken, from a call that asked for something else.
     pub(super) fn is_token_used(&self) -> bool {
         self.code == "IdempotentParameterMismatch"

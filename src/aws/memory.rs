@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use copies::Unknown;
 
 use crate::plan::ids::{ImageId, Owner, SnapshotId, VersionName};
-use crate::plan::tags::{Ownership, Tags, owned_by};
+use crate::plan::tags::{self, Ownership, Tags, owned_by};
 use crate::plan::{Image, ImageState, LISTING_GRACE, RegionView, Sight, Snapshot, Trouble};
 
 /// After this long, what was removed cannot be listed any more.
@@ -215,9 +215,13 @@ impl Memory {
 
     /// Remembers an image that is about to be adopted, unless another owner has it. Until a look has shown it with the tags, since
     /// the answer may be lost, nothing is built on it, and nothing is made in its place. The answer is what of `resources` may be
-    /// tagged: not a snapshot that an image of another owner has as well.
+    /// tagged: not a snapshot that an image of another owner has as well, nor, to hand it back, one that any other image has.
     pub(super) fn claim(&mut self, id: &ImageId, resources: &[String], tags: &Tags) -> Result<Vec<String>, Owner> {
-        let Some(ownership) = Ownership::read(tags) else { return Ok(resources.to_vec()) };
+        let Some(ownership) = Ownership::read(tags) else {
+            let others = || self.images.values().flat_map(BTreeMap::values).filter(|r| r.image.id != *id);
+            let shared = |resource: &String| others().any(|r| r.image.snapshots.contains(&SnapshotId::new(resource)));
+            return Ok(resources.iter().filter(|r| !tags::hand_back(tags) || !shared(r)).cloned().collect());
+        };
         let late_until = Some(Instant::now() + CLAIM_GRACE);
         if let Some(owner) = self.owner_of(id).filter(|owner| *owner != ownership.owner) {
             return Err(owner);

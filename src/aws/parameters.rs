@@ -129,7 +129,7 @@ impl Remembered {
 }
 
 /// Reads parameters. AWS refuses a whole call for one name that it does not let us read, which may be of another object: what is
-/// refused is asked for one by one. When it does not answer, the rest is not asked for: passes wait for it.
+/// refused is asked for one by one. When it does not answer or wants fewer calls, the rest is not asked for: passes wait for it.
 pub(super) async fn read(aws: &Aws, region: &RegionName, names: &[ParameterName]) -> Answers {
     let mut answers = Answers::new();
     let mut groups: VecDeque<_> = names.chunks(NAMES_PER_CALL).collect();
@@ -139,7 +139,7 @@ pub(super) async fn read(aws: &Aws, region: &RegionName, names: &[ParameterName]
             Err(error) if error.is_refusal() && names.len() > 1 => {
                 names.chunks(1).for_each(|name| groups.push_back(name))
             }
-            Err(error) if error.may_be_done() => {
+            Err(error) if error.calls_for_a_pause() => {
                 let rest: Vec<_> = names.iter().chain(groups.drain(..).flatten()).cloned().collect();
                 answers.extend(each(&rest, answer));
             }

@@ -42,9 +42,9 @@ pub(super) struct Context {
 #[derive(Default)]
 struct Remembered {
     failures: BTreeMap<Key, Failed>,
-    /// The resource version that the last written status answered, and that status: until the watch shows it, the
-    /// object from the cache still has the one before.
-    written: Option<(String, MachineImageStatus)>,
+    /// The last written status, and the resource version that it gave the object: until the watch shows that one or a later one, the
+    /// object from the cache has an older status.
+    written: Option<(u64, MachineImageStatus)>,
     /// How often in a row the Kubernetes API failed.
     api_failures: u32,
     /// Whether this process was there when the object was made, so that no earlier one has begun anything for it.
@@ -60,6 +60,11 @@ struct Failed {
     retry_at: Instant,
     /// The generation of the manifest that it failed under.
     generation: i64,
+}
+
+/// The resource version of an object. Those of one kind can be compared as numbers: <https://www.kubernetes.dev/resources/keps/5504/>
+fn version(object: &MachineImage) -> Option<u64> {
+    object.resource_version()?.parse().ok()
 }
 
 impl Context {
@@ -102,16 +107,16 @@ impl Context {
     pub(super) fn last_status(&self, object: &MachineImage) -> MachineImageStatus {
         let memory = self.memory();
         let written = memory.get(&self.owner(object)).and_then(|r| r.written.as_ref());
-        match written {
-            Some((answered, status)) if object.resource_version().as_deref() == Some(answered) => status.clone(),
+        match (written, version(object)) {
+            (Some((written, status)), Some(shown)) if shown < *written => status.clone(),
             _ => object.status.clone().unwrap_or_default(),
         }
     }
 
-    /// Remembers the status that was written in answer to `object`.
+    /// Remembers the status that was written, and that `object` has now.
     pub(super) fn wrote_status(&self, object: &MachineImage, status: MachineImageStatus) {
-        let answered = object.resource_version().unwrap_or_default();
-        self.memory().entry(self.owner(object)).or_default().written = Some((answered, status));
+        let written = version(object).map(|version| (version, status));
+        self.memory().entry(self.owner(object)).or_default().written = written;
     }
 
     /// Forgets which actions failed: somebody asks to try again now.

@@ -84,3 +84,26 @@ fn change(seen: &ObjectMeta) -> Value {
         change,
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finalizer_comes_off_only_if_object_manifest_and_finalizers_are_as_they_were_seen() {
+        let finalizers = vec!["another.example/holds".to_owned(), FINALIZER.to_owned()];
+        let seen = ObjectMeta {
+            uid: Some("1-2".into()),
+            generation: Some(3),
+            finalizers: Some(finalizers.clone()),
+            ..Default::default()
+        };
+        let expected = json!([
+            {"op": "test", "path": "/metadata/uid", "value": "1-2"},
+            {"op": "test", "path": "/metadata/generation", "value": 3},
+            {"op": "test", "path": "/metadata/finalizers", "value": finalizers},
+            {"op": "remove", "path": "/metadata/finalizers/1"},
+        ]);
+        assert_eq!(change(&seen), expected);
+    }
+}

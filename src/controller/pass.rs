@@ -94,9 +94,11 @@ pub(super) async fn publish(
     if status == *before {
         return Ok(());
     }
-    report::write(object, context, &status).await?;
+    let written = report::write(object, context, &status).await?;
     events::transitions(context, object, before, &status).await;
-    context.wrote_status(object, status);
+    if let Some(written) = written {
+        context.wrote_status(&written, status);
+    }
     Ok(())
 }
 

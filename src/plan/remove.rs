@@ -52,9 +52,10 @@ fn unpublish(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionV
     }
 }
 
-/// For how long SSM may still come to show a parameter that was written and is not there yet: it checks the image first.
+/// For how long SSM may still come to show what was written to a parameter: it checks the image first. A parameter that is removed
+/// before may come back, without our tags.
 fn may_appear_within(parameter: &Parameter) -> Option<Duration> {
-    let written = parameter.written.as_ref().filter(|_| parameter.shown.is_none())?;
+    let written = parameter.written.as_ref()?;
     SSM_REWRITE.checked_sub(written.ago).filter(|left| !left.is_zero())
 }
 

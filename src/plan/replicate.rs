@@ -56,7 +56,9 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 plan.replicas.push(unlisted(scene, region, version));
             }
         }
-        begun_earlier(scene, plan, region);
+        if view.images.is_some() {
+            begun_earlier(scene, plan, region);
+        }
     }
 }
 

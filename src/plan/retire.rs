@@ -87,6 +87,9 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 trouble,
             );
         }
+        if kept.is_some() && waits_for_another(scene, &candidate) {
+            plan.look_again_at(scene.now + LOOK * 5);
+        }
         let in_use = || if is_in_question { used(usage) } else { None };
         let blocked_by = kept.or_else(in_use).or_else(|| scene.want(plan, action, candidate.reason.clone()));
         plan.departures.push(Departure {
@@ -195,12 +198,22 @@ fn kept_unasked(scene: &Scene, candidate: &Candidate) -> Option<String> {
     guards.iter().find_map(|guard| guard(scene, candidate))
 }
 
+/// Whether another object may keep an image. Nothing tells when that changes.
+fn waits_for_another(scene: &Scene, candidate: &Candidate) -> bool {
+    scene.observed.claimed.contains(&candidate.owned.image.id)
+        || !scene.observed.unreadable.is_empty()
+        || parameter(scene, candidate).is_some()
+}
+
 /// The region must be seen at present, and EC2 must have listed the image.
 fn sight(_: &Scene, candidate: &Candidate) -> Option<String> {
-    match &candidate.view.trouble {
-        Some(trouble) => Some(format!("the region cannot be seen: {}", trouble.message)),
-        None => candidate.owned.image.sight.is_unlisted().then(|| "EC2 does not list it yet".into()),
-    }
+    unseen(candidate.view)
+        .or_else(|| candidate.owned.image.sight.is_unlisted().then(|| "EC2 does not list it yet".into()))
+}
+
+/// Why nothing goes in a region that cannot be seen at present.
+fn unseen(view: &RegionView) -> Option<String> {
+    view.trouble.as_ref().map(|trouble| format!("the region cannot be seen: {}", trouble.message))
 }
 
 /// No channel points to its version. The channels of a deleted object go with it.
@@ -292,13 +305,13 @@ fn vanished(plan: &mut Plan, region: &RegionName, view: &RegionView) {
 
 /// Plans to delete snapshots of ours whose image is gone.
 fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    if !view.is_current() || (scene.desired.deleting && !scene.desired.retires_all()) {
+    if scene.desired.deleting && !scene.desired.retires_all() {
         return;
     }
-    if let Some(trouble) = &view.snapshot_trouble {
+    if let Some(trouble) = view.snapshot_trouble.as_ref().filter(|_| view.is_current()) {
         scene.trouble(plan, Concern::Prune, Some(region), None, trouble);
     }
-    for snapshot in view.snapshots.iter().flatten().filter(|s| !s.pending) {
+    for snapshot in view.snapshots.iter().flatten() {
         let Some(ownership) = Ownership::read(&snapshot.tags).filter(|o| o.owner == scene.desired.owner) else {
             continue;
         };
@@ -307,6 +320,8 @@ fn left_behind(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regio
         }
         let (version, id) = (ownership.version, snapshot.id.clone());
         let blocked_by = match unlisted_until(scene, snapshot) {
+            _ if !view.is_current() => unseen(view).or_else(|| Some("its region has not been listed yet".to_owned())),
+            _ if snapshot.pending => Some("it is still being made".to_owned()),
             Some((due, why)) => {
                 plan.look_again_at(due);
                 Some(why.to_owned())

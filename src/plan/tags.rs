@@ -48,11 +48,16 @@ pub struct Ownership {
     pub adopted: bool,
 }
 
+/// Whether tags say that their resource was handed back.
+pub fn hand_back(tags: &Tags) -> bool {
+    tags.get(ADOPTED).is_some_and(|adopted| adopted == HANDED_BACK)
+}
+
 impl Ownership {
     /// Reads the ownership from tags; `None` if owner or version are missing or not legible, or if the resource was handed
     /// back, which means that it is not ours to change.
     pub fn read(tags: &Tags) -> Option<Self> {
-        if tags.get(ADOPTED).is_some_and(|adopted| adopted == HANDED_BACK) {
+        if hand_back(tags) {
             return None;
         }
         Some(Self {

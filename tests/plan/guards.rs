@@ -186,6 +186,17 @@ fn an_image_that_nobody_was_asked_about_yet_is_asked_about_soon() {
     assert_eq!(world.plan().look_again, Some(now() + minutes(1)));
 }
 
+/// Nothing tells when the other one lets it go, and passes may be a day apart.
+#[test]
+fn an_image_that_another_object_keeps_is_looked_at_again_soon() {
+    for keep in ["another manifest is copied from it", "another manifest cannot be read", "a parameter names it"] {
+        let (_, change, _) = GUARDS.into_iter().find(|(case, ..)| *case == keep).unwrap();
+        let mut world = nothing_keeps_it();
+        change(&mut world);
+        assert_eq!(world.plan().look_again.map(|at| at <= now() + minutes(5)), Some(true), "{keep}");
+    }
+}
+
 #[test]
 fn a_check_of_use_that_fails_is_told_as_a_problem() {
     let mut world = nothing_keeps_it();

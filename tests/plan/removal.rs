@@ -271,6 +271,18 @@ fn a_parameter_that_ssm_has_not_made_yet_holds_the_object_until_it_can_be_remove
     assert_eq!(verbs(&world.plan()), ["Unpublish"]);
 }
 
+/// Removed before, it would come back, and without our tags.
+#[test]
+fn a_parameter_whose_new_value_ssm_still_checks_holds_the_object_until_it_can_be_removed() {
+    let mut world = empty();
+    world.parameter("eu-west-1", PROD, "ami-before").written =
+        Some(Written { image: IMAGE.into(), ago: minutes(0), answered: true });
+    let plan = world.plan();
+    assert_eq!((verbs(&plan), plan.all_gone, plan.look_again), (vec![], false, Some(now() + minutes(1))));
+    world.parameter("eu-west-1", PROD, IMAGE).written = None;
+    assert_eq!(verbs(&world.plan()), ["Unpublish"]);
+}
+
 #[test]
 fn a_parameter_that_could_not_be_removed_holds_the_object() {
     let mut world = empty();

@@ -307,6 +307,16 @@ fn a_region_that_left_the_manifest_is_told_while_ec2_may_come_to_list_what_an_ea
     assert_eq!(told(&world.plan()), 0);
 }
 
+/// A mistyped one, for example: it would be told for ever, and hold a deletion. What was told of one that was seen stands by itself.
+#[test]
+fn a_region_that_left_the_manifest_and_was_not_seen_yet_is_not_told() {
+    let mut world = complete(WEB);
+    world.region("us-west-2").images = None;
+    world.observed.begun_earlier.insert(version("1.4.1"));
+    world.observed.listed_late_for = minutes(10);
+    assert!(!world.plan().replicas.iter().any(|r| r.region == "us-west-2".into()));
+}
+
 #[test]
 fn a_region_that_the_manifest_does_not_name_any_more_and_that_cannot_be_seen_does_not_hold_back_its_replicas() {
     let mut world = complete(WEB);

@@ -96,6 +96,19 @@ fn a_snapshot_stays_while_something_may_need_it() {
     }
 }
 
+/// Nothing else may tell of its region, and a process that comes later would not look there.
+#[test]
+fn a_snapshot_that_cannot_go_yet_is_told_with_what_keeps_it() {
+    let mut pending = left_behind();
+    pending.snapshot("eu-west-1", LEFT).pending = true;
+    assert_eq!(departure(&pending.plan(), LEFT).blocked_by.as_deref(), Some("it is still being made"));
+
+    let mut unseen = left_behind();
+    unseen.region("eu-west-1").trouble = Some(trouble("Timeout", "no answer"));
+    let told = "the region cannot be seen: no answer";
+    assert_eq!(departure(&unseen.plan(), LEFT).blocked_by.as_deref(), Some(told));
+}
+
 #[test]
 fn a_pending_copy_of_another_version_keeps_nothing() {
     let mut world = left_behind();

@@ -53,9 +53,9 @@ async fn start_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> R
             let note = format!("the copy of {version} to {region} was started before; waiting until EC2 lists it");
             Ok(Outcome::done("CopyFound", note))
         }
-        Err(error) if error.is_gone() => {
-            let advice =
-                "Check that the source still exists, and that its snapshots are shared with the account of amiops";
+        Err(error) if error.is_gone() || error.is_unreadable() => {
+            let advice = "Check that the source still exists, and that its snapshots, and the key that encrypts them, are shared with \
+                          the account of amiops";
             Err(error.with_class(Class::NeedsPerson, advice).about(&subject))
         }
         Err(error) => Err(error.about(&subject)),

@@ -148,7 +148,8 @@ async fn look_if_due(inventory: &Inventory, region: &Region, due: &mut Due) -> O
 }
 
 impl Inventory {
-    /// Lists the images, and the snapshots if asked to or if an image has vanished, and then wakes those for whom something changed.
+    /// Lists the images, and the snapshots if asked to, if an image has vanished or while some are being made, and then wakes those for
+    /// whom something changed.
     async fn list(&self, region: &Region, with_snapshots: bool) -> Result<(), Trouble> {
         let result = images::list(&self.aws, &region.name, &self.settings.installation).await;
         let now = self.clock.now();
@@ -158,7 +159,11 @@ impl Inventory {
             Err(trouble) => lock(&region.memory).fail(trouble),
         };
         self.count(region);
-        if outcome.is_ok() && (with_snapshots || lock(&region.memory).has_vanished()) {
+        let are_due = {
+            let memory = lock(&region.memory);
+            with_snapshots || memory.has_vanished() || memory.has_pending_snapshots()
+        };
+        if outcome.is_ok() && are_due {
             outcome = self.list_snapshots(region, &mut changed).await;
         }
         self.wake(changed);

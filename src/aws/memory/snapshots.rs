@@ -66,6 +66,11 @@ impl Memory {
         self.vanished.values().any(|(_, listing)| *listing == self.snapshot_listings)
     }
 
+    /// Whether a snapshot was still being made when snapshots were last listed.
+    pub(in crate::aws) fn has_pending_snapshots(&self) -> bool {
+        self.snapshots.iter().flat_map(BTreeMap::values).any(|snapshot| snapshot.pending)
+    }
+
     /// Forgets a snapshot that a call has just removed.
     pub(in crate::aws) fn remove_snapshot(&mut self, id: &SnapshotId) {
         self.removed.insert(id.to_string(), Instant::now());

@@ -68,6 +68,15 @@ fn a_snapshot_that_an_image_of_another_owner_has_too_is_not_tagged_when_an_image
 }
 
 #[test]
+fn a_snapshot_that_another_image_has_too_is_not_handed_back_with_its_image() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let resources = ["ami-2", "snap-1", "snap-2"].map(str::to_owned);
+    let back = Tags::from([(crate::plan::tags::ADOPTED.into(), crate::plan::tags::HANDED_BACK.into())]);
+    assert_eq!(memory.claim(&"ami-2".into(), &resources, &back), Ok(vec!["ami-2".into(), "snap-2".into()]));
+}
+
+#[test]
 fn a_snapshot_that_two_owners_images_have_is_of_the_one_whose_tags_it_carries() {
     let mut memory = Memory::default();
     let theirs = Image { id: "ami-2".into(), tags: tags_of_another(), ..image("ami-1", ImageState::Available) };

@@ -126,7 +126,7 @@ impl Scene<'_> {
         world.delete(object);
         let until = Instant::now() + STANDS;
         while Instant::now() < until && now(world, object).is_object() {
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(5)).await;
         }
         let unlisted = |region: &&&str| !asked::was_listed_since(world, region, object);
         if Instant::now() < until

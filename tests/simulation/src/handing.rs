@@ -95,12 +95,17 @@ impl Scene<'_> {
             return;
         }
         let Some(image) = hands::register(self.by_hand, self.region, snapshot).await else { return };
-        self.world.apply(&other.with_more_handed_over(self.region, &image));
-        sleep(SOON * 2 + self.aws_takes).await;
-        let state = self.world.state();
-        let owner = state.snapshots.iter().find(|s| s.id == *snapshot).and_then(|s| owner_of(&s.tags));
-        if owner != Some(manifest.object) {
-            self.world.violation(format!("{snapshot} in {} was {}'s and is {owner:?}'s", self.region, manifest.object));
+        let mut handing = other.with_more_handed_over(self.region, &image);
+        for adopt in [true, false] {
+            handing.versions.last_mut().into_iter().for_each(|last| last.adopt = adopt);
+            self.world.apply(&handing);
+            sleep(SOON * 2 + self.aws_takes).await;
+            let state = self.world.state();
+            let owner = state.snapshots.iter().find(|s| s.id == *snapshot).and_then(|s| owner_of(&s.tags));
+            if owner != Some(manifest.object) {
+                let (region, former) = (self.region, manifest.object);
+                self.world.violation(format!("{snapshot} in {region} was {former}'s and is {owner:?}'s"));
+            }
         }
         self.world.apply(&other);
         sleep(SOON).await;

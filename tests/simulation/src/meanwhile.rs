@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 use tokio::time::sleep;
 
 use crate::epilogue::SOON;
-use crate::hands;
 use crate::manifest::Manifest;
 use crate::obstacle::{LISTING, STANDS, Scene};
 use crate::world::{Thought, When};
+use crate::{ending, hands};
 
 /// What copies take that are to be under way for a while.
 const LONG: SignedDuration = SignedDuration::from_mins(20);
@@ -31,7 +31,8 @@ impl Scene<'_> {
         sleep(SOON).await;
         self.world.past().second_thought = None;
         aws.clear_fault(denied);
-        if self.world.manifest(manifest.object).as_ref() == Some(&renewed) {
+        let excused = ending::excused(&self.world.state(), &renewed);
+        if self.world.manifest(manifest.object).as_ref() == Some(&renewed) && !excused {
             sleep(STANDS + SOON).await;
             self.check_arrived(&renewed);
         }

@@ -308,10 +308,13 @@ fn other_attempt(call: &Call, image: &Image) -> Option<String> {
     (told != written).then(|| format!("{} is of attempt {told}, not {written}", image.id))
 }
 
-/// An image that is handed back without its snapshots would lose them as soon as somebody deregisters it.
+/// An image that is handed back without its snapshots would lose them with the next deregistration; but what another one has too stays.
 fn half_handed_back(state: &State, call: &Call, image: &Image) -> Option<String> {
     let tagged = call.list("ResourceId");
-    let ours = |s: &&Snapshot| image.snapshots.contains(&s.id) && owner_of(&s.tags).is_some();
+    let has = |i: &Image, s: &Snapshot| i.region == s.region && i.snapshots.contains(&s.id);
+    let shared =
+        |s: &Snapshot| state.images.iter().any(|i| i.id != image.id && owner_of(&i.tags).is_some() && has(i, s));
+    let ours = |s: &&Snapshot| has(image, s) && owner_of(&s.tags).is_some() && !shared(s);
     let mut kept = state.snapshots.iter().filter(|s| s.region == image.region).filter(ours);
     let kept = kept.find(|s| !tagged.contains(&s.id.as_str()))?;
     (tag_of(call, "amiops.dev/adopted") == Some("false"))

@@ -169,19 +169,17 @@ async fn deregister(
         Ok(answer) => answer.delete_snapshot_results().to_vec(),
         // An attempt that was not answered has removed it.
         Err(error) if error.is_gone() && error.an_attempt_may_be_done() => Vec::new(),
-        Err(error) if error.is_gone() => {
-            // It was just there: somebody else has removed it, or a part of EC2 does not know it yet.
-            inventory.doubt(region, image);
-            inventory.want_snapshots(region);
-            return Err(left_alone("ImageGone", "is not known to EC2, which has just shown it"));
-        }
         Err(error) => {
-            if error.an_attempt_may_be_done() {
-                // Snapshots and all.
+            // It may be gone, snapshots and all. What was just there and is not known any more was removed by somebody else, or a part of
+            // EC2 does not know it yet.
+            if error.is_gone() || error.an_attempt_may_be_done() {
                 inventory.doubt(region, image);
                 inventory.want_snapshots(region);
             }
-            return Err(about(error));
+            return Err(match error.is_gone() {
+                true => left_alone("ImageGone", "is not known to EC2, which has just shown it"),
+                false => about(error),
+            });
         }
     };
     let (mut gone, mut left) = (BTreeSet::new(), Vec::new());

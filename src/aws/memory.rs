@@ -220,7 +220,7 @@ impl Memory {
         let Some(ownership) = Ownership::read(tags) else {
             let others = || self.images.values().flat_map(BTreeMap::values).filter(|r| r.image.id != *id);
             let shared = |resource: &String| others().any(|r| r.image.snapshots.contains(&SnapshotId::new(resource)));
-            return Ok(resources.iter().filter(|r| !tags::hand_back(tags) || !shared(r)).cloned().collect());
+            return Ok(resources.iter().filter(|r| !tags::is_handed_back(tags) || !shared(r)).cloned().collect());
         };
         let late_until = Some(Instant::now() + CLAIM_GRACE);
         if let Some(owner) = self.owner_of(id).filter(|owner| *owner != ownership.owner) {

@@ -56,18 +56,16 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 plan.replicas.push(unlisted(scene, region, version));
             }
         }
-        if view.images.is_some() {
-            begun_earlier(scene, plan, region);
-        }
+        begun_earlier(scene, plan, region, view);
     }
 }
 
 /// Tells of a region that the manifest does not name any more as long as EC2 may come to list what an earlier process has begun there:
 /// one of which nothing is told is forgotten, and nobody would look there again.
-fn begun_earlier(scene: &Scene, plan: &mut Plan, region: &RegionName) {
+fn begun_earlier(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
     let wait = scene.observed.listed_late_for;
     let is_told = scene.desired.regions.contains_key(region) || plan.replicas.iter().any(|r| r.region == *region);
-    if is_told || wait.is_zero() {
+    if is_told || wait.is_zero() || view.images.is_none() {
         return;
     }
     // Any of them will do.

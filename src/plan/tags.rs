@@ -49,7 +49,7 @@ pub struct Ownership {
 }
 
 /// Whether tags say that their resource was handed back.
-pub fn hand_back(tags: &Tags) -> bool {
+pub fn is_handed_back(tags: &Tags) -> bool {
     tags.get(ADOPTED).is_some_and(|adopted| adopted == HANDED_BACK)
 }
 
@@ -57,7 +57,7 @@ impl Ownership {
     /// Reads the ownership from tags; `None` if owner or version are missing or not legible, or if the resource was handed
     /// back, which means that it is not ours to change.
     pub fn read(tags: &Tags) -> Option<Self> {
-        if hand_back(tags) {
+        if is_handed_back(tags) {
             return None;
         }
         Some(Self {

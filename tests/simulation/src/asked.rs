@@ -266,12 +266,9 @@ pub(crate) fn lacking(world: &World, state: &State, call: &Call) -> Option<Strin
                     return Err(format!("{id} has become another version after its use was checked"));
                 }
                 let Some(owner) = owner_of(&image.tags) else { return Ok(()) };
-                let past = world.past();
-                let changed = past.asked.changed.get(&(call.region.clone(), owner.to_owned()));
-                if changed > past.asked.checked.get(id) {
+                if changed_since_check(world, &call.region, owner, id) {
                     return Err(format!("something was made or changed after the use of {id} was checked"));
                 }
-                drop(past);
                 manifest_was_read(world, owner, references)
             };
             looked.clone().and(image.map_or(Ok(()), used))
@@ -385,4 +382,11 @@ pub(crate) fn may_look_as_before(world: &World, id: &str) -> bool {
 fn touched_since_check(world: &World, id: &str) -> bool {
     let past = world.past();
     came_after(past.disowned.get(id), past.asked.checked.get(id))
+}
+
+/// Whether something of an object was made or changed in a region after it was asked who uses an image.
+fn changed_since_check(world: &World, region: &str, object: &str, id: &str) -> bool {
+    let past = world.past();
+    let changed = past.asked.changed.get(&(region.to_owned(), object.to_owned()));
+    came_after(changed, past.asked.checked.get(id))
 }

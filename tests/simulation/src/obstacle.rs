@@ -83,7 +83,8 @@ pub(crate) fn number(which: u64, rng: &mut Rng) -> u64 {
     which % count + rng.u64(..1000) * count
 }
 
-/// Plays what the number picks with the first of `objects` that has arrived; `aws_takes` is what a copy takes, and `ssm_takes` the check of a parameter.
+/// Plays what the number picks with the first of `objects` that has arrived; `aws_takes` is what a copy takes, and `ssm_takes` the
+/// check of a parameter.
 pub(crate) async fn play(
     world: &World,
     by_hand: &SdkConfig,

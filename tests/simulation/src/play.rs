@@ -85,16 +85,15 @@ async fn history(story: &Story, trace: Trace, doctor: Option<Doctor>) -> Outcome
     }
     let Nature { copy_time, parameter_delay, name_linger, .. } = story.nature;
     let aws_takes = copy_time.min(COPY_TIME) + parameter_delay;
+    // Where something stands in the way, a name is used again.
+    let takes = aws_takes + name_linger * 2;
     match story.epilogue() {
         Some(Epilogue::More) => epilogue::play(&world, aws_takes).await,
-        // Only there a name is used again.
         Some(Epilogue::Obstacle(number)) => {
-            obstacle::play(&world, &stage.by_hand, aws_takes + name_linger * 2, parameter_delay, number, &OBJECTS)
-                .await;
+            obstacle::play(&world, &stage.by_hand, takes, parameter_delay, number, &OBJECTS).await;
         }
         Some(Epilogue::Obstacles([first, then])) => {
             let [web, db] = OBJECTS;
-            let takes = aws_takes + name_linger * 2;
             let mut nature = Config::default();
             world.aws.configure(|config| nature = config.clone());
             obstacle::play(&world, &stage.by_hand, takes, parameter_delay, first, &[web]).await;

@@ -9,7 +9,7 @@ use super::action::{Action, Reason, Replica};
 use super::ids::{RegionName, SnapshotId, VersionName};
 use super::observed::{Image, ImageState, RegionView, Sight};
 use super::scene::{Owned, Scene};
-use super::tags::{ADOPTED, HANDED_BACK, Tags, missing};
+use super::tags::{ADOPTED, HANDED_BACK, RELEASED_AT, Tags, missing};
 use crate::api::ReplicaState;
 
 /// Plans the tags of what exists.
@@ -78,7 +78,11 @@ fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Own
     if scene.is_contradicted(owned) {
         return None;
     }
-    let wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
+    let mut wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
+    if version.released_at.is_none() && !sees_all(scene) {
+        // The earliest date counts, and an image that cannot be seen may tell an earlier one.
+        wanted.remove(RELEASED_AT);
+    }
     let holder = |id: &SnapshotId| scene.owned(region).iter().find(|o| o.image.snapshots.contains(id));
     let in_charge = |id: &SnapshotId| holder(id).is_some_and(|o| o.image.id == owned.image.id);
     let own = view.snapshots.iter().flatten().filter(|s| !s.pending && owned.image.snapshots.contains(&s.id));
@@ -102,4 +106,8 @@ fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Own
         resources,
         tags,
     })
+}
+
+fn sees_all(scene: &Scene) -> bool {
+    scene.observed.regions.values().all(|view| view.images.is_some())
 }

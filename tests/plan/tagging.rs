@@ -162,6 +162,16 @@ fn of_two_release_dates_the_earlier_is_tagged_everywhere() {
 }
 
 #[test]
+fn while_images_of_a_region_cannot_be_seen_no_release_date_is_tagged_that_theirs_may_contradict() {
+    let mut world = complete(WEB);
+    world.desired.versions[0].released_at = None;
+    world.image("eu-west-1", IMAGE).tags.insert(tags::RELEASED_AT.into(), "2026-11-23T00:00:00Z".into());
+    world.snapshot("eu-west-1", SNAPSHOT).tags.remove("team");
+    world.region("us-east-1").images = None;
+    assert_eq!(tagged(&world), [(vec![SNAPSHOT.to_owned()], pairs(&[("team", "web")]))]);
+}
+
+#[test]
 fn a_release_date_that_the_manifest_changes_is_tagged_anew() {
     let mut world = complete(WEB);
     world.desired.versions[0].released_at = Some(at("2026-11-21T00:00:00Z"));

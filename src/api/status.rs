@@ -161,8 +161,8 @@ pub enum ReplicaState {
 pub struct ChannelStatus {
     /// The name of the channel.
     pub name: String,
-    /// The version that has last landed in every region, until a region publishes another. A region that is new has it later: see
-    /// `regions`.
+    /// The version that has last landed in every region, until a region publishes another or the object is being deleted. A region
+    /// that is new has it later: see `regions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Since when.

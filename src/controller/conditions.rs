@@ -29,8 +29,10 @@ pub(super) fn of(
     before: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
-    let replicated = replicated(plan, status);
-    let promoted = promoted(desired, plan, status);
+    let (replicated, promoted) = match desired.deleting {
+        true => (going("images"), going("parameters")),
+        false => (replicated(plan, status), promoted(desired, plan, status)),
+    };
     let pruned = pruned(plan, status);
     let ready = ready(desired, plan, &replicated, &promoted);
     let progress = progress(desired, plan, &ready);
@@ -89,6 +91,11 @@ fn trouble<'a>(plan: &'a Plan, concern: Concern) -> Option<Verdict> {
         n => format!(" (and {} more: see status.problems)", n - 1),
     };
     Some(Verdict::new(false, &first.code, format!("{}{more}", first.message)))
+}
+
+/// What is said of what goes with an object that is being deleted.
+fn going(what: &str) -> Verdict {
+    Verdict::new(false, "Deleting", format!("the MachineImage is being deleted with its {what}"))
 }
 
 fn replicated(plan: &Plan, status: &MachineImageStatus) -> Verdict {
@@ -196,7 +203,7 @@ mod tests {
     use super::*;
     use crate::plan::Class;
 
-    fn desired() -> Desired {
+    fn object() -> MachineImage {
         let image = serde_json::json!({"region": "us-east-1", "id": "ami-1"});
         let spec = serde_json::json!({
             "versions": [{"version": "1.0", "source": {"image": image}}],
@@ -204,7 +211,11 @@ mod tests {
         });
         let mut object = MachineImage::new("web", serde_json::from_value(spec).expect("a spec"));
         object.metadata.namespace = Some("images".into());
-        Desired::parse(&object, "default").expect("a manifest")
+        object
+    }
+
+    fn desired(deleting: bool) -> Desired {
+        Desired { deleting, ..Desired::parse(&object(), "default").expect("a manifest") }
     }
 
     /// Whether an object that is not ready is stalled by a problem of a concern that a person has to settle.
@@ -218,8 +229,18 @@ mod tests {
             message: "not allowed".into(),
         };
         let plan = Plan { problems: vec![problem], ..Plan::default() };
-        let desired = Desired { deleting, ..desired() };
-        matches!(progress(&desired, &plan, &Verdict::new(false, "Promoting", "on its way")), Progress::Stalled)
+        matches!(
+            progress(&desired(deleting), &plan, &Verdict::new(false, "Promoting", "on its way")),
+            Progress::Stalled
+        )
+    }
+
+    #[test]
+    fn nothing_but_pruning_holds_of_an_object_that_is_being_deleted() {
+        let (plan, status) = (Plan::default(), MachineImageStatus::default());
+        let told = of(&object(), &desired(true), &plan, &status, &[], Timestamp::UNIX_EPOCH);
+        let true_of = told.iter().filter(|c| c.status == ConditionStatus::True).map(|c| c.type_.as_str());
+        assert_eq!(true_of.collect::<Vec<_>>(), ["Pruned", "Reconciling"]);
     }
 
     #[test]

@@ -211,7 +211,12 @@ fn channels(desired: &Desired, plan: &Plan, before: &MachineImageStatus, now: Ti
         .map(|channel| {
             let landings: Vec<_> = plan.landings.iter().filter(|l| l.channel == channel.name).collect();
             let former = before.channels.iter().find(|c| c.name == channel.name.as_str());
-            channel_status(channel.name.as_str(), &landings, former, now)
+            let mut status = channel_status(channel.name.as_str(), &landings, former, now);
+            if desired.deleting && landed(&landings).is_none() {
+                // Its parameters go.
+                (status.version, status.since) = (None, None);
+            }
+            status
         })
         .collect();
     channels.sort_by(|a, b| a.name.cmp(&b.name));

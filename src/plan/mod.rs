@@ -90,8 +90,8 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     replicate::plan(&scene, &mut plan);
     if !desired.deleting {
         tagging::plan(&scene, &mut plan);
-        promote::plan(&scene, &mut plan);
     }
+    promote::plan(&scene, &mut plan);
     retire::plan(&scene, &mut plan);
     if desired.retires_all() {
         remove::plan(&scene, &mut plan);

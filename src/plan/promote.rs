@@ -18,10 +18,13 @@ const SSM_FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long a value that SSM did not take is left before it is written again: until then it may come to show it.
 pub const SSM_REWRITE: Duration = Duration::from_mins(10);
 
-/// Plans the moves of the channels, and tells how each stands in every region.
+/// Plans the moves of the channels, and tells how each stands in every region. Those of an object that is being deleted move no more.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     for channel in &scene.desired.channels {
-        let lacking = lacking(scene, plan, channel);
+        let lacking = match scene.desired.deleting {
+            true => Some("the MachineImage is being deleted".to_owned()),
+            false => lacking(scene, plan, channel),
+        };
         for region in scene.desired.regions.keys() {
             let landing = land(scene, plan, channel, region, lacking.as_deref());
             plan.landings.push(landing);
@@ -61,7 +64,10 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
     let current = match view.and_then(|v| v.parameters.get(parameter)) {
         Some(Ok(current)) => current.as_ref(),
         Some(Err(trouble)) => {
-            scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), trouble);
+            // Of an object that is being deleted it is a problem of the removal.
+            if !scene.desired.deleting {
+                scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), trouble);
+            }
             landing.error = Some(trouble.message.clone());
             return landing;
         }

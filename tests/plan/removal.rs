@@ -48,6 +48,17 @@ fn the_parameter_goes_before_the_image_that_it_names() {
     assert_eq!(departure(&world.plan(), IMAGE).blocked_by.as_deref(), Some("parameter /golden/web/prod names it"));
 }
 
+#[test]
+fn a_channel_of_an_object_that_is_being_deleted_tells_what_its_parameter_names_and_moves_no_more() {
+    let mut world = deleting();
+    world.parameter("eu-west-1", PROD, "ami-old");
+    let plan = world.plan();
+    let told = landing(&plan, "prod", "eu-west-1");
+    let error = told.error.as_deref();
+    assert_eq!((told.image.as_deref(), error), (Some("ami-old"), Some("the MachineImage is being deleted")));
+    assert!(!verbs(&plan).contains(&"Publish"));
+}
+
 /// The controller does a few such steps at a time, and looks anew at everything in between.
 #[test]
 fn a_step_says_whether_it_takes_something_away() {
@@ -144,7 +155,7 @@ fn nothing_is_copied_tagged_or_published_for_an_object_that_goes() {
     let mut world = empty();
     world.hold("us-east-1", "1.4.2").tags.remove("team");
     let plan = world.plan();
-    assert_eq!((verbs(&plan), plan.landings), (vec![], vec![]));
+    assert_eq!(verbs(&plan), [""; 0]);
     assert!(plan.replicas.iter().all(|r| !r.wanted));
 }
 

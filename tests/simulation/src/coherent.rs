@@ -77,14 +77,14 @@ pub(crate) fn holds(status: &Value, condition: &str) -> Option<bool> {
     Some(entries(status, "conditions").find(|c| c["type"] == condition)?["status"] == "True")
 }
 
-/// Ready sums up Replicated and Promoted, but of what is being deleted.
+/// Ready sums up Replicated and Promoted, and none of them holds of what is being deleted.
 fn summary(found: &Value) -> Option<String> {
     let status = &found["status"];
     let (ready, replicated, promoted) =
         (holds(status, "Ready")?, holds(status, "Replicated")?, holds(status, "Promoted")?);
-    let deleting = !found["metadata"]["deletionTimestamp"].is_null();
-    let sum = replicated && promoted;
-    let wrong = if ready { !sum } else { sum && !deleting };
+    let current = status["observedGeneration"] == found["metadata"]["generation"];
+    let deleting = current && !found["metadata"]["deletionTimestamp"].is_null();
+    let wrong = ready != (replicated && promoted) || (deleting && (replicated || promoted));
     wrong.then(|| format!("Ready is {ready}, Replicated {replicated}, Promoted {promoted}"))
 }
 

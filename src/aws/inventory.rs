@@ -226,7 +226,9 @@ impl Inventory {
 
     /// Whether we have removed an image a short time ago, so that it is not believed when EC2 still shows it.
     pub(super) fn has_removed(self: &Arc<Self>, region: &RegionName, image: &ImageId) -> bool {
-        lock(&self.region(region).memory).has_removed(image)
+        // To ask this of a region that only has sources does not have it listed.
+        let region = lock(&self.regions).get(region).cloned();
+        region.is_some_and(|region| lock(&region.memory).has_removed(image))
     }
 
     /// What SSM showed of a parameter when it was last read, if it was there.

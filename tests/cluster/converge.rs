@@ -55,6 +55,21 @@ async fn three_versions_in_four_regions_take_one_copy_each_and_then_no_write_to_
     assert_eq!(stage.get("web").await.metadata.resource_version, after.metadata.resource_version);
 }
 
+#[tokio::test]
+async fn a_region_that_only_has_the_source_is_asked_for_that_and_never_listed() {
+    let stage = Stage::new().await;
+    stage.seed(&["1.0"]);
+    let _controller = InProcess::start(&stage).await;
+    stage.apply(&manifest("web", &["1.0"], &["eu-west-1"])).await;
+    stage.until_ready("web").await;
+    let listed = |region: &str| {
+        let listings = stage.sim.calls().into_iter().filter(|call| call.operation == "DescribeSnapshots");
+        listings.filter(|call| call.region == region).count()
+    };
+    assert!(listed("eu-west-1") > 0);
+    assert_eq!(listed("us-east-1"), 0);
+}
+
 /// How often the images of a region are listed in the test below.
 const LISTING: Duration = Duration::from_secs(4);
 

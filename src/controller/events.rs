@@ -27,7 +27,7 @@ pub(super) async fn actions(context: &Context, object: &MachineImage, done: &[Do
     }
 }
 
-/// Tells of problems that are new, and of the object becoming ready or not.
+/// Tells of problems that are new, and of the object becoming ready.
 pub(super) async fn transitions(
     context: &Context,
     object: &MachineImage,

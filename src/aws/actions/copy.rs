@@ -26,13 +26,19 @@ pub(super) async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &
         Name::Replica(id) => Ok(Outcome::done("CopyFound", format!("{version} is already copied to {region}: {id}"))),
         Name::FailedCopy(id) => {
             let removed = deregister(inventory, owner, region, version, &id, ImageState::Failed).await?;
-            // If the copy is refused now, no event tells of this.
-            tracing::info!(object = %owner, "{}, a failed copy", removed.note);
-            let started = start_copy(inventory, owner, copy).await?;
+            let started =
+                start_copy(inventory, owner, copy).await.map_err(|trouble| also_removed(trouble, &removed))?;
             let note = format!("{}, a failed copy, and {}", removed.note, started.note);
             Ok(Outcome { note, warning: removed.warning, ..started })
         }
     }
+}
+
+/// What was done before a copy was refused has no event of its own.
+fn also_removed(trouble: Trouble, removed: &Outcome) -> Trouble {
+    let warning = removed.warning.as_ref().map(|warning| format!(". {warning}")).unwrap_or_default();
+    let message = format!("{}. Before that, amiops {}, a failed copy{warning}", trouble.message, removed.note);
+    Trouble { message, ..trouble }
 }
 
 /// Starts a copy, unless EC2 knows that it was started before.

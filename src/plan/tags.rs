@@ -28,6 +28,9 @@ pub const CHANNEL: &str = "amiops.dev/channel";
 /// At one an hour this takes a century: a higher number is not of an attempt that was made.
 const MOST_ATTEMPTS: u32 = 1_000_000;
 
+/// Kubernetes writes no date before the year 0, which somebody may have put there.
+const EARLIEST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+
 /// The tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
@@ -64,7 +67,7 @@ impl Ownership {
             owner: Owner::parse(tags.get(OWNER)?)?,
             version: VersionName::new(tags.get(VERSION)?),
             source: tags.get(SOURCE).and_then(|s| ImageRef::parse(s)),
-            released_at: tags.get(RELEASED_AT).and_then(|t| t.parse().ok()),
+            released_at: tags.get(RELEASED_AT).and_then(|t| t.parse().ok()).filter(|at| *at >= EARLIEST),
             attempt: tags.get(ATTEMPT).and_then(|a| a.parse().ok()).filter(|a| *a <= MOST_ATTEMPTS).unwrap_or(1),
             adopted: tags.contains_key(ADOPTED),
         })

@@ -1,4 +1,4 @@
-//! Reading manifests from files: the same rules as the API server's, with the same sentences.
+//! Reading manifests from files: the rules (CEL) that the API server checks too, with the same sentences.
 
 use std::path::Path;
 

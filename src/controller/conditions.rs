@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::report::whole_seconds;
 use crate::api::{Condition, ConditionStatus, MachineImage, MachineImageStatus, ReplicaState};
-use crate::plan::{Concern, Desired, Invalid, Plan, Problem};
+use crate::plan::{Concern, Desired, Invalid, Plan, Problem, Replica};
 
 /// What one condition says, before it is dated.
 struct Verdict {
@@ -187,7 +187,9 @@ fn progress(desired: &Desired, plan: &Plan, ready: &Verdict) -> Progress {
     if ready.holds || desired.suspended {
         return Progress::Settled;
     }
-    let moves = plan.replicas.iter().any(|r| r.wanted && r.state == ReplicaState::Pending) || !plan.steps.is_empty();
+    let counts = |r: &Replica| r.wanted || desired.deleting;
+    let pending = plan.replicas.iter().any(|r| counts(r) && r.state == ReplicaState::Pending);
+    let moves = pending || !plan.steps.is_empty();
     let problems = || plan.problems.iter().filter(|p| p.concern != Concern::Prune || desired.deleting);
     let passes = problems().any(|p| p.class.passes());
     let needs_person = problems().any(|p| !p.class.passes());

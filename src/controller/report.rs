@@ -33,6 +33,8 @@ const MOST_REPLICA_TEXTS: usize = 256 * 1024;
 /// What is said of an image in a region of which nothing is known since the controller was started. It is read back: whoever words
 /// it anew must go on knowing this one, or regions are forgotten.
 const UNSEEN: &str = "the region cannot be seen at present";
+/// What is said of what may have left snapshots.
+const UNSEEN_SNAPSHOTS: &str = "which snapshots its region has is not known at present";
 
 /// The status after a pass.
 pub(super) fn status(
@@ -46,10 +48,10 @@ pub(super) fn status(
     let promoted: Vec<_> =
         channels.iter().filter_map(|c| c.version.as_ref().map(|v| format!("{}={v}", c.name))).collect();
     let mut status = MachineImageStatus {
-        replicas: Some(replicas(plan)),
+        replicas: (!desired.deleting).then(|| replicas(plan)),
         promoted: (!promoted.is_empty()).then(|| promoted.join(",")),
         problems: problems(plan),
-        versions: versions(plan, before),
+        versions: versions(desired, plan, before),
         channels,
         pruning: pruning(plan, before),
         ..head(object)
@@ -70,7 +72,7 @@ fn shorten_texts(status: &mut MachineImageStatus) {
 
     let replicas = status.versions.iter_mut().flat_map(|v| &mut v.regions).flat_map(|r| &mut r.error);
     let replicas: Vec<_> = replicas.collect();
-    let most = (MOST_REPLICA_TEXTS / replicas.len().max(1)).clamp(UNSEEN.len(), MOST_TEXT);
+    let most = (MOST_REPLICA_TEXTS / replicas.len().max(1)).clamp(UNSEEN.len().max(UNLISTED.len()), MOST_TEXT);
     replicas.into_iter().for_each(|text| *text = shortened(text, most));
 }
 
@@ -142,19 +144,19 @@ fn problems(plan: &Plan) -> Vec<Problem> {
     problems
 }
 
-fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
+fn versions(desired: &Desired, plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
     let mut by_version = BTreeMap::<&VersionName, Vec<&Replica>>::new();
     plan.replicas.iter().for_each(|r| by_version.entry(&r.version).or_default().push(r));
     let mut versions: Vec<_> = by_version
         .into_iter()
         .map(|(version, replicas)| VersionStatus {
             version: version.to_string(),
-            listed: replicas.iter().any(|r| r.wanted),
+            listed: desired.version(version).is_some(),
             released_at: replicas.iter().find_map(|r| r.released_at).map(whole_seconds),
             regions: replicas.into_iter().map(replica).collect(),
         })
         .collect();
-    keep_unseen(&mut versions, plan, before);
+    keep_unseen(&mut versions, desired, plan, before);
     versions.sort_by(|a, b| (&b.released_at, &b.version).cmp(&(&a.released_at, &a.version)));
     shorten(&mut versions, MOST_VERSIONS, |version| version.regions.iter().map(|r| r.region.clone()).collect());
     versions
@@ -162,13 +164,14 @@ fn versions(plan: &Plan, before: &MachineImageStatus) -> Vec<VersionStatus> {
 
 /// What was told of a region that cannot be seen since stays, also that something was to be begun there. Where its manifest does not
 /// name the region any more, or soon will not, nothing else remembers that images are there.
-fn keep_unseen(versions: &mut Vec<VersionStatus>, plan: &Plan, before: &MachineImageStatus) {
+fn keep_unseen(versions: &mut Vec<VersionStatus>, desired: &Desired, plan: &Plan, before: &MachineImageStatus) {
     for former in &before.versions {
         let lost = former.regions.iter().filter(|r| is_unseen(plan, &r.region) && was_seen(r));
         for replica in lost {
             let known = versions.iter().position(|v| v.version == former.version).unwrap_or(versions.len());
             if known == versions.len() {
-                versions.push(VersionStatus { listed: false, regions: Vec::new(), ..former.clone() });
+                let listed = desired.version(&VersionName::new(&former.version)).is_some();
+                versions.push(VersionStatus { listed, regions: Vec::new(), ..former.clone() });
             }
             let regions = &mut versions[known].regions;
             let error = Some(UNSEEN.to_owned());
@@ -269,8 +272,11 @@ fn landing(landing: &Landing) -> ChannelRegion {
 }
 
 fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
-    let unseen = before.pruning.iter().filter(|former| is_unseen(plan, &former.region) || may_have_left(plan, former));
-    let unseen = unseen.map(|former| PruneStatus { blocked_by: Some(UNSEEN.into()), ..former.clone() });
+    let unseen = before.pruning.iter().filter_map(|former| {
+        let why = if is_unseen(plan, &former.region) { UNSEEN } else { UNSEEN_SNAPSHOTS };
+        let stands = is_unseen(plan, &former.region) || may_have_left(plan, former);
+        stands.then(|| PruneStatus { blocked_by: Some(why.into()), ..former.clone() })
+    });
     let mut pruning: Vec<_> = plan
         .departures
         .iter()

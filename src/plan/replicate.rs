@@ -214,15 +214,20 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
         .filter(|o| o.image.id != *id && o.image.state != ImageState::Failed)
         .map(|o| o.image.id.to_string())
         .collect();
-    (!others.is_empty()).then(|| {
-        Trouble::new(
-            Class::NeedsPerson,
-            "Duplicate",
-            format!(
-                "{region} has more than one image of {name}: {id} counts, and {} is left alone. Deregister what you do not need",
-                others.join(", ")
-            ),
-        )
+    if !others.is_empty() {
+        let message = format!(
+            "{region} has more than one image of {name}: {id} counts, and {} is left alone. Deregister what you do not need",
+            others.join(", ")
+        );
+        return Some(Trouble::new(Class::NeedsPerson, "Duplicate", message));
+    }
+    (version.adopt && version.source.region == *region && version.source.id != *id).then(|| {
+        let message = format!(
+            "{} in {region} is not adopted, because {name} has a copy there already: {id}. Take out adopt: true to go on with \
+             the copy, or deregister the copy, and then the source takes its place",
+            version.source.id
+        );
+        Trouble::new(Class::NeedsPerson, "NotAdopted", message)
     })
 }
 

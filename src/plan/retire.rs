@@ -29,8 +29,8 @@ struct Candidate<'a> {
     view: &'a RegionView,
     owned: Owned<'a>,
     reason: Reason,
-    /// Whether the region keeps an available image of a version that is listed or kept.
-    another_stays: bool,
+    /// Whether its region would have no available image without it.
+    is_last: bool,
 }
 
 impl Candidate<'_> {
@@ -114,10 +114,16 @@ fn leaving<'a>(scene: &Scene<'a>) -> Vec<Candidate<'a>> {
         let owned = scene.owned(region);
         let reasons: Vec<_> = owned.iter().map(|image| reason_to_go(scene, region, image, owned, &kept)).collect();
         let sound = |o: &Owned| o.image.state == ImageState::Available && !o.image.sight.is_doubtful();
-        let another_stays = owned.iter().zip(&reasons).any(|(image, reason)| reason.is_none() && sound(image));
-        for (image, reason) in owned.iter().zip(reasons) {
-            if let Some(reason) = reason {
-                leaving.push(Candidate { region, view, owned: image.clone(), reason, another_stays });
+        let date = |o: &Owned| scene.released_at(&o.ownership.version).or(o.image.created);
+        // One of a version that is listed or kept stays anyway, else the newest does.
+        let stays = owned.iter().zip(&reasons).filter(|(image, _)| sound(image)).max_by_key(|(image, reason)| {
+            (reason.is_none(), date(image), &image.ownership.version, image.image.created, &image.image.id)
+        });
+        let stays = stays.map(|(image, _)| &image.image.id);
+        for (image, reason) in owned.iter().zip(&reasons) {
+            if let Some(reason) = reason.clone() {
+                let is_last = stays.is_none_or(|id| *id == image.image.id);
+                leaving.push(Candidate { region, view, owned: image.clone(), reason, is_last });
             }
         }
     }
@@ -269,7 +275,7 @@ fn protection(_: &Scene, candidate: &Candidate) -> Option<String> {
 /// Its region keeps another available image, unless the whole object is deleted.
 fn last_of_region(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let is_available = candidate.owned.image.state == ImageState::Available;
-    (is_available && !candidate.another_stays && !scene.desired.retires_all())
+    (is_available && candidate.is_last && !scene.desired.retires_all())
         .then(|| format!("it is the last available image of this object in {}", candidate.region))
 }
 

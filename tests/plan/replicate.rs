@@ -340,6 +340,21 @@ fn an_adopted_source_is_the_replica_of_its_region() {
 }
 
 #[test]
+fn a_source_that_is_handed_over_beside_a_copy_of_it_is_left_alone_and_told() {
+    let mut world = world(ADOPT);
+    world.hold("eu-west-1", "1.4.2");
+    world.hold("us-east-1", "1.4.2");
+    let plan = world.plan();
+    assert_eq!(plan.steps, []);
+    assert_eq!(
+        problem(&plan, "NotAdopted").message,
+        "ami-src-1.4.2 in us-east-1 is not adopted, because 1.4.2 has a copy there already: ami-1.4.2-us-east-1. Take out adopt: true \
+         to go on with the copy, or deregister the copy, and then the source takes its place"
+    );
+    assert_eq!(replica(&plan, "us-east-1", "1.4.2").state, ReplicaState::Available);
+}
+
+#[test]
 fn a_source_that_is_not_handed_over_any_more_is_handed_back_and_then_copied() {
     let mut world = taken_back();
     let here = |steps: Vec<String>| steps.into_iter().filter(|s| s.contains(" in us-east-1")).collect::<Vec<_>>();

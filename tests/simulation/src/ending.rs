@@ -129,6 +129,9 @@ pub(crate) fn lacking(state: &State, manifest: &Manifest) -> Option<String> {
             if !image.tags.contains_key("amiops.dev/released-at") && state.image(&from, &id).is_some() {
                 return Some(format!("{} does not tell when it was released", image.id));
             }
+            if version.adopt && from == *region && image.id != id {
+                return Some(format!("{id} is not adopted, but copied to its own region"));
+            }
             let adopted = image.tags.get("amiops.dev/adopted").map(String::as_str);
             if version.adopt && image.id == id && adopted != Some("true") {
                 return Some(format!("{id} does not tell that it was adopted"));
@@ -175,7 +178,7 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
     };
     let unlike = |v: &Version| {
         let name = v.name();
-        let source = v.source(manifest.object).1;
+        let (region, source) = v.source(manifest.object);
         let image_name = manifest.image_name(&name);
         state.images.iter().any(|i| {
             let carries = owner_of(&i.tags) == Some(manifest.object) && i.version() == Some(&name);
@@ -183,7 +186,9 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
             let holds_name = i.name == image_name && !i.belongs_to(manifest.object, &name);
             // A failed copy that somebody protects keeps its name.
             let in_the_way = holds_name || (carries && i.state == "failed" && i.protected);
-            other_source || in_the_way || (carries && i.state == "disabled")
+            // A copy takes the place of a source that is handed over later.
+            let copied = v.adopt && carries && i.region == region && i.id != source;
+            other_source || in_the_way || copied || (carries && i.state == "disabled")
         })
     };
     let foreign = |channel: &&&str| {
@@ -211,15 +216,20 @@ fn overstaying(world: &World, state: &State, manifest: &Manifest) -> Vec<String>
     let mut wrong: Vec<_> = failed.into_iter().collect();
     let Some(keep_last) = manifest.keep_last else { return wrong };
     let ready = lacking(state, manifest).is_none();
-    for region in manifest.regions.keys().filter(|_| ready) {
+    let former = known.iter().copied().filter(|region| !manifest.regions.contains_key(region)).map(|region| {
+        // The last image of a region stays.
+        (region, keep_last.max(1))
+    });
+    let places = manifest.regions.keys().map(|region| (*region, keep_last)).chain(former);
+    for (region, keep_last) in places.filter(|_| ready) {
         let used = |id: &str| {
-            state.uses.iter().any(|u| u.image == id && u.region == *region)
-                || state.parameters.iter().any(|p| p.value == id && p.region == *region)
+            state.uses.iter().any(|u| u.image == id && u.region == region)
+                || state.parameters.iter().any(|p| p.value == id && p.region == region)
         };
         let left: Vec<_> = state
             .images
             .iter()
-            .filter(|i| i.region == *region && i.is_of(manifest.object) && i.state == "available")
+            .filter(|i| i.region == region && i.is_of(manifest.object) && i.state == "available")
             .filter(|i| !manifest.lists(i.version().unwrap_or_default()))
             .filter(|i| !i.shared && !used(&i.id))
             .filter(is_free)

@@ -38,6 +38,12 @@ pub struct MachineImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 
+    /// The regions in which images or snapshots of this object are or may be. They are looked at until nothing is left there, also when
+    /// the spec does not name them any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub regions: Vec<String>,
+
     /// The versions that exist or must exist, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]

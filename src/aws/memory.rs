@@ -47,7 +47,7 @@ pub(super) struct Memory {
     /// Whose images went, after which listing of snapshots began: until the next one nobody knows what they left.
     departed: BTreeMap<Owner, u64>,
     /// The images that went by no doing of ours or may have left snapshots, and whose; likewise.
-    vanished: BTreeMap<ImageId, (Ownership, u64)>,
+    vanished: BTreeMap<ImageId, (Owner, u64)>,
     /// The tags that we wrote lately, by the id of what carries them.
     written: BTreeMap<String, (Tags, Instant)>,
     /// When we removed what.
@@ -303,8 +303,8 @@ impl Memory {
     }
 
     fn tell_vanished(&mut self, id: &ImageId) {
-        let ownership = self.remembered(id).and_then(|known| known.image.ownership());
-        self.vanished.extend(ownership.map(|ownership| (id.clone(), (ownership, self.snapshot_listings))));
+        let owner = self.owner_of(id);
+        self.vanished.extend(owner.map(|owner| (id.clone(), (owner, self.snapshot_listings))));
     }
 
     /// Whether a call has removed an image a short time ago.
@@ -370,11 +370,11 @@ impl Memory {
                 |s: &&Snapshot| owned_by(&s.tags, owner) || (held.contains(&s.id) && !self.is_of_another(s, owner));
             snapshots.values().filter(ours).cloned().collect()
         });
-        let vanished = self.vanished.iter().filter(|(_, (ownership, _))| ownership.owner == *owner);
+        let vanished = self.vanished.iter().filter(|(_, (of, _))| of == owner);
         let mut view = RegionView {
             images: self.is_listed.then_some(images),
             snapshots,
-            vanished: vanished.map(|(id, (ownership, _))| (id.clone(), ownership.version.clone())).collect(),
+            vanished: vanished.map(|(id, _)| id.clone()).collect(),
             snapshot_trouble: self.snapshot_trouble.clone(),
             trouble: self.trouble.clone(),
             ..RegionView::default()

@@ -16,7 +16,7 @@ use crate::api::{
     ReplicaState, ReplicaStatus, VersionStatus,
 };
 use crate::plan::ids::{RegionName, VersionName};
-use crate::plan::{Desired, Invalid, Landing, Plan, Replica, UNLISTED};
+use crate::plan::{Desired, Invalid, Landing, Plan, Remains, Replica};
 
 /// The name under which amiops owns the status (server-side apply).
 const FIELD_MANAGER: &str = "amiops";
@@ -30,11 +30,8 @@ const MOST_TEXT: usize = 1024;
 /// What is said of replicas, in bytes, all together: there can be thousands.
 const MOST_REPLICA_TEXTS: usize = 256 * 1024;
 
-/// What is said of an image in a region of which nothing is known since the controller was started. It is read back: whoever words
-/// it anew must go on knowing this one, or regions are forgotten.
+/// What is said of an image in a region of which nothing is known since the controller was started.
 const UNSEEN: &str = "the region cannot be seen at present";
-/// What is said of what may have left snapshots.
-const UNSEEN_SNAPSHOTS: &str = "which snapshots its region has is not known at present";
 
 /// The status after a pass.
 pub(super) fn status(
@@ -51,6 +48,7 @@ pub(super) fn status(
         replicas: (!desired.deleting).then(|| replicas(plan)),
         promoted: (!promoted.is_empty()).then(|| promoted.join(",")),
         problems: problems(plan),
+        regions: regions(desired, plan, before),
         versions: versions(desired, plan, before),
         channels,
         pruning: pruning(plan, before),
@@ -72,7 +70,7 @@ fn shorten_texts(status: &mut MachineImageStatus) {
 
     let replicas = status.versions.iter_mut().flat_map(|v| &mut v.regions).flat_map(|r| &mut r.error);
     let replicas: Vec<_> = replicas.collect();
-    let most = (MOST_REPLICA_TEXTS / replicas.len().max(1)).clamp(UNSEEN.len().max(UNLISTED.len()), MOST_TEXT);
+    let most = (MOST_REPLICA_TEXTS / replicas.len().max(1)).min(MOST_TEXT);
     replicas.into_iter().for_each(|text| *text = shortened(text, most));
 }
 
@@ -81,7 +79,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    format!("{}…", &text[..text.floor_char_boundary(most - '…'.len_utf8())])
+    format!("{}…", &text[..text.floor_char_boundary(most.saturating_sub('…'.len_utf8()))])
 }
 
 /// The status of an object whose manifest cannot be acted on. What was known of AWS stays.
@@ -117,10 +115,18 @@ fn replicas(plan: &Plan) -> String {
     format!("{available}/{}", wanted.len())
 }
 
-/// The regions in which a status tells of images, or of what is to become of them.
-pub(super) fn regions(status: &MachineImageStatus) -> BTreeSet<RegionName> {
-    let images = status.versions.iter().flat_map(|v| &v.regions).map(|r| &r.region);
-    images.chain(status.pruning.iter().map(|p| &p.region)).map(RegionName::new).collect()
+/// The regions in which something of the object is or may be. Of one that the manifest does not name any more, nothing else remembers
+/// that. One in which nothing was ever begun is not among them, such as a region that does not exist.
+fn regions(desired: &Desired, plan: &Plan, before: &MachineImageStatus) -> Vec<String> {
+    let told = |region: &RegionName| before.regions.iter().any(|told| told == region.as_str());
+    let remembered = plan.remains.iter().filter(|(region, remains)| match remains {
+        Remains::Something => true,
+        Remains::Nothing => told(region) && desired.regions.contains_key(region),
+        Remains::Unknown => told(region),
+    });
+    let begun = plan.steps.iter().map(|step| step.action.region());
+    let regions: BTreeSet<_> = remembered.map(|(region, _)| region).chain(begun).collect();
+    regions.into_iter().map(|region| region.to_string()).collect()
 }
 
 fn problems(plan: &Plan) -> Vec<Problem> {
@@ -158,40 +164,30 @@ fn versions(desired: &Desired, plan: &Plan, before: &MachineImageStatus) -> Vec<
         .collect();
     keep_unseen(&mut versions, desired, plan, before);
     versions.sort_by(|a, b| (&b.released_at, &b.version).cmp(&(&a.released_at, &a.version)));
-    shorten(&mut versions, MOST_VERSIONS, |version| version.regions.iter().map(|r| r.region.clone()).collect());
+    versions.truncate(MOST_VERSIONS);
     versions
 }
 
-/// What was told of a region that cannot be seen since stays, also that something was to be begun there. Where its manifest does not
-/// name the region any more, or soon will not, nothing else remembers that images are there.
+/// The image that was last known in a region that cannot be seen is repeated.
 fn keep_unseen(versions: &mut Vec<VersionStatus>, desired: &Desired, plan: &Plan, before: &MachineImageStatus) {
     for former in &before.versions {
-        let lost = former.regions.iter().filter(|r| is_unseen(plan, &r.region) && was_seen(r));
-        for replica in lost {
+        let unseen = former.regions.iter().filter(|r| r.image_id.is_some() && is_unseen(plan, &r.region));
+        for replica in unseen {
             let known = versions.iter().position(|v| v.version == former.version).unwrap_or(versions.len());
             if known == versions.len() {
                 let listed = desired.version(&VersionName::new(&former.version)).is_some();
                 versions.push(VersionStatus { listed, regions: Vec::new(), ..former.clone() });
             }
             let regions = &mut versions[known].regions;
-            let error = Some(UNSEEN.to_owned());
             if let Some(told) = regions.iter_mut().find(|r| r.region == replica.region) {
-                told.image_id = told.image_id.take().or_else(|| replica.image_id.clone());
-                if told.image_id.is_none() {
-                    told.error = error;
-                }
+                told.image_id = replica.image_id.clone();
                 continue;
             }
+            let error = Some(UNSEEN.to_owned());
             regions.push(ReplicaStatus { state: ReplicaState::Unknown, error, ..replica.clone() });
             regions.sort_by(|a, b| a.region.cmp(&b.region));
         }
     }
-}
-
-/// Whether a region has been seen when this was told of it, or before: where it never was, nothing has been begun.
-fn was_seen(told: &ReplicaStatus) -> bool {
-    let because = |why: &str| told.error.as_deref() == Some(why);
-    told.image_id.is_some() || told.state != ReplicaState::Unknown || because(UNSEEN) || because(UNLISTED)
 }
 
 fn is_unseen(plan: &Plan, region: &str) -> bool {
@@ -272,11 +268,8 @@ fn landing(landing: &Landing) -> ChannelRegion {
 }
 
 fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
-    let unseen = before.pruning.iter().filter_map(|former| {
-        let why = if is_unseen(plan, &former.region) { UNSEEN } else { UNSEEN_SNAPSHOTS };
-        let stands = is_unseen(plan, &former.region) || may_have_left(plan, former);
-        stands.then(|| PruneStatus { blocked_by: Some(why.into()), ..former.clone() })
-    });
+    let unseen = before.pruning.iter().filter(|former| is_unseen(plan, &former.region));
+    let unseen = unseen.map(|former| PruneStatus { blocked_by: Some(UNSEEN.into()), ..former.clone() });
     let mut pruning: Vec<_> = plan
         .departures
         .iter()
@@ -290,30 +283,8 @@ fn pruning(plan: &Plan, before: &MachineImageStatus) -> Vec<PruneStatus> {
         .chain(unseen)
         .collect();
     pruning.sort_by(|a, b| (&a.version, &a.region, &a.id).cmp(&(&b.version, &b.region, &b.id)));
-    shorten(&mut pruning, MOST_PRUNED, |told| vec![told.region.clone()]);
+    pruning.truncate(MOST_PRUNED);
     pruning
-}
-
-/// Leaves out what is too much, but nothing that alone tells of a region: of one that the manifest does not name any more, nothing else
-/// remembers that images are there.
-fn shorten<T>(entries: &mut Vec<T>, most: usize, regions: impl Fn(&T) -> Vec<String>) {
-    let mut told = BTreeSet::new();
-    let mut places = most;
-    entries.retain(|entry| {
-        let others = regions(entry).into_iter().filter(|region| told.insert(region.clone())).count();
-        let has_place = places > 0;
-        places = places.saturating_sub(1);
-        has_place || others > 0
-    });
-}
-
-/// Whether what was told of an image or a snapshot still stands, since it is not known which snapshots there are: a region that the
-/// manifest does not name any more would be forgotten otherwise.
-fn may_have_left(plan: &Plan, former: &PruneStatus) -> bool {
-    let of = |region: &RegionName| region.as_str() == former.region;
-    let told = plan.departures.iter().any(|d| of(&d.region) && d.id == former.id);
-    let is_there = plan.replicas.iter().any(|r| r.image.as_ref().is_some_and(|image| image.as_str() == former.id));
-    plan.unseen_snapshots.iter().any(of) && !told && !is_there
 }
 
 /// Kubernetes writes times in whole seconds; what is compared must be what is read back.

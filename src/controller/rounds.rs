@@ -127,16 +127,13 @@ impl<'a> Rounds<'a> {
     /// what came of it, and the manifest drops the region meanwhile, the next one would not know where to look.
     async fn announce(&mut self, plan: &Plan, steps: &[Step]) -> Result<(), Error> {
         let Self { object, context, desired, before, .. } = self;
-        let told = report::regions(before);
-        if steps.iter().all(|step| told.contains(step.action.region())) {
+        let told = |region: &RegionName| before.regions.iter().any(|told| told == region.as_str());
+        if steps.iter().all(|step| told(step.action.region())) {
             return Ok(());
         }
         let status = report::status(object, desired, plan, before, context.clock.now());
         let last_handled_reconcile_at = before.last_handled_reconcile_at.clone();
         let status = MachineImageStatus { last_handled_reconcile_at, ..status };
-        if report::regions(&status).is_subset(&told) {
-            return Ok(());
-        }
         publish(object, context, before, status.clone()).await?;
         *before = status;
         Ok(())
@@ -173,10 +170,10 @@ fn is_settled(image: &ImageId, usage: &Usage, plan: &Plan, closed: &BTreeSet<Reg
     *usage != Usage::Unused || is_closed()
 }
 
-/// Where images or snapshots of the object may be, although its manifest names the region no more: where the last report tells
-/// of any, or the inventory knows some.
+/// Where images or snapshots of the object may be, although its manifest names the region no more: as the last report says, or where the
+/// inventory knows some.
 fn former_regions(context: &Context, desired: &Desired, before: &MachineImageStatus) -> BTreeSet<RegionName> {
-    let reported = report::regions(before).into_iter();
+    let reported = before.regions.iter().map(RegionName::new);
     let named = |region: &RegionName| desired.regions.contains_key(region);
     let known = context.inventory.regions_of(&desired.owner, named);
     reported.filter(|region| !named(region)).chain(known).collect()

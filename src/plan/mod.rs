@@ -6,6 +6,7 @@ mod desired;
 pub mod ids;
 mod observed;
 mod promote;
+mod remains;
 mod remove;
 mod replicate;
 mod retire;
@@ -13,7 +14,7 @@ mod scene;
 mod tagging;
 pub mod tags;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,7 +26,8 @@ pub use observed::{
     Trouble, Usage, User, Written,
 };
 pub use promote::SSM_REWRITE;
-pub use replicate::{LISTING_GRACE, UNLISTED, sources_to_look_up};
+pub use remains::Remains;
+pub use replicate::{LISTING_GRACE, sources_to_look_up};
 pub use retire::{candidates, regions_in_question};
 
 use ids::{RegionName, VersionName};
@@ -46,8 +48,8 @@ pub struct Plan {
     pub departures: Vec<Departure>,
     /// Where nothing is known of AWS yet, so that images may be there of which this plan does not tell.
     pub unseen: BTreeSet<RegionName>,
-    /// Where it is not known which snapshots there are.
-    pub unseen_snapshots: BTreeSet<RegionName>,
+    /// What each region holds of the object.
+    pub remains: BTreeMap<RegionName, Remains>,
     /// Whether an object that is deleted with its images has none left.
     pub all_gone: bool,
     /// When something is due that no event will tell of.
@@ -79,12 +81,10 @@ impl Plan {
 /// one that retires everything; with Retain, one without steps.
 pub fn plan(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     let scene = Scene::new(desired, observed, now);
-    let regions = |unseen: fn(&RegionView) -> bool| {
-        observed.regions.iter().filter(|(_, view)| unseen(view)).map(|(region, _)| region.clone()).collect()
-    };
+    let regions = || observed.regions.iter();
     let mut plan = Plan {
-        unseen: regions(|view| view.images.is_none()),
-        unseen_snapshots: regions(|view| view.snapshots.is_none()),
+        unseen: regions().filter(|(_, view)| view.images.is_none()).map(|(region, _)| region.clone()).collect(),
+        remains: regions().map(|(region, view)| (region.clone(), remains::of(&scene, region, view))).collect(),
         ..Plan::default()
     };
     replicate::plan(&scene, &mut plan);

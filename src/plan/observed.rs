@@ -42,7 +42,7 @@ pub struct RegionView {
     /// The snapshots with the object's ownership tag, and those of its images. `None` if not listed yet.
     pub snapshots: Option<Vec<Snapshot>>,
     /// Images that have gone since snapshots were last listed, and perhaps not their snapshots: what they left is not known.
-    pub vanished: BTreeMap<ImageId, VersionName>,
+    pub vanished: BTreeSet<ImageId>,
     /// Why the latest listing of snapshots failed.
     pub snapshot_trouble: Option<Trouble>,
     /// Why the latest listing failed. What `images` says may be old then.

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Snapshot, Trouble, Usage, User};
+use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Trouble, Usage, User};
 use super::promote::{SSM_CHECK, SSM_REWRITE};
 use super::scene::{Scene, after};
-use super::tags::owned_by;
-use super::{Plan, tagging};
+use super::{Plan, Remains, tagging};
 
 /// Plans the removal of what is not an image, and tells whether everything is gone.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
@@ -21,8 +20,8 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         await_copies(scene, plan, region, view);
     }
     await_earlier_copies(scene, plan);
-    plan.all_gone = scene.observed.listed_late_for.is_zero()
-        && scene.observed.regions.iter().all(|(region, view)| nothing_left(scene, region, view));
+    plan.all_gone = plan.remains.values().all(|remains| *remains == Remains::Nothing)
+        && scene.observed.regions.iter().all(|(region, view)| nothing_published(scene, region, view));
 }
 
 /// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
@@ -95,26 +94,11 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
     scene.trouble(plan, Concern::Prune, None, None, &Trouble::new(Class::Transient, "ListedLate", message));
 }
 
-/// Whether a region that can be seen holds nothing of the object any more.
-fn nothing_left(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
-    let owner = &scene.desired.owner;
-    // A snapshot that an image of somebody else has, copied from ours with its tags, is not ours to wait for; but one is if that
-    // image seems to have gone.
-    let held = |s: &Snapshot| {
-        view.images.iter().flatten().any(|image| !image.sight.is_doubtful() && image.snapshots.contains(&s.id))
-    };
-    let ours = |s: &&Snapshot| !held(s) && owned_by(&s.tags, owner);
-    let to_hand_back =
-        || scene.desired.versions.iter().any(|v| v.source.region == *region && scene.taken_back(&v.source).is_some());
+/// Whether the parameters of the object in a region are gone, or are somebody else's.
+fn nothing_published(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
     let published =
         |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None))) && !is_foreign(scene, region, p);
-    view.is_current()
-        && view.snapshot_trouble.is_none()
-        && view.unlisted().next().is_none()
-        && scene.owned(region).is_empty()
-        && !to_hand_back()
-        && view.snapshots.as_ref().is_some_and(|snapshots| snapshots.iter().filter(ours).count() == 0)
-        && !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
+    !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
 }
 
 /// Whether a parameter was to be removed and turned out to be somebody else's. It is left alone, so nothing waits for it.

@@ -56,22 +56,6 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
                 plan.replicas.push(unlisted(scene, region, version));
             }
         }
-        begun_earlier(scene, plan, region, view);
-    }
-}
-
-/// Tells of a region that the manifest does not name any more as long as EC2 may come to list what an earlier process has begun there:
-/// one of which nothing is told is forgotten, and nobody would look there again.
-fn begun_earlier(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    let wait = scene.observed.listed_late_for;
-    let is_told = scene.desired.regions.contains_key(region) || plan.replicas.iter().any(|r| r.region == *region);
-    if is_told || wait.is_zero() || view.images.is_none() {
-        return;
-    }
-    // Any of them will do.
-    if let Some(version) = scene.observed.begun_earlier.first() {
-        plan.look_again_at(after(scene.now, wait));
-        plan.replicas.push(unlisted(scene, region, version));
     }
 }
 
@@ -108,10 +92,6 @@ fn existing(scene: &Scene, region: &RegionName, owned: &Owned) -> Replica {
     }
 }
 
-/// What is said of a copy that may be there under an id that is not known. It is read back from the status: whoever words it anew must go
-/// on knowing this one, or regions are forgotten.
-pub const UNLISTED: &str = "a copy of it may be there that EC2 does not list yet";
-
 /// A copy that nobody wants any more, and that EC2 may still come to list.
 fn unlisted(scene: &Scene, region: &RegionName, version: &VersionName) -> Replica {
     Replica {
@@ -121,7 +101,7 @@ fn unlisted(scene: &Scene, region: &RegionName, version: &VersionName) -> Replic
         image: None,
         state: ReplicaState::Unknown,
         released_at: scene.released_at(version),
-        error: Some(UNLISTED.into()),
+        error: Some("a copy of it may be there that EC2 does not list yet".into()),
     }
 }
 

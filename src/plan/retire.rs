@@ -101,7 +101,6 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
         });
     }
     for (region, view) in &scene.observed.regions {
-        vanished(plan, region, view);
         left_behind(scene, plan, region, view);
     }
 }
@@ -294,19 +293,6 @@ fn used(answer: Option<&Usage>) -> Option<String> {
         }
         None => Some("whether it is in use has not been checked yet".into()),
     }
-}
-
-/// Tells of images that have gone, and perhaps not their snapshots, until it is known what they left: a region that the manifest does
-/// not name any more would be forgotten otherwise.
-fn vanished(plan: &mut Plan, region: &RegionName, view: &RegionView) {
-    let told = view.vanished.iter().map(|(id, version)| Departure {
-        version: version.clone(),
-        region: region.clone(),
-        id: id.to_string(),
-        reason: Reason::LeftBehind,
-        blocked_by: Some("it is gone, and which snapshots it has left is not known yet".to_owned()),
-    });
-    plan.departures.extend(told);
 }
 
 /// Plans to delete snapshots of ours whose image is gone.

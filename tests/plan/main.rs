@@ -13,6 +13,7 @@ mod invariants;
 mod model;
 mod promote;
 mod properties;
+mod remains;
 mod removal;
 mod replicate;
 mod retire;

@@ -274,7 +274,6 @@ fn a_source_is_not_adopted_while_ec2_may_come_to_list_what_an_earlier_process_ha
     assert_eq!(world.plan().steps.len(), 1);
 }
 
-/// The last process may end before it is listed, and the region or the version may have left the manifest: the next one must look there.
 #[test]
 fn a_copy_that_ec2_may_come_to_list_is_told_although_nobody_wants_it_any_more() {
     let mut world = complete(ADOPT);
@@ -286,35 +285,6 @@ fn a_copy_that_ec2_may_come_to_list_is_told_although_nobody_wants_it_any_more() 
         assert_eq!((told.wanted, told.state), (false, ReplicaState::Unknown));
         assert_eq!(told.error.as_deref(), Some("a copy of it may be there that EC2 does not list yet"));
     }
-}
-
-/// What is told of it in the status is all that makes this process, or the next one, look there.
-#[test]
-fn a_region_that_left_the_manifest_is_told_while_ec2_may_come_to_list_what_an_earlier_process_has_begun_there() {
-    let mut world = complete(WEB);
-    world.region("us-west-2").images = Some(vec![]);
-    world.observed.begun_earlier = [version("1.4.1"), version("1.4.2")].into();
-    world.observed.listed_late_for = minutes(10);
-    let plan = world.plan();
-    let told = replica(&plan, "us-west-2", "1.4.1");
-    assert_eq!((told.wanted, told.state), (false, ReplicaState::Unknown));
-    assert_eq!(told.error.as_deref(), Some("a copy of it may be there that EC2 does not list yet"));
-    assert_eq!(plan.look_again, Some(now() + minutes(10)));
-    let told = |plan: &amiops::plan::Plan| plan.replicas.iter().filter(|r| r.region == "us-west-2".into()).count();
-    assert_eq!(told(&plan), 1, "one is enough");
-
-    world.observed.listed_late_for = minutes(0);
-    assert_eq!(told(&world.plan()), 0);
-}
-
-/// A mistyped one, for example: it would be told for ever, and hold a deletion. What was told of one that was seen stands by itself.
-#[test]
-fn a_region_that_left_the_manifest_and_was_not_seen_yet_is_not_told() {
-    let mut world = complete(WEB);
-    world.region("us-west-2").images = None;
-    world.observed.begun_earlier.insert(version("1.4.1"));
-    world.observed.listed_late_for = minutes(10);
-    assert!(!world.plan().replicas.iter().any(|r| r.region == "us-west-2".into()));
 }
 
 #[test]

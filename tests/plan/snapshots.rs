@@ -28,19 +28,6 @@ fn a_snapshot_whose_image_is_gone_is_deleted() {
 }
 
 #[test]
-fn an_image_that_somebody_removed_is_told_of_until_it_is_known_what_it_left_even_in_a_region_that_cannot_be_seen() {
-    let mut world = left_behind();
-    world.region("eu-west-1").vanished.insert(OLD.into(), "1.4.1".into());
-    world.region("eu-west-1").trouble = Some(trouble("RegionDown", "no answer"));
-    let plan = world.plan();
-    assert_eq!(
-        departure(&plan, OLD).blocked_by.as_deref(),
-        Some("it is gone, and which snapshots it has left is not known yet")
-    );
-    assert_eq!(deleted(&plan), 0);
-}
-
-#[test]
 fn a_snapshot_is_not_left_behind_for_an_hour_after_its_start() {
     let mut world = left_behind();
     world.snapshot("eu-west-1", LEFT).started = Some(now() - minutes(59));

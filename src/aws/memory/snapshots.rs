@@ -38,7 +38,7 @@ impl Memory {
             changed.extend(self.watchers.iter().cloned());
         }
         let known = self.vanished.extract_if(.., |_, (_, listing)| *listing < self.snapshot_listings);
-        changed.extend(known.map(|(_, (ownership, _))| ownership.owner));
+        changed.extend(known.map(|(_, (owner, _))| owner));
         changed
     }
 

@@ -413,7 +413,7 @@ async fn a_region_is_not_forgotten_with_its_last_image_until_a_listing_tells_whi
 #[tokio::test]
 async fn an_image_that_vanished_is_told_until_a_listing_of_snapshots_that_began_later_tells_what_it_left() {
     let mut memory = Memory::default();
-    let vanished = |memory: &mut Memory| memory.view(&owner()).vanished.into_keys().collect::<Vec<_>>();
+    let vanished = |memory: &mut Memory| memory.view(&owner()).vanished.into_iter().collect::<Vec<_>>();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     memory.begin_snapshots();
     memory.apply_listing(vec![], at(5));
@@ -436,7 +436,7 @@ async fn an_image_that_we_removed_without_its_snapshots_is_told_until_it_is_know
     let mut memory = Memory::default();
     memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
     memory.remove_image(&"ami-1".into(), false);
-    assert_eq!(memory.view(&owner()).vanished.into_keys().collect::<Vec<_>>(), ["ami-1".into()]);
+    assert_eq!(memory.view(&owner()).vanished.into_iter().collect::<Vec<_>>(), ["ami-1".into()]);
     memory.begin_snapshots();
     memory.apply_snapshots(BTreeMap::new());
     assert!(memory.view(&owner()).vanished.is_empty());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test may stop at the first surprise")]
 use super::*;
+use crate::plan::{Action, ImageState, Reason, Step};
 
 /// What a manifest asks for that lists the version 1.5.0.
 fn desired() -> Desired {
@@ -13,21 +14,6 @@ fn desired() -> Desired {
     let mut object = MachineImage::new("web", serde_json::from_value(spec).expect("a spec"));
     object.metadata.namespace = Some("images".into());
     Desired::parse(&object, "default").expect("a manifest")
-}
-
-#[test]
-fn what_was_told_of_a_snapshot_stands_while_it_is_not_known_which_snapshots_there_are() {
-    let told = PruneStatus {
-        version: "1.4.1".into(),
-        region: "us-west-2".into(),
-        id: "snap-1".into(),
-        reason: "its image is gone".into(),
-        blocked_by: None,
-    };
-    let before = MachineImageStatus { pruning: vec![told.clone()], ..Default::default() };
-    let unseen = Plan { unseen_snapshots: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
-    assert_eq!(pruning(&unseen, &before), [PruneStatus { blocked_by: Some(UNSEEN_SNAPSHOTS.into()), ..told }]);
-    assert_eq!(pruning(&Plan::default(), &before), []);
 }
 
 #[test]
@@ -60,42 +46,49 @@ fn told_in(region: &str, image: Option<&str>) -> VersionStatus {
     VersionStatus { version: "1.4.2".into(), listed: true, released_at: None, regions: vec![replica] }
 }
 
+/// The regions that a status tells of after a pass that found something, nothing or did not see all in us-west-2, of an object in
+/// us-east-1 whose last status told of some regions.
+fn regions_after(remains: Remains, told: &[&str]) -> Vec<String> {
+    let before = MachineImageStatus { regions: told.iter().map(|r| (*r).to_owned()).collect(), ..Default::default() };
+    let plan = Plan { remains: BTreeMap::from([("us-west-2".into(), remains)]), ..Plan::default() };
+    regions(&desired(), &plan, &before)
+}
+
 #[test]
-fn a_region_in_which_something_was_to_be_begun_is_told_until_it_can_be_seen() {
-    let before = MachineImageStatus { versions: vec![told_in("us-west-2", None)], ..Default::default() };
+fn a_region_that_left_the_manifest_is_told_until_it_is_seen_to_hold_nothing() {
+    assert_eq!(regions_after(Remains::Something, &[]), ["us-west-2"]);
+    assert_eq!(regions_after(Remains::Unknown, &["us-west-2"]), ["us-west-2"]);
+    assert_eq!(regions_after(Remains::Nothing, &["us-west-2"]), [""; 0]);
+}
+
+/// It may not exist.
+#[test]
+fn a_region_that_cannot_be_seen_and_in_which_nothing_was_begun_is_not_told() {
+    assert_eq!(regions_after(Remains::Unknown, &[]), [""; 0]);
+}
+
+#[test]
+fn a_region_is_told_before_anything_is_begun_there_and_then_as_long_as_the_manifest_names_it() {
+    let image = "ami-1".into();
+    let action =
+        Action::Deregister { region: "us-east-1".into(), version: "1.5.0".into(), image, state: ImageState::Available };
+    let steps = vec![Step { action, reason: Reason::ObjectDeleted }];
+    let plan = Plan { steps, ..Plan::default() };
+    let begun = regions(&desired(), &plan, &MachineImageStatus::default());
+    assert_eq!(begun, ["us-east-1"]);
+
+    let before = MachineImageStatus { regions: begun.clone(), ..Default::default() };
+    let empty = Plan { remains: BTreeMap::from([("us-east-1".into(), Remains::Nothing)]), ..Plan::default() };
+    assert_eq!(regions(&desired(), &empty, &before), begun);
+}
+
+#[test]
+fn the_image_that_was_last_known_in_a_region_that_cannot_be_seen_is_repeated() {
+    let before = MachineImageStatus { versions: vec![told_in("us-west-2", Some("ami-1"))], ..Default::default() };
     let unseen = Plan { unseen: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
-    let kept = versions(&desired(), &unseen, &before);
-    assert_eq!(kept.len(), 1);
-    let before = MachineImageStatus { versions: kept.clone(), ..Default::default() };
-    assert_eq!(versions(&desired(), &unseen, &before), kept, "as long as that takes");
+    let told = &versions(&desired(), &unseen, &before)[0].regions[0];
+    assert_eq!((told.image_id.as_deref(), told.error.as_deref()), (Some("ami-1"), Some(UNSEEN)));
     assert_eq!(versions(&desired(), &Plan::default(), &before), []);
-}
-
-#[test]
-fn a_region_in_which_a_copy_may_come_to_be_listed_is_told_until_it_can_be_seen() {
-    let mut told = told_in("us-west-2", None);
-    told.regions[0].state = ReplicaState::Unknown;
-    told.regions[0].error = Some(UNLISTED.into());
-    let before = MachineImageStatus { versions: vec![told], ..Default::default() };
-    let unseen = Plan { unseen: BTreeSet::from(["us-west-2".into()]), ..Plan::default() };
-    assert_eq!(versions(&desired(), &unseen, &before).len(), 1);
-}
-
-#[test]
-fn a_region_that_was_never_seen_is_forgotten_when_the_manifest_does_not_name_it_any_more() {
-    let mut told = told_in("us-west-9", None);
-    told.regions[0].state = ReplicaState::Unknown;
-    told.regions[0].error = Some("DescribeImages in us-west-9 was refused".into());
-    let before = MachineImageStatus { versions: vec![told], ..Default::default() };
-    let unseen = Plan { unseen: BTreeSet::from(["us-west-9".into()]), ..Plan::default() };
-    assert_eq!(versions(&desired(), &unseen, &before), []);
-}
-
-#[test]
-fn what_is_too_much_is_left_out_but_nothing_that_alone_tells_of_a_region() {
-    let mut told: Vec<_> = ["a", "a", "b", "b"].into_iter().map(|region| told_in(region, None)).collect();
-    shorten(&mut told, 1, |version| version.regions.iter().map(|r| r.region.clone()).collect());
-    assert_eq!(told.iter().map(|version| &*version.regions[0].region).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]

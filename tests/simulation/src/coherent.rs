@@ -36,12 +36,10 @@ pub(crate) fn check(world: &World, found: &Value) {
     }
 }
 
-/// Notes the regions that a status tells of, but those that have never been seen: there nothing was begun.
+/// Notes the regions that a status tells of.
 fn note_regions(world: &World, found: &Value) {
     let object = found["metadata"]["name"].as_str().unwrap_or_default();
-    let replicas = entries(&found["status"], "versions").flat_map(|version| entries(version, "regions"));
-    let seen = replicas.filter(|replica| replica["state"] != "Unknown" || !replica["imageId"].is_null());
-    let told = seen.filter_map(|replica| replica["region"].as_str());
+    let told = entries(&found["status"], "regions").filter_map(Value::as_str);
     world.past().regions_told.extend(told.map(|region| (object.to_owned(), region.to_owned())));
 }
 

@@ -234,9 +234,7 @@ fn unheld(world: &World, call: &Call) -> Option<String> {
 fn unannounced(world: &World, call: &Call) -> Option<String> {
     let object = owner_in(call)?;
     let status = &world.kube.get("machineimages", NAMESPACE, object)?["status"];
-    let mut replicas = entries(status, "versions").flat_map(|version| entries(version, "regions"));
-    let told = replicas.any(|r| r["region"] == call.region.as_str())
-        || entries(status, "pruning").any(|p| p["region"] == call.region.as_str());
+    let told = entries(status, "regions").any(|region| region == call.region.as_str());
     (!told).then(|| format!("the status of {object} does not tell of {}", call.region))
 }
 

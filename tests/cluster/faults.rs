@@ -113,6 +113,24 @@ async fn a_copy_that_failed_for_its_key_is_named_and_made_anew_once_the_key_is_e
     stage.until_aws("the failed copy is removed", one_live).await;
 }
 
+/// The failed copy has the name that the next one is to get, so it goes first.
+#[tokio::test]
+async fn a_failed_copy_that_was_removed_for_one_that_is_then_denied_is_told() {
+    let stage = Stage::new().await;
+    let _controller = InProcess::start(&stage).await;
+    stage.seed(&["1.0"]);
+    let failing = Effect::FailCopy { reason: "Internal error".into() };
+    let failing = stage.sim.add_fault(Fault::new(failing).operation("CopyImage"));
+    stage.apply(&manifest("web", &["1.0"], &[THERE])).await;
+    told(&stage, "CopyFailed", &["Internal error"]).await;
+
+    stage.sim.clear_fault(failing);
+    stage.sim.add_fault(Fault::new(Effect::Deny).operation("CopyImage"));
+    stage.reconcile("web").await;
+    told(&stage, "UnauthorizedOperation", &["CopyImage", "Before that, amiops deregistered ami-", "a failed copy"])
+        .await;
+}
+
 #[tokio::test]
 async fn a_region_that_is_down_holds_up_no_other_and_catches_up() {
     let stage = Stage::new().await;

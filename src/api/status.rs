@@ -38,10 +38,10 @@ pub struct MachineImageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 
-    /// The regions in which images or snapshots of this object are or may be. They are looked at until nothing is left there, also when
-    /// the spec does not name them any more.
+    /// The regions in which something was begun for this object. One that the spec does not name any more is looked at, and told here,
+    /// until no image or snapshot is left there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub regions: Vec<String>,
 
     /// The versions that exist or must exist, newest first.

@@ -176,6 +176,7 @@ impl Inventory {
                 let mut changed = lock(&region.memory).apply_look(&ids, found, self.clock.now());
                 changed.remove(owner);
                 self.wake(changed);
+                region.ask_what_is_left();
                 lock(&region.memory).view(owner)
             }
             Err(error) => {
@@ -213,6 +214,7 @@ impl Inventory {
         let region = self.region(region);
         let changed = lock(&region.memory).apply_look(asked, found, self.clock.now());
         self.wake(changed);
+        region.ask_what_is_left();
         region.called.notify_one();
     }
 
@@ -221,6 +223,7 @@ impl Inventory {
         let region = self.region(region);
         let changed = lock(&region.memory).doubt(std::slice::from_ref(image));
         self.wake(changed);
+        region.ask_what_is_left();
         region.called.notify_one();
     }
 

@@ -132,6 +132,7 @@ impl Memory {
             }
             // The owner tag was changed or taken off: the image leaves its former owner.
             if let Some(former) = former {
+                self.tell_vanished(&image.id);
                 self.forget_image(&image.id);
                 changed.insert(former);
             }
@@ -293,7 +294,7 @@ impl Memory {
     }
 
     /// Forgets an image that a call has just removed, and does not believe listings that still have it. Unless all of its snapshots
-    /// went with it, it is told until a listing shows what it has left.
+    /// went with it, the region counts as holding some until a listing shows what it has left.
     pub(super) fn remove_image(&mut self, id: &ImageId, leaves_none: bool) {
         self.removed.insert(id.to_string(), Instant::now());
         if !leaves_none {

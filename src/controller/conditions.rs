@@ -30,7 +30,7 @@ pub(super) fn of(
     now: Timestamp,
 ) -> Vec<Condition> {
     let (replicated, promoted) = match desired.deleting {
-        true => (going("images"), going("parameters")),
+        true => (deleting(), deleting()),
         false => (replicated(plan, status), promoted(desired, plan, status)),
     };
     let pruned = pruned(plan, status);
@@ -93,9 +93,9 @@ fn trouble<'a>(plan: &'a Plan, concern: Concern) -> Option<Verdict> {
     Some(Verdict::new(false, &first.code, format!("{}{more}", first.message)))
 }
 
-/// What is said of what goes with an object that is being deleted.
-fn going(what: &str) -> Verdict {
-    Verdict::new(false, "Deleting", format!("the MachineImage is being deleted with its {what}"))
+/// What is said of the images and parameters of an object that is being deleted: they go with it.
+fn deleting() -> Verdict {
+    Verdict::new(false, "Deleting", "the MachineImage is being deleted")
 }
 
 fn replicated(plan: &Plan, status: &MachineImageStatus) -> Verdict {

@@ -211,8 +211,8 @@ fn channels(desired: &Desired, plan: &Plan, before: &MachineImageStatus, now: Ti
             let landings: Vec<_> = plan.landings.iter().filter(|l| l.channel == channel.name).collect();
             let former = before.channels.iter().find(|c| c.name == channel.name.as_str());
             let mut status = channel_status(channel.name.as_str(), &landings, former, now);
-            if desired.deleting && landed(&landings).is_none() {
-                // Its parameters go.
+            let is_gone = |l: &&Landing| l.is_read && l.image.is_none();
+            if desired.deleting && landings.iter().any(is_gone) {
                 (status.version, status.since) = (None, None);
             }
             status
@@ -231,7 +231,7 @@ fn channel_status(name: &str, landings: &[&Landing], former: Option<&ChannelStat
         history: former.map(|f| f.history.clone()).unwrap_or_default(),
     };
     let landed = landed(landings);
-    // What cannot be read at present does not speak against the former version; an image of another one does.
+    // What names no image does not speak against the former version; an image of another one does.
     let published = |l: &&&Landing| l.image.is_some();
     let former = status.version.as_deref();
     let moved = match landed {

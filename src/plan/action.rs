@@ -338,6 +338,8 @@ pub struct Landing {
     pub version: Option<VersionName>,
     /// When that was written.
     pub since: Option<Timestamp>,
+    /// Whether that is known: a parameter may not be read at present.
+    pub is_read: bool,
     /// Why it is not the version of the channel.
     pub error: Option<String>,
 }

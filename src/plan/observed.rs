@@ -14,7 +14,7 @@ use super::tags::{Ownership, Tags};
 pub struct Observed {
     /// The account that amiops works for, if it was asked for.
     pub account: Option<Result<AccountId, Trouble>>,
-    /// The regions of the manifest, and those that the last report named.
+    /// The regions of the manifest, and those that left it and that the last report or the inventory knows.
     pub regions: BTreeMap<RegionName, RegionView>,
     /// The sources that had to be looked up.
     pub sources: BTreeMap<ImageRef, Result<Image, Trouble>>,

@@ -51,6 +51,7 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
         image: None,
         version: None,
         since: None,
+        is_read: true,
         error: lacking.map(str::to_owned),
     };
     let image =
@@ -68,10 +69,12 @@ fn land(scene: &Scene, plan: &mut Plan, channel: &Channel, region: &RegionName, 
             if !scene.desired.deleting {
                 scene.trouble(plan, Concern::Promote, Some(region), Some(&channel.version), trouble);
             }
+            landing.is_read = false;
             landing.error = Some(trouble.message.clone());
             return landing;
         }
         None => {
+            landing.is_read = false;
             landing.error = Some(format!("parameter {parameter} in {region} has not been read yet"));
             return landing;
         }

@@ -1,8 +1,9 @@
 //! Where may anything of the object be? A region that the manifest does not name any more is remembered until it holds nothing, and an
 //! object that is deleted with its images is gone when no region holds anything.
 
-use super::ids::RegionName;
-use super::observed::{RegionView, Snapshot};
+use super::action::Action;
+use super::ids::{ParameterName, RegionName};
+use super::observed::{PARAMETER_NOT_OURS, RegionView, Snapshot};
 use super::scene::Scene;
 use super::tags::owned_by;
 
@@ -17,10 +18,11 @@ pub enum Remains {
     Unknown,
 }
 
-/// What a region holds of the object. Its parameters do not count.
+/// What a region holds of the object. Parameters count only when they are to go with it.
 pub(super) fn of(scene: &Scene, region: &RegionName, view: &RegionView) -> Remains {
+    let published = || scene.desired.retires_all() && is_published(scene, region, view);
     let sees_all = view.is_current() && view.snapshots.is_some() && view.snapshot_trouble.is_none();
-    if holds_something(scene, region, view) {
+    if holds_something(scene, region, view) || published() {
         Remains::Something
     } else if sees_all && scene.observed.listed_late_for.is_zero() {
         Remains::Nothing
@@ -44,4 +46,17 @@ fn holds_something(scene: &Scene, region: &RegionName, view: &RegionView) -> boo
         || !view.vanished.is_empty()
         || to_hand_back()
         || view.snapshots.iter().flatten().any(ours)
+}
+
+/// Whether a parameter of a channel may be there that is not somebody else's.
+fn is_published(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
+    let may_be_there = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
+    let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
+    parameters.any(|p| may_be_there(p) && !is_foreign(scene, region, p))
+}
+
+/// Whether a parameter was to be removed and turned out to be somebody else's. It is left alone, so nothing waits for it.
+fn is_foreign(scene: &Scene, region: &RegionName, parameter: &ParameterName) -> bool {
+    let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
+    scene.observed.failures.get(&action.key()).is_some_and(|failure| failure.trouble.code == PARAMETER_NOT_OURS)
 }

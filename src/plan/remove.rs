@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::action::{Action, Concern, Reason};
 use super::ids::{ParameterName, RegionName};
-use super::observed::{Class, PARAMETER_NOT_OURS, Parameter, RegionView, Trouble, Usage, User};
+use super::observed::{Class, Parameter, RegionView, Trouble, Usage, User};
 use super::promote::{SSM_CHECK, SSM_REWRITE};
 use super::scene::{Scene, after};
 use super::{Plan, Remains, tagging};
@@ -18,10 +18,10 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     for (region, view) in &scene.observed.regions {
         unpublish(scene, plan, region, view);
         await_copies(scene, plan, region, view);
+        await_snapshots(scene, plan, region, view);
     }
     await_earlier_copies(scene, plan);
-    plan.all_gone = plan.remains.values().all(|remains| *remains == Remains::Nothing)
-        && scene.observed.regions.iter().all(|(region, view)| nothing_published(scene, region, view));
+    plan.all_gone = plan.remains.values().all(|remains| *remains == Remains::Nothing);
 }
 
 /// Plans to remove the parameters of an object that is deleted with its images: those of its channels, and what else names
@@ -81,6 +81,17 @@ fn await_copies(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &Regi
     }
 }
 
+/// Says that the deletion waits until it is known which snapshots the images have left that went. The next listing tells.
+fn await_snapshots(scene: &Scene, plan: &mut Plan, region: &RegionName, view: &RegionView) {
+    if let Some(image) = view.vanished.first() {
+        let message = format!(
+            "the deletion waits for the snapshots of {region} to be listed: {image} is gone, and may have left some"
+        );
+        let trouble = Trouble::new(Class::Transient, "ListedLate", message);
+        scene.trouble(plan, Concern::Prune, Some(region), None, &trouble);
+    }
+}
+
 /// Says that the deletion waits while copies of an earlier process may still come to light: it may have died before it could report
 /// them, and of versions that the manifest does not list any more.
 fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
@@ -92,17 +103,4 @@ fn await_earlier_copies(scene: &Scene, plan: &mut Plan) {
     let message =
         "the deletion waits some minutes: EC2 may not list yet what was copied just before amiops was started";
     scene.trouble(plan, Concern::Prune, None, None, &Trouble::new(Class::Transient, "ListedLate", message));
-}
-
-/// Whether the parameters of the object in a region are gone, or are somebody else's.
-fn nothing_published(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
-    let published =
-        |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None))) && !is_foreign(scene, region, p);
-    !scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref()).any(published)
-}
-
-/// Whether a parameter was to be removed and turned out to be somebody else's. It is left alone, so nothing waits for it.
-fn is_foreign(scene: &Scene, region: &RegionName, parameter: &ParameterName) -> bool {
-    let action = Action::Unpublish { region: region.clone(), parameter: parameter.clone() };
-    scene.observed.failures.get(&action.key()).is_some_and(|failure| failure.trouble.code == PARAMETER_NOT_OURS)
 }

@@ -204,7 +204,7 @@ fn faults(scene: &Scene, version: &Version, region: &RegionName, owned: &Owned, 
     (version.adopt && version.source.region == *region && version.source.id != *id).then(|| {
         let message = format!(
             "{} in {region} is not adopted, because {name} has a copy there already: {id}. Take out adopt: true to go on with \
-             the copy, or deregister the copy, and then the source takes its place",
+             the copy",
             version.source.id
         );
         Trouble::new(Class::NeedsPerson, "NotAdopted", message)

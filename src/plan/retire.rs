@@ -29,7 +29,7 @@ struct Candidate<'a> {
     view: &'a RegionView,
     owned: Owned<'a>,
     reason: Reason,
-    /// Whether its region would have no available image without it.
+    /// Whether it is the one that stays so that its region has an available image.
     is_last: bool,
 }
 
@@ -275,7 +275,7 @@ fn protection(_: &Scene, candidate: &Candidate) -> Option<String> {
 fn last_of_region(scene: &Scene, candidate: &Candidate) -> Option<String> {
     let is_available = candidate.owned.image.state == ImageState::Available;
     (is_available && candidate.is_last && !scene.desired.retires_all())
-        .then(|| format!("it is the last available image of this object in {}", candidate.region))
+        .then(|| format!("this object keeps an available image in {}, and it is the newest", candidate.region))
 }
 
 /// Nothing uses it, by the answer of AWS.

@@ -58,7 +58,7 @@ pub(super) fn hand_back(scene: &Scene, plan: &mut Plan) {
     }
 }
 
-/// Tells of an image that still has to be given back, lest its region is forgotten where the manifest does not name it.
+/// Tells of an image that still has to be given back, in a region that the manifest does not name.
 fn to_hand_back(scene: &Scene, version: VersionName, region: &RegionName, image: &Image) -> Replica {
     Replica {
         region: region.clone(),

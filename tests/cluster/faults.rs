@@ -127,8 +127,8 @@ async fn a_failed_copy_that_was_removed_for_one_that_is_then_denied_is_told() {
     stage.sim.clear_fault(failing);
     stage.sim.add_fault(Fault::new(Effect::Deny).operation("CopyImage"));
     stage.reconcile("web").await;
-    told(&stage, "UnauthorizedOperation", &["CopyImage", "Before that, amiops deregistered ami-", "a failed copy"])
-        .await;
+    stage.until_event(&["Deregistered", "deregistered ami-", "a failed copy", "Internal error"]).await;
+    told(&stage, "UnauthorizedOperation", &["CopyImage"]).await;
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn the_last_available_image_of_a_region_stays() {
     stage.sim.add_fault(Fault::new(Effect::Deny).operation("CopyImage"));
 
     stage.apply(&keeping(0, &["1.1"])).await;
-    stage.until_condition("web", "Pruned", false, &["it is the last available image", REGION]).await;
+    stage.until_condition("web", "Pruned", false, &["this object keeps an available image", REGION]).await;
     assert_eq!(versions(&stage), ["1.0"]);
 }
 

@@ -103,12 +103,12 @@ const GUARDS: [Case; 14] = [
     (
         "the listed version is not there yet",
         |w| w.region("eu-west-1").images.as_mut().unwrap().retain(|i| i.id.as_str() == OLD),
-        "it is the last available image of this object in eu-west-1",
+        "this object keeps an available image in eu-west-1, and it is the newest",
     ),
     (
         "the listed version is not available yet",
         |w| w.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending,
-        "it is the last available image of this object in eu-west-1",
+        "this object keeps an available image in eu-west-1, and it is the newest",
     ),
 ];
 
@@ -222,7 +222,7 @@ fn of_two_images_that_are_the_last_the_newer_one_stays() {
     world.hold_left("eu-west-1", "1.4.0", "2026-09-20T09:00:00Z");
     world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending;
     let plan = world.plan();
-    let sentence = "it is the last available image of this object in eu-west-1";
+    let sentence = "this object keeps an available image in eu-west-1, and it is the newest";
     assert_eq!(departure(&plan, OLD).blocked_by.as_deref(), Some(sentence));
     assert_eq!(departure(&plan, "ami-1.4.0-eu-west-1").blocked_by, None);
 }
@@ -234,7 +234,7 @@ fn of_two_images_that_are_the_last_the_one_that_the_last_look_showed_stays() {
     world.image("eu-west-1", "ami-1.4.2-eu-west-1").state = ImageState::Pending;
     world.image("eu-west-1", OLD).sight = Sight::Missed;
     let plan = world.plan();
-    let sentence = "it is the last available image of this object in eu-west-1";
+    let sentence = "this object keeps an available image in eu-west-1, and it is the newest";
     assert_eq!(departure(&plan, "ami-1.4.0-eu-west-1").blocked_by.as_deref(), Some(sentence));
 }
 

@@ -121,7 +121,7 @@ fn the_worlds_lead_to_every_reason_and_every_obstacle() {
                     LeftBehind, ObjectDeleted, SourceNotAvailable, Duplicate, SourceChanged, ImageDisabled, \
                     OwnedByAnother, FailedCopyProtected, ParameterNotTaken, all gone, the region cannot be seen, EC2 does not list it yet, \
                     names it, cannot be read, has not been read yet, is copied from it, \
-                    another MachineImage has it, it is protected, it is the last available image, in use by, \
+                    another MachineImage has it, it is protected, this object keeps an available image, in use by, \
                     that cannot be checked, has not been checked yet, waits until, SSM is checking";
     for obstacle in expected.split(", ") {
         assert!(told.iter().any(|sentence| sentence.contains(obstacle)), "no world leads to: {obstacle}");

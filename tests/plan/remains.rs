@@ -6,6 +6,13 @@ use crate::fixtures::*;
 
 const FORMER: &str = "us-west-2";
 
+const PUBLISHED: &str = "
+versions: [{version: 1.4.2, source: {image: {region: us-east-1, id: ami-src-1.4.2}}}]
+regions: [{region: eu-west-1}]
+channels: [{name: prod, version: 1.4.2, publish: {ssmParameter: /golden/web/prod}}]
+deletionPolicy: Delete
+";
+
 /// What a region that has left the manifest holds after a change.
 fn remains(change: Change) -> Remains {
     let mut world = complete(WEB);
@@ -71,4 +78,14 @@ fn a_source_that_is_to_be_handed_back_is_something() {
     world.region("us-east-1").images.as_mut().unwrap().retain(|image| image.id.as_str() == "ami-src-1.4.2");
     world.region("us-east-1").snapshots = Some(vec![]);
     assert_eq!(world.plan().remains[&"us-east-1".into()], Remains::Something);
+}
+
+#[test]
+fn a_parameter_of_an_object_that_is_being_deleted_is_something() {
+    let mut world = world(PUBLISHED);
+    world.desired.deleting = true;
+    world.parameter(FORMER, "/golden/web/prod", "ami-by-hand");
+    assert_eq!(world.plan().remains[&FORMER.into()], Remains::Something);
+    world.desired.deleting = false;
+    assert_eq!(world.plan().remains[&FORMER.into()], Remains::Nothing, "it stays, as the manifest left it");
 }

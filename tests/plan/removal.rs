@@ -251,6 +251,18 @@ fn a_parameter_that_cannot_be_read_holds_the_object_and_is_told() {
     assert_eq!(problem(&plan, "AccessDenied").message, "not allowed to read it");
 }
 
+#[test]
+fn a_deletion_says_that_it_waits_for_snapshots_to_be_listed() {
+    let mut world = empty();
+    world.region("eu-west-1").vanished.insert(IMAGE.into());
+    let plan = world.plan();
+    assert!(!plan.all_gone);
+    assert_eq!(
+        problem(&plan, "ListedLate").message,
+        "the deletion waits for the snapshots of eu-west-1 to be listed: ami-1.4.2-eu-west-1 is gone, and may have left some"
+    );
+}
+
 /// Somebody else made it under the name that the channel publishes. It is left alone, so it must not hold the object for ever.
 #[test]
 fn a_parameter_that_is_not_ours_does_not_hold_the_object() {

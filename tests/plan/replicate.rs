@@ -319,7 +319,7 @@ fn a_source_that_is_handed_over_beside_a_copy_of_it_is_left_alone_and_told() {
     assert_eq!(
         problem(&plan, "NotAdopted").message,
         "ami-src-1.4.2 in us-east-1 is not adopted, because 1.4.2 has a copy there already: ami-1.4.2-us-east-1. Take out adopt: true \
-         to go on with the copy, or deregister the copy, and then the source takes its place"
+         to go on with the copy"
     );
     assert_eq!(replica(&plan, "us-east-1", "1.4.2").state, ReplicaState::Available);
 }

@@ -18,7 +18,7 @@ use crate::plan::{Class, Copy, Image, ImageState, Sight, Trouble};
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html>
 const DESCRIPTION: usize = 255;
 
-/// Makes a copy, unless one is there already. A failed copy that has its name makes room for it.
+/// Makes a copy, unless one is there already. A failed copy that has its name makes room for it first: the next pass goes on.
 pub(super) async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &Copy) -> Result<Outcome, Trouble> {
     let Copy { region, version, .. } = copy;
     match look_up_name(inventory, owner, copy).await? {
@@ -26,19 +26,9 @@ pub(super) async fn make_copy(inventory: &Arc<Inventory>, owner: &Owner, copy: &
         Name::Replica(id) => Ok(Outcome::done("CopyFound", format!("{version} is already copied to {region}: {id}"))),
         Name::FailedCopy(id) => {
             let removed = deregister(inventory, owner, region, version, &id, ImageState::Failed).await?;
-            let started =
-                start_copy(inventory, owner, copy).await.map_err(|trouble| also_removed(trouble, &removed))?;
-            let note = format!("{}, a failed copy, and {}", removed.note, started.note);
-            Ok(Outcome { note, warning: removed.warning, ..started })
+            Ok(Outcome { note: format!("{}, a failed copy; the next attempt follows", removed.note), ..removed })
         }
     }
-}
-
-/// What was done before a copy was refused has no event of its own.
-fn also_removed(trouble: Trouble, removed: &Outcome) -> Trouble {
-    let warning = removed.warning.as_ref().map(|warning| format!(". {warning}")).unwrap_or_default();
-    let message = format!("{}. Before that, amiops {}, a failed copy{warning}", trouble.message, removed.note);
-    Trouble { message, ..trouble }
 }
 
 /// Starts a copy, unless EC2 knows that it was started before.

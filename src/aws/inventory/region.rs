@@ -61,6 +61,13 @@ impl Region {
         self.called.notify_one();
         demand.tickets
     }
+
+    /// Asks for a listing if an image has gone and nobody knows yet which snapshots it has left.
+    pub(super) fn ask_what_is_left(&self) {
+        if lock(&self.memory).has_vanished() {
+            self.ask();
+        }
+    }
 }
 
 /// When the next things are due, and how often in a row a listing has failed.

@@ -455,3 +455,14 @@ async fn an_image_that_we_removed_or_that_is_there_again_has_not_vanished() {
     memory.apply_listing(all(), at(10));
     assert!(!memory.has_vanished());
 }
+
+#[tokio::test]
+async fn an_image_that_is_taken_out_of_our_hands_may_have_left_snapshots() {
+    let mut memory = Memory::default();
+    memory.apply_listing(vec![image("ami-1", ImageState::Available)], at(0));
+    let mut untagged = image("ami-1", ImageState::Available);
+    untagged.tags.clear();
+    memory.apply_look(&["ami-1".into()], vec![untagged], at(5));
+    assert!(memory.has_vanished());
+    assert_eq!(memory.view(&owner()).vanished.into_iter().collect::<Vec<_>>(), ["ami-1".into()]);
+}

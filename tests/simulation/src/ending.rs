@@ -187,7 +187,7 @@ pub(crate) fn excused(state: &State, manifest: &Manifest) -> bool {
             // A failed copy that somebody protects keeps its name.
             let in_the_way = holds_name || (carries && i.state == "failed" && i.protected);
             // A copy takes the place of a source that is handed over later.
-            let copied = v.adopt && carries && i.region == region && i.id != source;
+            let copied = v.adopt && carries && i.state != "failed" && i.region == region && i.id != source;
             other_source || in_the_way || copied || (carries && i.state == "disabled")
         })
     };

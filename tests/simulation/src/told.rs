@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::checkers;
 use crate::coherent::entries;
 use crate::manifest::{Manifest, Version};
-use crate::state::{Image, State};
+use crate::state::{Image, State, owner_of};
 use crate::world::World;
 
 /// What is not true of what an object tells of itself, when the world has been quiet for long.
@@ -19,6 +19,7 @@ pub(crate) fn wrong(world: &World, state: &State, manifest: &Manifest, found: &V
         .then(|| format!("it tells of generation {}, not of {generation}", status["observedGeneration"]))
         .or_else(|| images(state, manifest, status))
         .or_else(|| untold(world, state, manifest, status))
+        .or_else(|| regions(world, state, manifest, status))
         .or_else(|| unexplained(state, manifest, status))
         .or_else(|| conflicts(state, manifest, status))
         .or_else(|| replicas(manifest, status))
@@ -73,6 +74,23 @@ fn untold(world: &World, state: &State, manifest: &Manifest, status: &Value) -> 
     let untold = |i: &&Image| !told.contains(i.id.as_str()) && !duplicate(i) && !twin(i);
     let image = state.images.iter().filter(ours).find(untold)?;
     Some(format!("{} in {} is not told of", image.id, image.region))
+}
+
+/// The regions that are told are those that hold something of the object, and no other that the manifest does not name, once a
+/// pass has been made since.
+fn regions(world: &World, state: &State, manifest: &Manifest, status: &Value) -> Option<String> {
+    let told: BTreeSet<_> = entries(status, "regions").filter_map(Value::as_str).collect();
+    let known = world.known_regions(manifest.object);
+    let held = state.images.iter().filter(|i| i.is_of(manifest.object)).map(|i| i.region.as_str());
+    if let Some(region) = held.clone().find(|region| known.contains(region) && !told.contains(region)) {
+        return Some(format!("it holds something in {region} and does not tell"));
+    }
+    let tagged = state.snapshots.iter().filter(|s| owner_of(&s.tags) == Some(manifest.object));
+    let holding: BTreeSet<_> = held.chain(tagged.map(|s| s.region.as_str())).collect();
+    let is_empty = |region: &&&str| !holding.contains(*region) && !manifest.regions.contains_key(**region);
+    let is_prompt = !manifest.fields.iter().any(|(field, _)| *field == "/interval");
+    let empty = told.iter().filter(|_| is_prompt).find(is_empty)?;
+    Some(format!("it tells of {empty}, which holds nothing and has left the manifest"))
 }
 
 /// Every replica that is lacking needs a problem that names its place.

@@ -20,9 +20,15 @@ pub enum Remains {
 
 /// What a region holds of the object. Parameters count only when they are to go with it.
 pub(super) fn of(scene: &Scene, region: &RegionName, view: &RegionView) -> Remains {
-    let published = || scene.desired.retires_all() && is_published(scene, region, view);
-    let sees_all = view.is_current() && view.snapshots.is_some() && view.snapshot_trouble.is_none();
-    if holds_something(scene, region, view) || published() {
+    let parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
+    let ours = parameters.filter(|p| scene.desired.retires_all() && !is_foreign(scene, region, p));
+    let mut read = ours.map(|p| view.parameters.get(p).and_then(|answer| answer.as_ref().ok()));
+    let is_published = read.clone().any(|answer| answer.is_some_and(Option::is_some));
+    let sees_all = view.is_current()
+        && view.snapshots.is_some()
+        && view.snapshot_trouble.is_none()
+        && read.all(|answer| answer.is_some());
+    if is_published || holds_something(scene, region, view) {
         Remains::Something
     } else if sees_all && scene.observed.listed_late_for.is_zero() {
         Remains::Nothing
@@ -46,13 +52,6 @@ fn holds_something(scene: &Scene, region: &RegionName, view: &RegionView) -> boo
         || !view.vanished.is_empty()
         || to_hand_back()
         || view.snapshots.iter().flatten().any(ours)
-}
-
-/// Whether a parameter of a channel may be there that is not somebody else's.
-fn is_published(scene: &Scene, region: &RegionName, view: &RegionView) -> bool {
-    let may_be_there = |p: &ParameterName| !matches!(view.parameters.get(p), Some(Ok(None)));
-    let mut parameters = scene.desired.channels.iter().filter_map(|c| c.parameter.as_ref());
-    parameters.any(|p| may_be_there(p) && !is_foreign(scene, region, p))
 }
 
 /// Whether a parameter was to be removed and turned out to be somebody else's. It is left alone, so nothing waits for it.

@@ -89,3 +89,16 @@ fn a_parameter_of_an_object_that_is_being_deleted_is_something() {
     world.desired.deleting = false;
     assert_eq!(world.plan().remains[&FORMER.into()], Remains::Nothing, "it stays, as the manifest left it");
 }
+
+/// It may not exist, and nobody has begun anything there: it must not be remembered for its parameters.
+#[test]
+fn a_region_in_which_no_parameter_was_read_is_unknown() {
+    let mut world = world(PUBLISHED);
+    world.desired.deleting = true;
+    let region = world.region(FORMER);
+    region.images = None;
+    region.parameters.clear();
+    assert_eq!(world.plan().remains[&FORMER.into()], Remains::Unknown);
+    world.region(FORMER).images = Some(vec![]);
+    assert_eq!(world.plan().remains[&FORMER.into()], Remains::Unknown);
+}

@@ -284,7 +284,7 @@ fn tags(world: &World, state: &State, call: &Call, id: &str) -> Option<String> {
 }
 
 /// The earliest date of release that the images of a version tell is the true one, unless the manifest says another: each
-/// was given it, and some were changed.
+/// was given it, and some were changed. What is handed back counts no more.
 fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Option<String> {
     let (date, object) = (tag_of(call, "amiops.dev/released-at")?, owner_of(&image.tags)?);
     let version = image.version()?;
@@ -292,7 +292,10 @@ fn later_date(world: &World, state: &State, call: &Call, image: &Image) -> Optio
         return None;
     }
     let date_of = |i: &Image| i.tags.get("amiops.dev/released-at").cloned();
-    let seen = |i: &&Image| i.belongs_to(object, version) && i.state == "available" && !world.touched_lately(&i.region);
+    let seen = |i: &&Image| {
+        let ours = i.belongs_to(object, version) && i.state == "available" && !is_given_back(world, object, i);
+        ours && !world.touched_lately(&i.region)
+    };
     let asked_in = |region: &str| world.lately(object).iter().flatten().all(|m| m.regions.contains_key(region));
     let earlier =
         state.images.iter().filter(seen).find(|i| asked_in(&i.region) && date_of(i).is_some_and(|d| *d < *date));

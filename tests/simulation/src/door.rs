@@ -152,7 +152,9 @@ impl HttpConnector for Door {
             if let Ok(answer) = &answer {
                 asked::note(&world, &call, number, began, answer);
             }
-            second_thought(&world, &by_hand, &call.operation).await;
+            // It can take so long that who waits gives up, and has not heard the answer.
+            let waits = Waits { world: &world, region: &call.region, answered: false };
+            waits.answered_by(second_thought(&world, &by_hand, &call.operation)).await;
             crash_point(&world, true).await;
             match answer.as_ref().map(|answer| answer.status().as_u16()) {
                 Ok(200) if call.writes() => again::note(&world, &call),

@@ -41,7 +41,7 @@ fn the_corpus_leads_to_every_reason_and_every_obstacle() {
     let expected = "planned, refused, Missing, CopyFailed, HandedOver, TagsDiffer, Moved, LeftTheList, Superseded, \
                     FailedAndUnwanted, LeftBehind, ObjectDeleted, SourceNotAvailable, Duplicate, SourceChanged, ImageDisabled, \
                     OwnedByAnother, NotOwned, TakenBack, ParameterNotTaken, all gone, the region cannot be seen, EC2 does not list it yet, names it, cannot be read, \
-                    has not been read yet, is copied from it, another MachineImage has it, it is protected, it is the last \
+                    has not been read yet, is copied from it, another MachineImage has it, it is protected, keeps an \
                     available image, in use by, that cannot be checked, has not been checked yet, waits until, is suspended";
     for what in expected.split(", ") {
         assert!(noted.keys().any(|sentence| sentence.contains(what)), "no input of the corpus leads to: {what}");

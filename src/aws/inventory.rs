@@ -213,18 +213,14 @@ impl Inventory {
     pub(super) fn note_look(self: &Arc<Self>, region: &RegionName, asked: &[ImageId], found: Vec<Image>) {
         let region = self.region(region);
         let changed = lock(&region.memory).apply_look(asked, found, self.clock.now());
-        self.wake(changed);
-        region.ask_what_is_left();
-        region.called.notify_one();
+        self.follow_up(&region, changed);
     }
 
     /// Notes that an image may be gone, and wakes whose it is.
     pub(super) fn doubt(self: &Arc<Self>, region: &RegionName, image: &ImageId) {
         let region = self.region(region);
         let changed = lock(&region.memory).doubt(std::slice::from_ref(image));
-        self.wake(changed);
-        region.ask_what_is_left();
-        region.called.notify_one();
+        self.follow_up(&region, changed);
     }
 
     /// Whether we have removed an image a short time ago, so that it is not believed when EC2 still shows it.
@@ -266,6 +262,13 @@ impl Inventory {
         // The task ends with the inventory: it holds it only while it works.
         tokio::spawn(watch_region(Arc::downgrade(self), region.clone()));
         region
+    }
+
+    /// Wakes those whose images changed, and the task of the region, which looks at what is not settled.
+    fn follow_up(&self, region: &Region, changed: BTreeSet<Owner>) {
+        self.wake(changed);
+        region.ask_what_is_left();
+        region.called.notify_one();
     }
 
     fn wake(&self, owners: BTreeSet<Owner>) {

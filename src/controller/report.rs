@@ -115,10 +115,15 @@ fn replicas(plan: &Plan) -> String {
     format!("{available}/{}", wanted.len())
 }
 
+/// Whether a status has told of a region, so that a process that comes later looks there.
+pub(super) fn tells_of(status: &MachineImageStatus, region: &RegionName) -> bool {
+    status.regions.iter().any(|told| told == region.as_str())
+}
+
 /// The regions in which something of the object is or may be. Of one that the manifest does not name any more, nothing else remembers
 /// that. One in which nothing was ever begun is not among them, such as a region that does not exist.
 fn regions(desired: &Desired, plan: &Plan, before: &MachineImageStatus) -> Vec<String> {
-    let told = |region: &RegionName| before.regions.iter().any(|told| told == region.as_str());
+    let told = |region: &RegionName| tells_of(before, region);
     let remembered = plan.remains.iter().filter(|(region, remains)| match remains {
         Remains::Something => true,
         Remains::Nothing => told(region) && desired.regions.contains_key(region),

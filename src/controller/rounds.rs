@@ -127,8 +127,7 @@ impl<'a> Rounds<'a> {
     /// what came of it, and the manifest drops the region meanwhile, the next one would not know where to look.
     async fn announce(&mut self, plan: &Plan, steps: &[Step]) -> Result<(), Error> {
         let Self { object, context, desired, before, .. } = self;
-        let told = |region: &RegionName| before.regions.iter().any(|told| told == region.as_str());
-        if steps.iter().all(|step| told(step.action.region())) {
+        if steps.iter().all(|step| report::tells_of(before, step.action.region())) {
             return Ok(());
         }
         let status = report::status(object, desired, plan, before, context.clock.now());

@@ -15,6 +15,7 @@ use crate::api::ReplicaState;
 /// Plans the tags of what exists.
 pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
     hand_back(scene, plan);
+    let sees_all = plan.unseen.is_empty();
     let current = scene.observed.regions.iter().filter(|(_, view)| view.is_current());
     for (region, view) in current.filter(|(region, _)| scene.desired.regions.contains_key(region)) {
         // What EC2 does not list yet was tagged by the call that made it, and can hardly be tagged again; what it does not
@@ -23,7 +24,7 @@ pub(super) fn plan(scene: &Scene, plan: &mut Plan) {
             matches!(o.image.state, ImageState::Available | ImageState::Pending) && o.image.sight == Sight::Listed
         };
         for owned in scene.owned(region).iter().filter(|o| intact(o)) {
-            if let Some(action) = correction(scene, region, view, owned) {
+            if let Some(action) = correction(scene, region, view, owned, sees_all) {
                 scene.want(plan, action, Reason::TagsDiffer);
             }
         }
@@ -73,13 +74,13 @@ fn to_hand_back(scene: &Scene, version: VersionName, region: &RegionName, image:
 
 /// The tags that an image or its snapshots lack, put on all of those that lack any. Of images that share a snapshot (RegisterImage
 /// lets them), the oldest is in charge of it.
-fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Owned) -> Option<Action> {
+fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Owned, sees_all: bool) -> Option<Action> {
     let version = scene.desired.version(&owned.ownership.version)?;
     if scene.is_contradicted(owned) {
         return None;
     }
     let mut wanted = scene.tags(version, owned.ownership.attempt, owned.image.id == version.source.id);
-    if version.released_at.is_none() && !sees_all(scene) {
+    if version.released_at.is_none() && !sees_all {
         // The earliest date counts, and an image that cannot be seen may tell an earlier one.
         wanted.remove(RELEASED_AT);
     }
@@ -106,8 +107,4 @@ fn correction(scene: &Scene, region: &RegionName, view: &RegionView, owned: &Own
         resources,
         tags,
     })
-}
-
-fn sees_all(scene: &Scene) -> bool {
-    scene.observed.regions.values().all(|view| view.images.is_some())
 }
